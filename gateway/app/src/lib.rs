@@ -1,0 +1,1 @@
+//! The payment gateway that many mini-programs share

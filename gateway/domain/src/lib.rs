@@ -1,0 +1,23 @@
+//! The vocabulary of payments: [`Money`], the identifiers, [`Secret`] and the two state machines.
+//!
+//! This crate does no IO, never reads the clock and knows no wire format. Everything here is
+//! plain data and pure functions, so that the rules of money can be read, and tested, alone.
+
+mod id;
+mod method;
+mod money;
+pub mod payment;
+pub mod refund;
+mod secret;
+mod timestamp;
+
+pub use id::{
+    AttemptId, EventId, InvalidId, OutRefundNo, OutTradeNo, PaymentId, ProviderName, ProviderRefundId, RefundId,
+    TenantId, TradeNo, TransactionId,
+};
+pub use method::Method;
+pub use money::{Currency, Money, MoneyError};
+pub use payment::PaymentState;
+pub use refund::RefundState;
+pub use secret::Secret;
+pub use timestamp::Timestamp;

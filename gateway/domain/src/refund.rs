@@ -1,0 +1,152 @@
+//! The state machine of a refund.
+
+use std::fmt;
+
+/// Where a refund stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum RefundState {
+    /// The intent is recorded and its amount reserved; the platform does not have it yet, as far
+    /// as we know.
+    Created,
+    /// The platform took it and is working on it.
+    Processing,
+    /// The platform's answer was lost: the money may be on its way.
+    Unknown,
+    Succeeded,
+    /// The platform refused it or gave up on it; the money stayed with the merchant.
+    Failed,
+}
+
+/// What became known about a refund.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum RefundFact {
+    /// The platform works on it (also when it needs the merchant's help to finish).
+    Accepted,
+    /// It was sent and no usable answer came back.
+    AnswerLost,
+    /// The platform, asked, knows no refund under our number.
+    Missing,
+    /// The platform refused it; no money moved.
+    Refused,
+    /// The money is with the payer.
+    Succeeded,
+    /// The platform gave up after it had accepted; the money is with the merchant.
+    Abandoned,
+    /// The merchant asks for a failed refund again, under the same number.
+    Retried,
+}
+
+/// The state after a fact. `from == to` where the fact tells nothing new.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Transition {
+    pub from: RefundState,
+    pub to: RefundState,
+}
+
+impl Transition {
+    pub fn changes(self) -> bool {
+        self.from != self.to
+    }
+}
+
+/// What follows when `fact` becomes known of a refund in `state`. A refund that succeeded stays
+/// so; one whose answer was lost leaves [`RefundState::Unknown`] only by the platform's word.
+pub fn next(state: RefundState, fact: RefundFact) -> Transition {
+    use RefundFact as F;
+    use RefundState as S;
+    let to = match (state, fact) {
+        (S::Created | S::Unknown, F::Accepted) => S::Processing,
+        (S::Created, F::AnswerLost) => S::Unknown,
+        (S::Created, F::Missing | F::Retried) => S::Created,
+        (S::Created, F::Refused) => S::Failed,
+
+        (S::Processing, F::Accepted | F::AnswerLost | F::Missing | F::Refused | F::Retried) => S::Processing,
+
+        // The first sending may have moved the money, whatever a repetition is told.
+        (S::Unknown, F::AnswerLost | F::Refused | F::Retried) => S::Unknown,
+        (S::Unknown, F::Missing) => S::Created,
+
+        (S::Created | S::Processing | S::Unknown | S::Failed, F::Succeeded) => S::Succeeded,
+        (S::Created | S::Processing | S::Unknown, F::Abandoned) => S::Failed,
+
+        (S::Failed, F::Accepted | F::AnswerLost | F::Missing | F::Refused | F::Abandoned) => S::Failed,
+        (S::Failed, F::Retried) => S::Created,
+
+        (
+            S::Succeeded,
+            F::Accepted | F::AnswerLost | F::Missing | F::Refused | F::Succeeded | F::Abandoned | F::Retried,
+        ) => S::Succeeded,
+    };
+    Transition { from: state, to }
+}
+
+impl RefundState {
+    pub const ALL: [RefundState; 5] = [
+        RefundState::Created,
+        RefundState::Processing,
+        RefundState::Unknown,
+        RefundState::Succeeded,
+        RefundState::Failed,
+    ];
+
+    /// The word the store keeps. The public interface shows [`RefundState::Created`] as
+    /// `processing`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            RefundState::Created => "created",
+            RefundState::Processing => "processing",
+            RefundState::Unknown => "unknown",
+            RefundState::Succeeded => "succeeded",
+            RefundState::Failed => "failed",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.as_str() == text)
+    }
+
+    /// The amount counts against what can still be refunded but is not refunded yet.
+    pub const fn is_open(self) -> bool {
+        match self {
+            RefundState::Created | RefundState::Processing | RefundState::Unknown => true,
+            RefundState::Succeeded | RefundState::Failed => false,
+        }
+    }
+}
+
+impl fmt::Display for RefundState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FACTS: [RefundFact; 7] = [
+        RefundFact::Accepted,
+        RefundFact::AnswerLost,
+        RefundFact::Missing,
+        RefundFact::Refused,
+        RefundFact::Succeeded,
+        RefundFact::Abandoned,
+        RefundFact::Retried,
+    ];
+
+    #[test]
+    fn table() {
+        let short = |state: RefundState| match state {
+            RefundState::Created => 'c',
+            RefundState::Processing => 'p',
+            RefundState::Unknown => 'u',
+            RefundState::Succeeded => 's',
+            RefundState::Failed => 'f',
+        };
+        let expected = ["pucfsfc", "ppppsfp", "pucusfu", "sssssss", "ffffsfc"];
+        for (state, expected) in RefundState::ALL.into_iter().zip(expected) {
+            let row: String = FACTS.into_iter().map(|fact| short(next(state, fact).to)).collect();
+            assert_eq!(row, expected, "{state}");
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! What a platform can tell about an order or a refund, in the gateway's words.
+
+use dukou_domain::{Money, OutRefundNo, ProviderRefundId, Timestamp, TradeNo, TransactionId};
+
+/// A paid order, with all that the engine compares against its own record. A provider cannot
+/// say "paid" without every one of these.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PaidFacts {
+    pub trade_no: TradeNo,
+    pub transaction_id: TransactionId,
+    /// The order's total, never the payer's part of it after coupons.
+    pub amount: Money,
+    pub app_id: String,
+    pub merchant_id: String,
+    /// The payer, where the platform names one.
+    pub openid: Option<String>,
+    /// When the payer paid, by the platform's clock; `None` where it does not say.
+    pub paid_at: Option<Timestamp>,
+}
+
+/// The platform's answer to "what became of this order?".
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OrderStatus {
+    pub trade_no: TradeNo,
+    pub word: OrderWord,
+    /// The platform's own status word, for the record.
+    pub platform_word: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OrderWord {
+    /// There is an order and it can still be paid.
+    Waiting,
+    Paid(PaidFacts),
+    Closed,
+    /// The platform knows no order under this number.
+    Missing,
+    /// A word that is not in our table: ask again, never paid, never failed.
+    Unrecognised,
+}
+
+/// The platform's answer to "what became of this refund?".
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefundStatus {
+    pub out_refund_no: OutRefundNo,
+    pub word: RefundWord,
+    /// The platform's number of the refund, where it has one.
+    pub provider_refund_id: Option<ProviderRefundId>,
+    /// The amount the platform refunds, where it says; the engine compares it.
+    pub amount: Option<Money>,
+    /// When the money arrived, where the platform says.
+    pub succeeded_at: Option<Timestamp>,
+    /// The platform's own status word, for the record.
+    pub platform_word: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RefundWord {
+    Processing,
+    Succeeded,
+    /// The platform gave up; the money is with the merchant.
+    Closed,
+    /// The payer's account could not take the money: somebody has to help at the platform. It
+    /// may still succeed.
+    Abnormal,
+    /// The platform knows no refund under this number.
+    Missing,
+    /// A word that is not in our table: ask again.
+    Unrecognised,
+}

@@ -1,0 +1,24 @@
+//! What a payment provider is to the gateway.
+//!
+//! A provider speaks one platform's language: it builds, signs and sends, verifies and decodes,
+//! and says what it learned as [`Verified`] facts. It decides nothing about a payment, keeps
+//! nothing, and knows neither the HTTP interface nor the store. Of our own crates a provider
+//! imports this one and `dukou-domain`, nothing else.
+
+mod error;
+mod facts;
+mod notify;
+mod order;
+mod provider;
+pub mod settings;
+pub mod transport;
+mod verified;
+
+pub use error::{ErrorKind, FieldProblem, ProviderError, Reason};
+pub use facts::{OrderStatus, OrderWord, PaidFacts, RefundStatus, RefundWord};
+pub use notify::{
+    Notice, NotifyError, NotifyKind, NotifyReply, PaymentNotice, PaymentOutcome, RawNotify, RefundHint, Verdict,
+};
+pub use order::{Bill, BillRow, BillRowKind, Invoke, Login, PayOrder, Prepay, RefundOrder, RefundQuery};
+pub use provider::{Capabilities, Clock, Context, Provider, ProviderFactory, ProviderInfo, Random};
+pub use verified::{Proof, Verified};

@@ -1,0 +1,96 @@
+//! Messages that a platform sends of its own accord.
+
+use bytes::Bytes;
+use dukou_domain::{OutRefundNo, TradeNo};
+
+use crate::{PaidFacts, Verified};
+
+/// Which of a provider's two notify addresses a message came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum NotifyKind {
+    Payment,
+    Refund,
+}
+
+impl NotifyKind {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            NotifyKind::Payment => "payment",
+            NotifyKind::Refund => "refund",
+        }
+    }
+}
+
+/// A message as it came over the wire: nothing in it is believed yet.
+#[derive(Debug, Clone)]
+pub struct RawNotify {
+    pub kind: NotifyKind,
+    /// Header names in lower case, in the order received.
+    pub headers: Vec<(String, String)>,
+    pub body: Bytes,
+}
+
+/// What a message says, once the provider has checked and decoded it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Notice {
+    Payment(Verified<PaymentNotice>),
+    /// A refund's message on a platform that does not sign it. The engine confirms it by
+    /// [`crate::Provider::query_refund`] before it counts.
+    RefundHint(RefundHint),
+}
+
+/// A signed word about an order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PaymentNotice {
+    pub trade_no: TradeNo,
+    pub outcome: PaymentOutcome,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PaymentOutcome {
+    Paid(PaidFacts),
+    /// This try failed; the order can still be paid.
+    NotPaid {
+        code: Option<String>,
+        app_id: String,
+        merchant_id: String,
+    },
+}
+
+/// What an unsigned refund message claims.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefundHint {
+    pub out_refund_no: OutRefundNo,
+    /// The platform's own status word (`SUCCESS`).
+    pub platform_word: String,
+}
+
+/// Why a message cannot be believed. Neither changes anything.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotifyError {
+    /// It is not a message of this platform at all.
+    #[error("malformed notify: {0}")]
+    Malformed(String),
+    /// The signature (or the decryption that stands for it) does not hold.
+    #[error("the notify's signature does not hold")]
+    BadSignature,
+}
+
+/// What the gateway tells the platform.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Recorded: send it no more.
+    Accepted,
+    /// Not recorded, or not yet understood: send it again.
+    TryAgain,
+    /// It could not be verified.
+    Rejected,
+}
+
+/// A verdict in the platform's own form.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotifyReply {
+    pub status: u16,
+    pub content_type: &'static str,
+    pub body: Bytes,
+}

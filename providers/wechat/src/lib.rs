@@ -1,0 +1,1 @@
+//! WeChat Pay: kind wechat-v2

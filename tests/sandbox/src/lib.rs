@@ -1,0 +1,1 @@
+//! The payment platforms, simulated, for tests, demos and people
