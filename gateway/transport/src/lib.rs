@@ -1,1 +1,13 @@
-//! HTTP to the platforms.
+//! HTTP to the platforms: TLS always verified, answers bounded, errors that say whether anything
+//! was sent.
+//!
+//! [`ReqwestTransports`] makes one connection pool per merchant identity, so that a connection
+//! opened with one client certificate never carries another merchant's call.
+
+mod client;
+mod factory;
+mod failure;
+#[cfg(test)]
+mod tests;
+
+pub use factory::ReqwestTransports;
