@@ -1,1 +1,138 @@
-//! The payment platforms, simulated, for tests, demos and people
+//! The payment platforms, simulated, for tests, demos and people.
+//!
+//! WeChat Pay's v2 side so far: real paths, real signatures and certificates, real error codes, notifications with the
+//! platform's own repetitions. A control API under `/_sandbox` pays, refunds, breaks and delays. The crate shares no
+//! code with the gateway. See the README beside this crate for every call.
+
+mod certs;
+mod cipher;
+mod clock;
+mod control;
+mod faults;
+mod journal;
+mod ledger;
+mod merchants;
+mod notify;
+mod phone;
+mod platform;
+mod policy;
+mod server;
+mod sign;
+mod world;
+mod xml;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow};
+use secrecy::ExposeSecret;
+
+pub use certs::MerchantFiles;
+pub use merchants::{App, Merchant};
+
+/// How a sandbox starts.
+#[derive(Debug)]
+pub struct Options {
+    /// The TLS listener, for the platform's own paths; port 0 takes any free one.
+    pub https: SocketAddr,
+    /// The plain listener, for the control API and the phone page; port 0 takes any free one.
+    pub http: SocketAddr,
+    /// Where certificates and keys are written; nothing is written without it.
+    pub directory: Option<PathBuf>,
+    pub merchants: Vec<Merchant>,
+    /// How long a receiver may take to answer a notification.
+    pub notify_time_limit: Duration,
+    /// Further root certificates (PEM) for receivers of notifications that speak TLS.
+    pub trust: Vec<Vec<u8>>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        Self {
+            https: any,
+            http: any,
+            directory: None,
+            merchants: Merchant::defaults(),
+            notify_time_limit: Duration::from_secs(5),
+            trust: Vec::new(),
+        }
+    }
+}
+
+/// A running sandbox. It stops when dropped.
+pub struct Sandbox {
+    running: server::Running,
+}
+
+impl Sandbox {
+    /// Starts a sandbox on threads of its own; it listens when this returns. May be called inside or outside tokio.
+    ///
+    /// # Errors
+    /// If an address cannot be listened on, or the directory cannot be written.
+    pub fn start(options: Options) -> Result<Self> {
+        let Options { https, http, directory, merchants, notify_time_limit, trust } = options;
+        let running = server::start(server::Settings { https, http, notify_time_limit, trust })?;
+        for merchant in merchants {
+            running.world.merchants.put(merchant);
+        }
+        let sandbox = Self { running };
+        if let Some(directory) = directory {
+            sandbox.write_files(&directory).with_context(|| format!("cannot write to {}", directory.display()))?;
+        }
+        Ok(sandbox)
+    }
+
+    /// Where the platform's paths are, without a trailing slash.
+    pub fn https_url(&self) -> String {
+        format!("https://{}", self.running.https)
+    }
+
+    /// Where the control API and the phone page are, without a trailing slash.
+    pub fn http_url(&self) -> String {
+        format!("http://{}", self.running.http)
+    }
+
+    /// The certificate to trust for [`Sandbox::https_url`].
+    pub fn ca_pem(&self) -> String {
+        self.running.world.authority.pem()
+    }
+
+    /// A merchant's API certificate.
+    ///
+    /// # Errors
+    /// If there is no such merchant.
+    pub fn merchant(&self, mch_id: &str) -> Result<MerchantFiles> {
+        let merchant = self.running.world.merchants.get(mch_id).ok_or_else(|| anyhow!("no merchant {mch_id}"))?;
+        merchant.files(&self.running.world.authority)
+    }
+
+    /// Stops and waits for the end.
+    pub fn stop(self) {}
+
+    fn write_files(&self, directory: &Path) -> Result<()> {
+        std::fs::create_dir_all(directory)?;
+        std::fs::write(directory.join("ca.pem"), self.ca_pem())?;
+        for registered in self.running.world.merchants.all() {
+            let merchant = &registered.merchant;
+            let files = registered.files(&self.running.world.authority)?;
+            let folder = directory.join(&merchant.mch_id);
+            std::fs::create_dir_all(&folder)?;
+            std::fs::write(folder.join("apiclient_cert.pem"), files.client_cert_pem)?;
+            std::fs::write(folder.join("apiclient_key.pem"), files.client_key_pem)?;
+            std::fs::write(folder.join("apiclient_cert.p12"), files.client_p12)?;
+            std::fs::write(folder.join("api_key"), merchant.api_key.expose_secret())?;
+            if let Some(app) = merchant.apps.first() {
+                std::fs::write(folder.join("app_secret"), app.app_secret.expose_secret())?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Locks, also after a panic elsewhere: every critical section leaves the data whole.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

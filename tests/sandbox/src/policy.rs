@@ -1,0 +1,80 @@
+//! How the platform behaves unless a fault says otherwise.
+
+use serde::{Deserialize, Serialize};
+
+/// Switches a test may turn; `POST /_sandbox/policy` changes those it names.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Policy {
+    /// Paying sends a notification.
+    pub auto_notify: bool,
+    /// A refund succeeds as soon as it is accepted, and notifies.
+    pub auto_settle: bool,
+    /// Milliseconds of the sandbox's clock before the first attempt.
+    pub notify_delay_ms: u32,
+    /// Extra copies sent at the same moment with every attempt.
+    pub notify_duplicates: u32,
+    /// 1 or more: so many of the next attempts are lost. Below 1: the share of attempts that are lost.
+    pub drop_notifies: f64,
+    /// The share of answers and notifications with a field no document lists.
+    pub unknown_field_share: f64,
+    /// closeorder is refused in the first five minutes of an order.
+    pub five_minute_close_rule: bool,
+    /// Where notifications go when their address starts with `from`: then `to` stands in its place.
+    pub notify_rewrite: Vec<Rewrite>,
+}
+
+/// One replacement of the start of a notify address.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rewrite {
+    pub from: String,
+    pub to: String,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            auto_notify: true,
+            auto_settle: true,
+            notify_delay_ms: 0,
+            notify_duplicates: 0,
+            drop_notifies: 0.0,
+            unknown_field_share: 0.1,
+            five_minute_close_rule: false,
+            notify_rewrite: Vec::new(),
+        }
+    }
+}
+
+impl Policy {
+    /// This policy with the named switches changed.
+    ///
+    /// # Errors
+    /// What is wrong with the change, in words.
+    pub fn changed(&self, change: &serde_json::Value) -> Result<Self, String> {
+        let change = change.as_object().ok_or("the body must be a JSON object")?;
+        let mut all = serde_json::to_value(self).map_err(|error| error.to_string())?;
+        let Some(map) = all.as_object_mut() else { return Err("the policy is not an object".to_owned()) };
+        for (name, value) in change {
+            map.insert(name.clone(), value.clone());
+        }
+        let policy: Self = serde_json::from_value(all).map_err(|error| error.to_string())?;
+        if !(0.0..=1.0).contains(&policy.unknown_field_share) {
+            return Err("unknown_field_share must be from 0 to 1".to_owned());
+        }
+        if policy.drop_notifies < 0.0 {
+            return Err("drop_notifies must not be negative".to_owned());
+        }
+        Ok(policy)
+    }
+
+    /// The address after the first rewrite that fits.
+    pub fn address(&self, url: &str) -> String {
+        let fitting = self.notify_rewrite.iter().find_map(|rewrite| {
+            let rest = url.strip_prefix(rewrite.from.as_str())?;
+            Some(format!("{}{rest}", rewrite.to))
+        });
+        fitting.unwrap_or_else(|| url.to_owned())
+    }
+}

@@ -1,0 +1,67 @@
+//! Everything one running sandbox holds.
+
+use std::sync::{Mutex, PoisonError, RwLock};
+
+use anyhow::Result;
+
+use crate::certs::Authority;
+use crate::clock::Clock;
+use crate::faults::Faults;
+use crate::journal::Journal;
+use crate::ledger::Ledger;
+use crate::lock;
+use crate::merchants::{Merchants, People};
+use crate::notify::Notifier;
+use crate::policy::Policy;
+
+pub struct World {
+    pub clock: Clock,
+    pub authority: Authority,
+    pub merchants: Merchants,
+    pub people: People,
+    pub ledger: Mutex<Ledger>,
+    pub journal: Journal,
+    pub faults: Faults,
+    pub notifier: Notifier,
+    policy: RwLock<Policy>,
+}
+
+impl World {
+    pub fn new(notifier: Notifier) -> Result<Self> {
+        Ok(Self {
+            clock: Clock::new(),
+            authority: Authority::new()?,
+            merchants: Merchants::default(),
+            people: People::default(),
+            ledger: Mutex::default(),
+            journal: Journal::default(),
+            faults: Faults::default(),
+            notifier,
+            policy: RwLock::default(),
+        })
+    }
+
+    pub fn policy(&self) -> Policy {
+        self.policy.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub fn unknown_field_share(&self) -> f64 {
+        self.policy.read().unwrap_or_else(PoisonError::into_inner).unknown_field_share
+    }
+
+    pub fn set_policy(&self, policy: Policy) {
+        *self.policy.write().unwrap_or_else(PoisonError::into_inner) = policy;
+    }
+
+    /// Forgets orders, people, journal, faults, policy, pending notifications and the clock's changes.
+    /// Merchants and their certificates stay.
+    pub fn reset(&self) {
+        *lock(&self.ledger) = Ledger::default();
+        self.people.clear();
+        self.faults.clear();
+        self.notifier.clear();
+        self.set_policy(Policy::default());
+        self.journal.clear();
+        self.clock.reset();
+    }
+}
