@@ -2,19 +2,23 @@
 
 use std::fmt;
 
-/// An ISO 4217 currency the gateway can count in. All of them have two decimal places, so one
-/// major unit is always 100 minor units.
+/// The currency of an amount. Those the gateway can count in all have two decimal
+/// places, so one major unit is always 100 minor units.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Currency {
     /// Renminbi; the minor unit is the fen (分).
     Cny,
+    /// Any currency the gateway does not count in. It is never in an order of ours; a platform's
+    /// word about money keeps it, so that the comparison with the order fails as it must.
+    Other,
 }
 
 impl Currency {
-    /// The ISO 4217 code, upper case.
+    /// The ISO 4217 code, upper case; `XXX` (no currency) for [`Currency::Other`].
     pub const fn code(self) -> &'static str {
         match self {
             Currency::Cny => "CNY",
+            Currency::Other => "XXX",
         }
     }
 
