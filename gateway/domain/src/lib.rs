@@ -17,7 +17,7 @@ pub use id::{
 };
 pub use method::Method;
 pub use money::{Currency, Money, MoneyError};
-pub use payment::PaymentState;
-pub use refund::RefundState;
+pub use payment::{PaymentFact, PaymentState};
+pub use refund::{RefundFact, RefundState};
 pub use secret::Secret;
 pub use timestamp::Timestamp;

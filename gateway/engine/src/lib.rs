@@ -1,1 +1,29 @@
-//! The use cases, the ports they need and the jobs
+//! The use cases of the gateway, the ports they need from outside, and the jobs.
+//!
+//! Every decision about a payment is made here or in `dukou-domain`. This crate knows no SQL, no
+//! Redis, no HTTP status and no platform's field name; it sees them through [`ports`] and
+//! through the provider trait of `dukou-spi`.
+
+mod calls;
+mod close;
+mod command;
+mod create;
+mod engine;
+mod error;
+mod fail_points;
+mod jobs;
+mod notify;
+mod number;
+pub mod ports;
+mod read;
+pub mod records;
+mod refund;
+mod rules;
+mod schedule;
+pub mod tenant;
+
+pub use command::{CreatePayment, CreateRefund, Payer, PaymentAnswer, RefundAnswer};
+pub use engine::{Engine, EngineConfig};
+pub use error::EngineError;
+pub use fail_points::FAIL_POINTS;
+pub use schedule::{Schedule, Steps};

@@ -1,0 +1,98 @@
+//! Closing an unpaid payment: at the platform first, then here.
+
+use std::sync::Arc;
+
+use dukou_domain::{OutTradeNo, PaymentFact, PaymentState};
+use dukou_spi::{Provider, Reason};
+
+use crate::create::waits_for_payer;
+use crate::engine::{Engine, order_of, provider_of};
+use crate::error::EngineError;
+use crate::ports::{Change, PaymentKey, Target};
+use crate::records::Payment;
+use crate::rules;
+use crate::tenant::Tenant;
+
+impl Engine {
+    /// Closes a payment so that nobody can pay it any more. Closing a closed one answers it again.
+    ///
+    /// # Errors
+    /// [`EngineError::NotFound`]; [`EngineError::InvalidState`] when it is paid (also when the
+    /// platform says so only now) or has failed; [`EngineError::Provider`] when the platform did not
+    /// close it; [`EngineError::Store`].
+    pub async fn close_payment(&self, tenant: &Tenant, out_trade_no: &OutTradeNo) -> Result<Payment, EngineError> {
+        let lock = self.coordinator.lock(&Self::payment_lock(tenant, out_trade_no)).await;
+        let result = self.close_alone(tenant, out_trade_no).await;
+        if let Some(lock) = lock {
+            self.coordinator.unlock(lock).await;
+        }
+        result
+    }
+
+    async fn close_alone(&self, tenant: &Tenant, out_trade_no: &OutTradeNo) -> Result<Payment, EngineError> {
+        let payment = self.store.payment(&tenant.id, out_trade_no).await?.ok_or(EngineError::NotFound)?;
+        match payment.state {
+            PaymentState::Closed => Ok(payment),
+            PaymentState::Created | PaymentState::Pending | PaymentState::Unknown => {
+                let provider = provider_of(tenant, &payment.attempt.provider)?;
+                let payment = self.close_at_platform(tenant, provider, payment).await?;
+                if payment.state.is_paid() {
+                    return Err(EngineError::InvalidState("the payment was paid before it could be closed".to_owned()));
+                }
+                Ok(payment)
+            }
+            PaymentState::Succeeded | PaymentState::PartiallyRefunded | PaymentState::Refunded => {
+                Err(EngineError::InvalidState("the payment is paid; refund it instead".to_owned()))
+            }
+            PaymentState::Failed => {
+                Err(EngineError::InvalidState("the payment has failed; there is nothing to close".to_owned()))
+            }
+        }
+    }
+
+    /// Closes the order at the platform and then here. A payment that turns out to be paid comes
+    /// back paid. The caller holds the payment's lock.
+    pub(crate) async fn close_at_platform(
+        &self,
+        tenant: &Tenant,
+        provider: &Arc<dyn Provider>,
+        payment: Payment,
+    ) -> Result<Payment, EngineError> {
+        let never_sent = waits_for_payer(provider, &payment);
+        if !never_sent && provider.capabilities().close {
+            match self.calls(&payment.attempt.provider, provider).close(&order_of(&payment)).await {
+                Ok(()) => {}
+                Err(error) if error.reason == Reason::AlreadyPaid => {
+                    return self.ask_payment(tenant, provider, &payment).await;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        self.record_closed(&payment).await
+    }
+
+    async fn record_closed(&self, payment: &Payment) -> Result<Payment, EngineError> {
+        let now = self.now();
+        let target = Target {
+            tenant: payment.tenant.clone(),
+            payment: PaymentKey::OutTradeNo(payment.out_trade_no.clone()),
+            refund: None,
+            notification: None,
+        };
+        let recorded = self
+            .change(target, move |view| {
+                let Some(mut payment) = view.payment else { return (Change::default(), None) };
+                let before = payment.state;
+                let mut change = Change::default();
+                if rules::move_payment(&mut payment, PaymentFact::OrderClosed, now, &mut change) {
+                    payment.check = None;
+                    change.payment = Some(payment.clone());
+                }
+                (change, Some((before, payment)))
+            })
+            .await?;
+        let (before, payment) = recorded.ok_or(EngineError::NotFound)?;
+        self.count_payment(Some(before), &payment);
+        Ok(payment)
+    }
+}

@@ -1,0 +1,332 @@
+//! Creating a payment: intent recorded, platform asked, answer recorded.
+
+use dukou_domain::{PaymentFact, PaymentState, Timestamp};
+use dukou_spi::{ErrorKind, FieldProblem, Invoke, NotifyKind, Prepay, Provider, ProviderError, Reason};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::command::{CreatePayment, Payer, PaymentAnswer};
+use crate::engine::{Engine, order_of, provider_of};
+use crate::error::EngineError;
+use crate::fail_points::fail_point;
+use crate::number;
+use crate::ports::{Change, PaymentKey, Target};
+use crate::records::{Attempt, EventKind, Failure, Payment, Subject};
+use crate::rules;
+use crate::tenant::Tenant;
+
+/// The least time a payer gets.
+const SHORTEST_LIFE: Duration = Duration::from_secs(60);
+
+impl Engine {
+    /// Records the payment, makes the order at the platform and answers the front end's arguments.
+    /// The same number with the same content again gives the same payment and no second order.
+    ///
+    /// # Errors
+    /// [`EngineError::Invalid`] before anything is recorded; [`EngineError::OutTradeNoConflict`];
+    /// [`EngineError::Provider`] after the payment was recorded: it can be read under its number,
+    /// and sent again unless the platform refused it; [`EngineError::Store`].
+    pub async fn create_payment(&self, tenant: &Tenant, command: CreatePayment) -> Result<PaymentAnswer, EngineError> {
+        let provider = provider_of(tenant, &command.provider)?;
+        let lock = self.coordinator.lock(&Self::payment_lock(tenant, &command.out_trade_no)).await;
+        let answer = self.create_alone(tenant, provider, command).await;
+        if let Some(lock) = lock {
+            self.coordinator.unlock(lock).await;
+        }
+        answer
+    }
+
+    async fn create_alone(
+        &self,
+        tenant: &Tenant,
+        provider: &Arc<dyn Provider>,
+        mut command: CreatePayment,
+    ) -> Result<PaymentAnswer, EngineError> {
+        if let Some(Payer::Code(code)) = &command.payer {
+            // A code works once, so a payment that is there already is not asked for it again.
+            if let Some(payment) = self.store.payment(&tenant.id, &command.out_trade_no).await? {
+                command.payer = payment.attempt.openid.clone().map(Payer::OpenId);
+                return self.answer_existing(tenant, provider, payment, &command).await;
+            }
+            let login = self.calls(&command.provider, provider).login(code).await?;
+            command.payer = Some(Payer::OpenId(login.openid));
+        }
+        let now = self.now();
+        let proposed = self.propose(tenant, provider, &command, now)?;
+        let problems = self.problems(provider, &proposed, now);
+        let target = Target {
+            tenant: tenant.id.clone(),
+            payment: PaymentKey::OutTradeNo(command.out_trade_no.clone()),
+            refund: None,
+            notification: None,
+        };
+        let found = {
+            let (proposed, legal) = (proposed.clone(), problems.is_empty());
+            self.change(target, move |view| match view.payment {
+                Some(existing) => (Change::default(), Some(existing)),
+                None if !legal => (Change::default(), None),
+                None => {
+                    let mut change = Change { payment: Some(proposed.clone()), ..Change::default() };
+                    let subject = Subject::Payment(Box::new(proposed.clone()));
+                    change.events.push(rules::event(&proposed, EventKind::PaymentCreated, now, subject));
+                    (change, None)
+                }
+            })
+            .await?
+        };
+        match found {
+            Some(existing) => self.answer_existing(tenant, provider, existing, &command).await,
+            None if !problems.is_empty() => Err(EngineError::Invalid(problems)),
+            None => {
+                self.count_payment(None, &proposed);
+                fail_point!("create.recorded");
+                let payment = Payment { version: 1, ..proposed };
+                if waits_for_payer(provider, &payment) {
+                    return Ok(PaymentAnswer { payment, invoke: None, created: true });
+                }
+                let mut answer = self.send_order(tenant, provider, payment).await?;
+                answer.created = true;
+                Ok(answer)
+            }
+        }
+    }
+
+    /// The record of a payment that does not exist yet.
+    fn propose(
+        &self,
+        tenant: &Tenant,
+        provider: &Arc<dyn Provider>,
+        command: &CreatePayment,
+        now: Timestamp,
+    ) -> Result<Payment, EngineError> {
+        let problem = |field, message: String| EngineError::Invalid(vec![FieldProblem { field, message }]);
+        if !provider.capabilities().methods.contains(&command.method) {
+            return Err(problem("method", format!("{} is not offered by this provider", command.method)));
+        }
+        let trade_no = number::trade_no(&tenant.trade_no_prefix, &command.out_trade_no)
+            .ok_or_else(|| problem("out_trade_no", "is too long with the tenant's prefix".to_owned()))?;
+        let info = provider.info();
+        let zero = dukou_domain::Money::zero(command.amount.currency());
+        let openid = match &command.payer {
+            Some(Payer::OpenId(openid)) => Some(openid.clone()),
+            Some(Payer::Code(_)) | None => None,
+        };
+        let mut payment = Payment {
+            id: number::payment_id(),
+            tenant: tenant.id.clone(),
+            out_trade_no: command.out_trade_no.clone(),
+            amount: command.amount,
+            description: command.description.clone(),
+            attach: command.attach.clone(),
+            metadata: command.metadata.clone(),
+            client_ip: command.client_ip,
+            state: PaymentState::Created,
+            late: false,
+            refunded: zero,
+            refunding: zero,
+            created_at: now,
+            updated_at: now,
+            expires_at: command.expires_at.unwrap_or_else(|| now.plus(self.config.expires_after)),
+            paid_at: None,
+            transaction_id: None,
+            failure: None,
+            attempt: Attempt {
+                id: number::attempt_id(),
+                number: 1,
+                provider: command.provider.clone(),
+                method: command.method,
+                trade_no,
+                app_id: info.app_id.clone(),
+                merchant_id: info.merchant_id.clone(),
+                openid,
+                notify_url: self.notify_url(tenant, &command.provider, NotifyKind::Payment),
+                prepay: None,
+            },
+            check: None,
+            version: 0,
+        };
+        if waits_for_payer(provider, &payment) {
+            rules::schedule_payment(&mut payment, None, &self.config.schedule, now);
+        } else {
+            rules::schedule_in_flight(&mut payment, now);
+        }
+        Ok(payment)
+    }
+
+    /// What stands against recording it.
+    fn problems(&self, provider: &Arc<dyn Provider>, payment: &Payment, now: Timestamp) -> Vec<FieldProblem> {
+        let mut problems = provider.check(&order_of(payment));
+        if waits_for_payer(provider, payment) {
+            problems.retain(|problem| !problem.field.starts_with("payer"));
+        }
+        if payment.expires_at.since(now) < SHORTEST_LIFE {
+            let message = format!("is too early; expected a time at least {} s from now", SHORTEST_LIFE.as_secs());
+            problems.push(FieldProblem { field: "expires_at", message });
+        }
+        problems
+    }
+
+    /// The same number again: the same payment, sent once more only where that leads to the same
+    /// order.
+    async fn answer_existing(
+        &self,
+        tenant: &Tenant,
+        provider: &Arc<dyn Provider>,
+        payment: Payment,
+        command: &CreatePayment,
+    ) -> Result<PaymentAnswer, EngineError> {
+        let differing = differing_fields(&payment, command);
+        if !differing.is_empty() {
+            return Err(EngineError::OutTradeNoConflict(format!("{} is not the same", differing.join(", "))));
+        }
+        let payment = if payment.state == PaymentState::Unknown {
+            self.ask_payment(tenant, provider, &payment).await?
+        } else {
+            payment
+        };
+        if let Some(invoke) = self.invoke(provider, &payment)? {
+            return Ok(PaymentAnswer { payment, invoke: Some(invoke), created: false });
+        }
+        let sendable = matches!(payment.state, PaymentState::Created | PaymentState::Pending)
+            && !waits_for_payer(provider, &payment)
+            && self.now() < payment.expires_at;
+        if sendable {
+            return self.send_order(tenant, provider, payment).await;
+        }
+        Ok(PaymentAnswer { payment, invoke: None, created: false })
+    }
+
+    /// Sends the order and records what came back. The caller holds the payment's lock.
+    async fn send_order(
+        &self,
+        tenant: &Tenant,
+        provider: &Arc<dyn Provider>,
+        payment: Payment,
+    ) -> Result<PaymentAnswer, EngineError> {
+        let order = order_of(&payment);
+        let result = self.calls(&payment.attempt.provider, provider).pay(&order).await;
+        fail_point!("create.answered");
+        match result {
+            Ok(prepay) => {
+                let payment = self.record_answer(&payment, Answer::Accepted(prepay)).await?;
+                fail_point!("create.committed");
+                let invoke = self.invoke(provider, &payment)?;
+                Ok(PaymentAnswer { payment, invoke, created: false })
+            }
+            Err(error) if error.reason == Reason::AlreadyPaid => {
+                let payment = self.ask_payment(tenant, provider, &payment).await?;
+                Ok(PaymentAnswer { payment, invoke: None, created: false })
+            }
+            Err(error) => {
+                let answer = match (error.kind, error.reason) {
+                    // Nothing happened; the record stands and can be sent again.
+                    (ErrorKind::NotSent, _) => return Err(error.into()),
+                    (ErrorKind::Refused, Reason::OrderClosed) => Answer::Closed,
+                    (ErrorKind::Refused, _) => Answer::Refused(failure_of(&error)),
+                    (ErrorKind::Unknown, _) => Answer::Lost,
+                };
+                let payment = self.record_answer(&payment, answer).await?;
+                if payment.state.is_paid() {
+                    // The notify was faster than the answer that got lost.
+                    return Ok(PaymentAnswer { payment, invoke: None, created: false });
+                }
+                Err(error.into())
+            }
+        }
+    }
+
+    async fn record_answer(&self, payment: &Payment, answer: Answer) -> Result<Payment, EngineError> {
+        let now = self.now();
+        let schedule = self.config.schedule.clone();
+        let target = Target {
+            tenant: payment.tenant.clone(),
+            payment: PaymentKey::OutTradeNo(payment.out_trade_no.clone()),
+            refund: None,
+            notification: None,
+        };
+        let recorded = self
+            .change(target, move |view| {
+                let Some(mut payment) = view.payment else { return (Change::default(), None) };
+                let before = payment.state;
+                let mut change = Change::default();
+                let moved = match &answer {
+                    Answer::Accepted(prepay) => {
+                        payment.attempt.prepay = Some(prepay.clone());
+                        rules::move_payment(&mut payment, PaymentFact::OrderAccepted, now, &mut change)
+                    }
+                    Answer::Lost => rules::move_payment(&mut payment, PaymentFact::AnswerLost, now, &mut change),
+                    Answer::Closed => rules::move_payment(&mut payment, PaymentFact::OrderClosed, now, &mut change),
+                    Answer::Refused(failure) => {
+                        if payment.state == PaymentState::Created {
+                            payment.failure = Some(failure.clone());
+                        }
+                        rules::move_payment(&mut payment, PaymentFact::OrderRefused, now, &mut change)
+                    }
+                };
+                if moved {
+                    rules::schedule_payment(&mut payment, None, &schedule, now);
+                }
+                change.payment = Some(payment.clone());
+                (change, Some((before, payment)))
+            })
+            .await?;
+        let (before, payment) = recorded.ok_or(EngineError::NotFound)?;
+        self.count_payment(Some(before), &payment);
+        Ok(payment)
+    }
+
+    /// The front end's arguments, where the payment can be paid with what the platform gave.
+    pub(crate) fn invoke(
+        &self,
+        provider: &Arc<dyn Provider>,
+        payment: &Payment,
+    ) -> Result<Option<Invoke>, EngineError> {
+        let now = self.now();
+        let usable = |prepay: &&Prepay| {
+            payment.state == PaymentState::Pending && now < prepay.valid_until && now < payment.expires_at
+        };
+        match payment.attempt.prepay.as_ref().filter(usable) {
+            Some(prepay) => Ok(Some(provider.invoke(&order_of(payment), prepay)?)),
+            None => Ok(None),
+        }
+    }
+}
+
+/// What came back for an order.
+enum Answer {
+    Accepted(Prepay),
+    Lost,
+    Closed,
+    Refused(Failure),
+}
+
+pub(crate) fn failure_of(error: &ProviderError) -> Failure {
+    Failure { code: error.code.clone(), message: error.message.clone() }
+}
+
+/// Nobody is named who could pay it this way; the mini-program will.
+pub(crate) fn waits_for_payer(provider: &Arc<dyn Provider>, payment: &Payment) -> bool {
+    payment.attempt.openid.is_none() && provider.capabilities().payer_required.contains(&payment.attempt.method)
+}
+
+/// The fields in which a repeated create differs from the first. What the gateway filled in itself
+/// is not compared where the merchant left it out.
+fn differing_fields(payment: &Payment, command: &CreatePayment) -> Vec<&'static str> {
+    let attempt = &payment.attempt;
+    let same_payer = match &command.payer {
+        Some(Payer::OpenId(openid)) => attempt.openid.as_ref() == Some(openid),
+        // The code was not exchanged again; who it belongs to is known already.
+        Some(Payer::Code(_)) | None => true,
+    };
+    let comparisons: [(&'static str, bool); 8] = [
+        ("provider", attempt.provider == command.provider),
+        ("method", attempt.method == command.method),
+        ("amount", payment.amount == command.amount),
+        ("description", payment.description == command.description),
+        ("attach", payment.attach == command.attach),
+        ("metadata", payment.metadata == command.metadata),
+        ("payer", same_payer),
+        ("expires_at", command.expires_at.is_none_or(|expires_at| expires_at == payment.expires_at)),
+    ];
+    comparisons.into_iter().filter(|(_, same)| !same).map(|(field, _)| field).collect()
+}

@@ -1,0 +1,150 @@
+//! The engine: what it holds, and the few things every use case does the same way.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use dukou_domain::{OutTradeNo, PaymentState, ProviderName, RefundState, Timestamp};
+use dukou_spi::{Clock, FieldProblem, NotifyKind, PayOrder, Provider};
+
+use crate::calls::Calls;
+use crate::error::EngineError;
+use crate::number;
+use crate::ports::{Change, Coordinator, Store, StoreError, Target, Telemetry, View};
+use crate::records::{Payment, Refund};
+use crate::schedule::Schedule;
+use crate::tenant::{Tenant, Tenants};
+
+/// What an operator may change.
+#[derive(Debug, Clone)]
+pub struct EngineConfig {
+    /// Where the platforms reach the gateway, without a trailing slash.
+    pub public_url: String,
+    /// How long a payment that names no end can be paid.
+    pub expires_after: Duration,
+    pub schedule: Schedule,
+}
+
+/// All use cases over one store. Cheap to share; holds no payment in memory.
+pub struct Engine {
+    pub(crate) config: EngineConfig,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) coordinator: Arc<dyn Coordinator>,
+    pub(crate) tenants: Arc<dyn Tenants>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) telemetry: Arc<dyn Telemetry>,
+}
+
+impl Engine {
+    pub fn new(
+        config: EngineConfig,
+        store: Arc<dyn Store>,
+        coordinator: Arc<dyn Coordinator>,
+        tenants: Arc<dyn Tenants>,
+        clock: Arc<dyn Clock>,
+        telemetry: Arc<dyn Telemetry>,
+    ) -> Self {
+        Engine { config, store, coordinator, tenants, clock, telemetry }
+    }
+
+    pub fn tenants(&self) -> &dyn Tenants {
+        self.tenants.as_ref()
+    }
+
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.store
+    }
+
+    pub fn coordinator(&self) -> &Arc<dyn Coordinator> {
+        &self.coordinator
+    }
+
+    pub fn clock(&self) -> &dyn Clock {
+        self.clock.as_ref()
+    }
+
+    /// A number for a payment whose merchant named none.
+    pub fn make_out_trade_no(&self) -> OutTradeNo {
+        number::out_trade_no()
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Runs one change and gives back what `decide` said besides it. The value is that of the call
+    /// that was committed.
+    pub(crate) async fn change<R: Send + 'static>(
+        &self,
+        target: Target,
+        mut decide: impl FnMut(View) -> (Change, R) + Send + 'static,
+    ) -> Result<R, StoreError> {
+        let said = Arc::new(Mutex::new(None));
+        let slot = Arc::clone(&said);
+        let decide = Box::new(move |view| {
+            let (change, answer) = decide(view);
+            *slot.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(answer);
+            change
+        });
+        self.store.apply(target, decide).await?;
+        said.lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .take()
+            .ok_or_else(|| StoreError::Unavailable("the change was never decided".to_owned()))
+    }
+
+    /// Counts the states that a committed change entered.
+    pub(crate) fn count_payment(&self, before: Option<PaymentState>, payment: &Payment) {
+        if before != Some(payment.state) {
+            self.telemetry.payment(&payment.tenant, &payment.attempt.provider, payment.state);
+        }
+    }
+
+    pub(crate) fn count_refund(&self, before: Option<RefundState>, refund: &Refund) {
+        if before != Some(refund.state) {
+            self.telemetry.refund(&refund.tenant, &refund.provider, refund.state);
+        }
+    }
+
+    /// Calls to the platform, with everything that is the same for every provider around them.
+    pub(crate) fn calls<'a>(&'a self, name: &'a ProviderName, provider: &'a Arc<dyn Provider>) -> Calls<'a> {
+        Calls { name, provider, telemetry: self.telemetry.as_ref() }
+    }
+
+    pub(crate) fn notify_url(&self, tenant: &Tenant, provider: &ProviderName, kind: NotifyKind) -> String {
+        format!("{}/notify/{}/{}/{}", self.config.public_url, tenant.id, provider, kind.as_str())
+    }
+
+    pub(crate) fn payment_lock(tenant: &Tenant, out_trade_no: &OutTradeNo) -> String {
+        format!("{}:{out_trade_no}", tenant.id)
+    }
+}
+
+/// The provider of that name.
+///
+/// # Errors
+/// [`EngineError::Invalid`] naming the configured ones.
+pub(crate) fn provider_of<'a>(tenant: &'a Tenant, name: &ProviderName) -> Result<&'a Arc<dyn Provider>, EngineError> {
+    tenant.providers.get(name).ok_or_else(|| {
+        let known = tenant.providers.keys().map(ProviderName::as_str).collect::<Vec<_>>().join(", ");
+        EngineError::Invalid(vec![FieldProblem {
+            field: "provider",
+            message: format!("{name} is not configured for this tenant; expected one of {known}"),
+        }])
+    })
+}
+
+/// The order of a payment's attempt, the same whenever it is built.
+pub(crate) fn order_of(payment: &Payment) -> PayOrder {
+    PayOrder {
+        trade_no: payment.attempt.trade_no.clone(),
+        method: payment.attempt.method,
+        amount: payment.amount,
+        description: payment.description.clone(),
+        attach: payment.attach.clone(),
+        openid: payment.attempt.openid.clone(),
+        client_ip: payment.client_ip,
+        created_at: payment.created_at,
+        expires_at: payment.expires_at,
+        notify_url: payment.attempt.notify_url.clone(),
+    }
+}

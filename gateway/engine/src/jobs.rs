@@ -1,0 +1,149 @@
+//! Asking after what nobody told: lost answers, notifies that never came, refunds under way, and
+//! payments whose time is over.
+
+use std::time::Duration;
+
+use dukou_domain::{PaymentState, RefundState};
+use futures_util::StreamExt;
+use futures_util::stream;
+
+use crate::create::waits_for_payer;
+use crate::engine::Engine;
+use crate::error::EngineError;
+use crate::ports::{Change, PaymentKey, Target};
+use crate::records::{Payment, Refund};
+use crate::refund::refund_lock;
+use crate::rules;
+
+/// How many of each are asked after in one round.
+const ROUND: u32 = 100;
+/// How many are asked after at the same time.
+const AT_ONCE: usize = 8;
+/// How long one that was taken is left to whoever took it.
+const LEASE: Duration = Duration::from_secs(60);
+
+impl Engine {
+    /// One round: asks the platforms about everything that is due. Returns how many it asked
+    /// about; fewer than a full round means that nothing more is due. What goes wrong with one is
+    /// logged and asked again later.
+    pub async fn run_due(&self) -> usize {
+        let now = self.now();
+        let again_at = now.plus(LEASE);
+        let payments = self.store.take_due_payments(now, again_at, ROUND).await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "cannot look for payments to ask about");
+            Vec::new()
+        });
+        let refunds = self.store.take_due_refunds(now, again_at, ROUND).await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "cannot look for refunds to ask about");
+            Vec::new()
+        });
+        let count = payments.len() + refunds.len();
+        stream::iter(payments).for_each_concurrent(AT_ONCE, |payment| self.follow_payment(payment)).await;
+        stream::iter(refunds).for_each_concurrent(AT_ONCE, |refund| self.follow_refund(refund)).await;
+        count
+    }
+
+    async fn follow_payment(&self, payment: Payment) {
+        let Some(tenant) = self.tenants.find(payment.tenant.as_str()) else { return };
+        let Some(provider) = tenant.providers.get(&payment.attempt.provider) else { return };
+        let lock = self.coordinator.lock(&Self::payment_lock(&tenant, &payment.out_trade_no)).await;
+        let result = async {
+            let payment = if waits_for_payer(provider, &payment) {
+                payment.clone()
+            } else {
+                self.ask_payment(&tenant, provider, &payment).await?
+            };
+            let over = self.now() >= payment.expires_at;
+            match payment.state {
+                PaymentState::Created | PaymentState::Pending if over => {
+                    self.close_at_platform(&tenant, provider, payment).await.map(drop)
+                }
+                PaymentState::Created
+                | PaymentState::Pending
+                | PaymentState::Unknown
+                | PaymentState::Succeeded
+                | PaymentState::PartiallyRefunded
+                | PaymentState::Refunded
+                | PaymentState::Closed
+                | PaymentState::Failed => Ok(()),
+            }
+        }
+        .await;
+        if let Some(lock) = lock {
+            self.coordinator.unlock(lock).await;
+        }
+        if let Err(error) = result {
+            tracing::warn!(tenant = %payment.tenant, out_trade_no = %payment.out_trade_no, %error, "asking about a payment failed");
+            self.ask_payment_later(&payment).await;
+        }
+    }
+
+    async fn ask_payment_later(&self, payment: &Payment) {
+        let now = self.now();
+        let schedule = self.config.schedule.clone();
+        let target = Target {
+            tenant: payment.tenant.clone(),
+            payment: PaymentKey::OutTradeNo(payment.out_trade_no.clone()),
+            refund: None,
+            notification: None,
+        };
+        let postponed = self
+            .change(target, move |view| {
+                let Some(mut payment) = view.payment else { return (Change::default(), ()) };
+                let asked = payment.check.map_or(0, |check| check.asked);
+                rules::schedule_payment(&mut payment, Some(asked), &schedule, now);
+                (Change { payment: Some(payment), ..Change::default() }, ())
+            })
+            .await;
+        if let Err(error) = postponed {
+            // It stays leased and comes again when the lease is over.
+            tracing::warn!(%error, "a question could not be put off");
+        }
+    }
+
+    async fn follow_refund(&self, refund: Refund) {
+        let Some(tenant) = self.tenants.find(refund.tenant.as_str()) else { return };
+        let Some(provider) = tenant.providers.get(&refund.provider) else { return };
+        let lock = self.coordinator.lock(&refund_lock(&tenant, refund.out_refund_no.as_str())).await;
+        let result: Result<(), EngineError> = async {
+            let refund = self.ask_refund(&tenant, provider, &refund).await?;
+            if refund.state == RefundState::Created {
+                // The platform never got it: the same refund again, under the same number.
+                let payment =
+                    self.store.payment(&tenant.id, &refund.out_trade_no).await?.ok_or(EngineError::NotFound)?;
+                self.send_refund(provider, &payment, &refund).await?;
+            }
+            Ok(())
+        }
+        .await;
+        if let Some(lock) = lock {
+            self.coordinator.unlock(lock).await;
+        }
+        if let Err(error) = result {
+            tracing::warn!(tenant = %refund.tenant, out_refund_no = %refund.out_refund_no, %error, "asking about a refund failed");
+            self.ask_refund_later(&refund).await;
+        }
+    }
+
+    async fn ask_refund_later(&self, refund: &Refund) {
+        let now = self.now();
+        let schedule = self.config.schedule.clone();
+        let target = Target {
+            tenant: refund.tenant.clone(),
+            payment: PaymentKey::Refund(refund.out_refund_no.clone()),
+            refund: Some(refund.out_refund_no.clone()),
+            notification: None,
+        };
+        let postponed = self
+            .change(target, move |view| {
+                let Some(mut refund) = view.refund else { return (Change::default(), ()) };
+                let asked = refund.check.map_or(0, |check| check.asked);
+                rules::schedule_refund(&mut refund, Some(asked), &schedule, now);
+                (Change { refund: Some(refund), ..Change::default() }, ())
+            })
+            .await;
+        if let Err(error) = postponed {
+            tracing::warn!(%error, "a question could not be put off");
+        }
+    }
+}

@@ -1,0 +1,378 @@
+//! What a platform tells of its own accord: verified, claimed, compared, entered once, and only
+//! then acknowledged.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use aws_lc_rs::digest;
+use bytes::Bytes;
+use dukou_domain::{ProviderName, RefundState, TenantId, Timestamp};
+use dukou_spi::{
+    Notice, NotifyError, NotifyKind, NotifyReply, PaidFacts, PaymentNotice, PaymentOutcome, Provider, RawNotify,
+    RefundHint, Verdict, Verified,
+};
+use futures_util::FutureExt;
+
+use crate::engine::Engine;
+use crate::fail_points::fail_point;
+use crate::number;
+use crate::ports::{Change, Claim, IdempotencyOutcome, Marker, NotifyOutcome, PaymentKey, StoreError, Target, View};
+use crate::records::{EventKind, NewEvent, Notification, NotificationKey, Payment, Recorded, Refund, Subject};
+use crate::rules::{self, Heard};
+use crate::tenant::{LatePayment, Tenant};
+
+/// How long a refund's message waits for the platform to confirm it: within the 5 seconds that
+/// the platforms give a notify.
+const CONFIRMATION: Duration = Duration::from_secs(4);
+
+impl Engine {
+    /// Deals with one message and says what to answer, in the platform's own form. Whatever goes
+    /// wrong becomes such an answer too. `None` when there is no such tenant or provider.
+    pub async fn notify(&self, tenant: &str, provider: &str, raw: RawNotify) -> Option<NotifyReply> {
+        let started = Instant::now();
+        let tenant = self.tenants.find(tenant)?;
+        let (name, provider) = tenant.providers.iter().find(|(name, _)| name.as_str() == provider)?;
+        let outcome = self.judge(&tenant, name, provider, &raw).await;
+        let verdict = match outcome {
+            NotifyOutcome::Applied | NotifyOutcome::Duplicate | NotifyOutcome::Mismatch | NotifyOutcome::NotPaid => {
+                Verdict::Accepted
+            }
+            NotifyOutcome::UnknownOrder | NotifyOutcome::Error => Verdict::TryAgain,
+            NotifyOutcome::BadSignature | NotifyOutcome::Malformed => Verdict::Rejected,
+        };
+        self.telemetry.notify(&tenant.id, name, raw.kind, outcome, started.elapsed());
+        Some(provider.acknowledge(raw.kind, verdict))
+    }
+
+    async fn judge(
+        &self,
+        tenant: &Tenant,
+        name: &ProviderName,
+        provider: &Arc<dyn Provider>,
+        raw: &RawNotify,
+    ) -> NotifyOutcome {
+        let verified = AssertUnwindSafe(provider.notify(raw)).catch_unwind().await;
+        let notice = match verified {
+            Ok(Ok(notice)) => notice,
+            Ok(Err(error)) => {
+                tracing::warn!(tenant = %tenant.id, provider = %name, kind = raw.kind.as_str(), %error, "a notify was refused");
+                return match error {
+                    NotifyError::Malformed(_) => NotifyOutcome::Malformed,
+                    NotifyError::BadSignature => NotifyOutcome::BadSignature,
+                };
+            }
+            Err(_) => {
+                tracing::error!(tenant = %tenant.id, provider = %name, "a provider panicked over a notify");
+                return NotifyOutcome::Error;
+            }
+        };
+        fail_point!("notify.verified");
+        let key = match &notice {
+            Notice::Payment(notice) => payment_key(&tenant.id, name, notice.get()),
+            Notice::RefundHint(hint) => refund_key(&tenant.id, name, hint),
+        };
+        let claim = self.coordinator.claim(&key).await;
+        let backend = self.coordinator.backend();
+        let token = match claim {
+            Claim::Done(Marker::Accepted) => {
+                self.telemetry.idempotency(backend, IdempotencyOutcome::Duplicate);
+                return NotifyOutcome::Duplicate;
+            }
+            Claim::Mine(token) => {
+                self.telemetry.idempotency(backend, IdempotencyOutcome::New);
+                Some(token)
+            }
+            Claim::Busy => {
+                self.telemetry.idempotency(backend, IdempotencyOutcome::Busy);
+                None
+            }
+            Claim::Unavailable => {
+                self.telemetry.idempotency(backend, IdempotencyOutcome::Unavailable);
+                None
+            }
+        };
+        fail_point!("notify.claimed");
+        let outcome = match notice {
+            Notice::Payment(notice) => {
+                self.enter_payment_notice(tenant, name, notice, key.clone(), raw.body.clone()).await
+            }
+            Notice::RefundHint(hint) => {
+                self.confirm_refund(tenant, name, provider, &hint, key.clone(), raw.body.clone()).await
+            }
+        };
+        fail_point!("notify.committed");
+        let settled = match outcome {
+            NotifyOutcome::Applied | NotifyOutcome::Duplicate | NotifyOutcome::Mismatch | NotifyOutcome::NotPaid => {
+                true
+            }
+            NotifyOutcome::UnknownOrder
+            | NotifyOutcome::Error
+            | NotifyOutcome::BadSignature
+            | NotifyOutcome::Malformed => false,
+        };
+        match (token, settled) {
+            (Some(token), true) => {
+                let position = self.store.position().await.unwrap_or(0);
+                self.coordinator.finish(&key, token, Marker::Accepted, position).await;
+            }
+            (Some(token), false) => self.coordinator.release(&key, token).await,
+            (None, _) => {}
+        }
+        fail_point!("notify.marked");
+        outcome
+    }
+
+    async fn enter_payment_notice(
+        &self,
+        tenant: &Tenant,
+        name: &ProviderName,
+        notice: Verified<PaymentNotice>,
+        key: NotificationKey,
+        body: Bytes,
+    ) -> NotifyOutcome {
+        let notice = notice.into_inner();
+        let entry = Entry {
+            late_payment: tenant.late_payment,
+            refund_url: self.notify_url(tenant, name, NotifyKind::Refund),
+            now: self.now(),
+            notice,
+            key,
+            body,
+        };
+        let target = Target {
+            tenant: tenant.id.clone(),
+            payment: PaymentKey::TradeNo { provider: name.clone(), trade_no: entry.notice.trade_no.clone() },
+            refund: None,
+            notification: Some(entry.key.clone()),
+        };
+        match self.change(target, move |view| entry.decide(view)).await {
+            Ok((outcome, changed)) => {
+                if let Some(payment) = changed {
+                    self.count_payment(None, &payment);
+                }
+                outcome
+            }
+            Err(error) => {
+                report(tenant, &error);
+                NotifyOutcome::Error
+            }
+        }
+    }
+
+    /// A refund's message that nobody signed: what it says counts only once the platform, asked,
+    /// says it too.
+    async fn confirm_refund(
+        &self,
+        tenant: &Tenant,
+        name: &ProviderName,
+        provider: &Arc<dyn Provider>,
+        hint: &RefundHint,
+        key: NotificationKey,
+        body: Bytes,
+    ) -> NotifyOutcome {
+        let refund = match self.store.refund(&tenant.id, &hint.out_refund_no).await {
+            Ok(Some(refund)) if refund.provider == *name => refund,
+            Ok(_) => return NotifyOutcome::UnknownOrder,
+            Err(error) => {
+                report(tenant, &error);
+                return NotifyOutcome::Error;
+            }
+        };
+        if refund.state == RefundState::Succeeded {
+            return NotifyOutcome::Duplicate;
+        }
+        let status = match tokio::time::timeout(CONFIRMATION, self.query_refund(tenant, provider, &refund)).await {
+            Ok(Ok(status)) => status,
+            Ok(Err(error)) => {
+                tracing::warn!(tenant = %tenant.id, out_refund_no = %refund.out_refund_no, %error, "a refund's notify could not be confirmed");
+                return NotifyOutcome::Error;
+            }
+            Err(_) => {
+                tracing::warn!(tenant = %tenant.id, out_refund_no = %refund.out_refund_no, "a refund's notify was not confirmed in time");
+                return NotifyOutcome::Error;
+            }
+        };
+        let confirmed = status.platform_word == hint.platform_word;
+        let notification = confirmed.then(|| Notification {
+            key,
+            outcome: Recorded::Applied,
+            payment: Some(refund.payment),
+            trade_no: refund.trade_no.clone(),
+            received_at: self.now(),
+            body,
+        });
+        match self.record_refund_status(&refund, status, notification).await {
+            Ok((_, Heard::Mismatch(_))) => NotifyOutcome::Mismatch,
+            Ok(_) if !confirmed => NotifyOutcome::Error,
+            Ok((_, Heard::Changed)) => NotifyOutcome::Applied,
+            Ok((_, Heard::Known)) => NotifyOutcome::Duplicate,
+            Err(error) => {
+                tracing::error!(tenant = %tenant.id, %error, "a refund's notify could not be recorded");
+                NotifyOutcome::Error
+            }
+        }
+    }
+}
+
+/// A verified message about an order, on its way into the store.
+struct Entry {
+    notice: PaymentNotice,
+    key: NotificationKey,
+    body: Bytes,
+    now: Timestamp,
+    late_payment: LatePayment,
+    refund_url: String,
+}
+
+impl Entry {
+    /// Says what to write, how the message ended, and the payment where its state changed.
+    fn decide(&self, view: View) -> (Change, (NotifyOutcome, Option<Payment>)) {
+        let mut change = Change::default();
+        match view.notification {
+            Some(Recorded::Applied | Recorded::Mismatch | Recorded::NotPaid) => {
+                return (change, (NotifyOutcome::Duplicate, None));
+            }
+            Some(Recorded::UnknownOrder) | None => {}
+        }
+        let Some(mut payment) = view.payment else {
+            if view.notification.is_none() {
+                change.events.push(self.unknown_order());
+                change.notification = Some(self.kept(Recorded::UnknownOrder, None));
+            }
+            return (change, (NotifyOutcome::UnknownOrder, None));
+        };
+        let facts = match &self.notice.outcome {
+            PaymentOutcome::Paid(facts) => facts,
+            PaymentOutcome::NotPaid { .. } => {
+                change.notification = Some(self.kept(Recorded::NotPaid, Some(&payment)));
+                return (change, (NotifyOutcome::NotPaid, None));
+            }
+        };
+        match rules::paid(&mut payment, facts, self.now, &mut change) {
+            Heard::Mismatch(_) => {
+                change.notification = Some(self.kept(Recorded::Mismatch, Some(&payment)));
+                (change, (NotifyOutcome::Mismatch, None))
+            }
+            Heard::Known => {
+                change.notification = Some(self.kept(Recorded::Applied, Some(&payment)));
+                (change, (NotifyOutcome::Duplicate, None))
+            }
+            Heard::Changed => {
+                change.notification = Some(self.kept(Recorded::Applied, Some(&payment)));
+                change.refund =
+                    late_refund(&mut payment, self.late_payment, &self.refund_url, self.now, &mut change.events);
+                change.payment = Some(payment.clone());
+                (change, (NotifyOutcome::Applied, Some(payment)))
+            }
+        }
+    }
+
+    fn kept(&self, outcome: Recorded, payment: Option<&Payment>) -> Notification {
+        Notification {
+            key: self.key.clone(),
+            outcome,
+            payment: payment.map(|payment| payment.id),
+            trade_no: self.notice.trade_no.clone(),
+            received_at: self.now,
+            body: self.body.clone(),
+        }
+    }
+
+    fn unknown_order(&self) -> NewEvent {
+        let (transaction_id, amount) = match &self.notice.outcome {
+            PaymentOutcome::Paid(facts) => (Some(facts.transaction_id.clone()), Some(facts.amount)),
+            PaymentOutcome::NotPaid { .. } => (None, None),
+        };
+        NewEvent {
+            id: number::event_id(),
+            tenant: self.key.tenant.clone(),
+            kind: EventKind::PaymentUnknownOrder,
+            at: self.now,
+            subject: Subject::UnknownOrder {
+                provider: self.key.provider.clone(),
+                trade_no: self.notice.trade_no.clone(),
+                transaction_id,
+                amount,
+            },
+        }
+    }
+}
+
+/// The tenant's policy for a success that came late: where it is to be given back, the refund is
+/// recorded with it, and raised instead of the success.
+pub(crate) fn late_refund(
+    payment: &mut Payment,
+    policy: LatePayment,
+    refund_url: &str,
+    now: Timestamp,
+    events: &mut Vec<NewEvent>,
+) -> Option<Refund> {
+    match policy {
+        LatePayment::Accept => return None,
+        LatePayment::Refund if !payment.late => return None,
+        LatePayment::Refund => {}
+    }
+    let reason = Some("paid after the order was closed".to_owned());
+    let number = number::late_refund_no(payment.id);
+    let amount = payment.amount;
+    match rules::new_refund(payment, number, amount, reason, refund_url.to_owned(), now) {
+        Ok(mut refund) => {
+            events.retain(|event| event.kind != EventKind::PaymentSucceeded);
+            events.push(rules::refund_event(&refund, EventKind::RefundCreated, now));
+            if let Some(check) = &mut refund.check {
+                check.at = now;
+            }
+            Some(refund)
+        }
+        Err(_) => {
+            tracing::error!(out_trade_no = %payment.out_trade_no, "a late payment leaves nothing to refund");
+            None
+        }
+    }
+}
+
+fn report(tenant: &Tenant, error: &StoreError) {
+    tracing::error!(tenant = %tenant.id, %error, "a notify could not be recorded; the platform is asked to send it again");
+}
+
+fn payment_key(tenant: &TenantId, provider: &ProviderName, notice: &PaymentNotice) -> NotificationKey {
+    let said = match &notice.outcome {
+        PaymentOutcome::Paid(facts) => paid_words(facts),
+        PaymentOutcome::NotPaid { code, app_id, merchant_id } => {
+            format!("not paid\n{}\n{app_id}\n{merchant_id}", code.as_deref().unwrap_or_default())
+        }
+    };
+    key(tenant, provider, NotifyKind::Payment, &[notice.trade_no.as_str(), &said])
+}
+
+/// For what the platform said when it was asked, as opposed to what it told by itself.
+pub(crate) fn query_key(tenant: &TenantId, provider: &ProviderName, facts: &PaidFacts) -> NotificationKey {
+    key(tenant, provider, NotifyKind::Payment, &["asked", facts.trade_no.as_str(), &paid_words(facts)])
+}
+
+fn refund_key(tenant: &TenantId, provider: &ProviderName, hint: &RefundHint) -> NotificationKey {
+    key(tenant, provider, NotifyKind::Refund, &[hint.out_refund_no.as_str(), &hint.platform_word])
+}
+
+fn paid_words(facts: &PaidFacts) -> String {
+    format!(
+        "paid\n{}\n{}\n{}\n{}\n{}",
+        facts.transaction_id,
+        facts.amount.minor(),
+        facts.amount.currency(),
+        facts.app_id,
+        facts.merchant_id
+    )
+}
+
+/// Over everything that counts, so that a message that says anything else is another message.
+fn key(tenant: &TenantId, provider: &ProviderName, kind: NotifyKind, words: &[&str]) -> NotificationKey {
+    let mut context = digest::Context::new(&digest::SHA256);
+    for word in words {
+        context.update(&(word.len() as u64).to_be_bytes());
+        context.update(word.as_bytes());
+    }
+    let digest = hex::encode(&context.finish().as_ref()[..16]);
+    NotificationKey { tenant: tenant.clone(), provider: provider.clone(), kind, digest }
+}

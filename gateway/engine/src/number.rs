@@ -1,0 +1,63 @@
+//! Identifiers and numbers the gateway makes itself.
+
+use dukou_domain::{AttemptId, EventId, OutRefundNo, OutTradeNo, PaymentId, RefundId, TradeNo};
+use uuid::Uuid;
+
+/// Crockford's base32: no letter that is read as a digit.
+const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+
+pub(crate) fn payment_id() -> PaymentId {
+    PaymentId::from_uuid(Uuid::now_v7())
+}
+
+pub(crate) fn attempt_id() -> AttemptId {
+    AttemptId::from_uuid(Uuid::now_v7())
+}
+
+pub(crate) fn refund_id() -> RefundId {
+    RefundId::from_uuid(Uuid::now_v7())
+}
+
+pub(crate) fn event_id() -> EventId {
+    EventId::from_uuid(Uuid::now_v7())
+}
+
+/// A trade number of 26 characters, in the order of time, that leaves room for a prefix within
+/// the platforms' 32.
+pub(crate) fn out_trade_no() -> OutTradeNo {
+    OutTradeNo::new(&base32(Uuid::now_v7())).expect("base32 letters are legal in a trade number")
+}
+
+/// The number of the refund that gives a late success back; one payment has one.
+pub(crate) fn late_refund_no(payment: PaymentId) -> OutRefundNo {
+    OutRefundNo::new(&format!("late_{}", payment.as_uuid().simple()))
+        .expect("hexadecimal digits are legal in a refund number")
+}
+
+/// The number a payment's first attempt has at the platform.
+pub(crate) fn trade_no(prefix: &str, out_trade_no: &OutTradeNo) -> Option<TradeNo> {
+    TradeNo::new(&format!("{prefix}{out_trade_no}")).ok()
+}
+
+fn base32(uuid: Uuid) -> String {
+    let mut bits = uuid.as_u128();
+    let mut text = [0_u8; 26];
+    for place in text.iter_mut().rev() {
+        *place = ALPHABET[(bits & 31) as usize];
+        bits >>= 5;
+    }
+    text.iter().map(|byte| char::from(*byte)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_26_characters_in_the_order_of_time() {
+        let numbers: Vec<OutTradeNo> = (0..100).map(|_| out_trade_no()).collect();
+        assert!(numbers.iter().all(|number| number.as_str().len() == 26));
+        assert!(numbers.is_sorted());
+        assert_eq!(base32(Uuid::from_u128(u128::MAX)), "7ZZZZZZZZZZZZZZZZZZZZZZZZZ");
+    }
+}

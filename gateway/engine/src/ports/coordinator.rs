@@ -1,0 +1,73 @@
+//! Speed and sharing between instances; never truth.
+
+use async_trait::async_trait;
+
+use crate::records::NotificationKey;
+
+/// Whether the coordinator works as configured.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Health {
+    Working,
+    /// Away or slow: everything still works, slower. The text says what is wrong.
+    Degraded(String),
+}
+
+/// What was decided about a message once and for all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Marker {
+    /// Recorded with an effect or without; the platform was told so.
+    Accepted,
+}
+
+/// Who holds a claim.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClaimToken(pub String);
+
+/// What the coordinator says about a message that came in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Claim {
+    /// It was dealt with and is on disk in this store: answer it again.
+    Done(Marker),
+    /// It is yours to deal with; [`Coordinator::finish`] or [`Coordinator::release`] it.
+    Mine(ClaimToken),
+    /// Somebody else was still dealing with it after the longest wait; go on without a claim.
+    Busy,
+    /// The coordinator is away; go on without a claim.
+    Unavailable,
+}
+
+/// A held lock; dropping it without [`Coordinator::unlock`] leaves it to expire.
+pub struct Lock {
+    pub name: String,
+    pub token: String,
+    /// Keeps the lock within this process for as long as the value lives.
+    pub local: Option<Box<dyn Send + Sync>>,
+}
+
+/// Claims on messages and locks on payments. Nothing here is needed for an effect to be single:
+/// the store's unique keys and compare-and-set see to that. No method fails and none waits
+/// for a remote answer longer than 200 ms.
+#[async_trait]
+pub trait Coordinator: Send + Sync {
+    /// `redis` or `process`, for metrics.
+    fn backend(&self) -> &'static str;
+
+    /// Claims a message for the caller, for at most some seconds.
+    async fn claim(&self, key: &NotificationKey) -> Claim;
+
+    /// Leaves the marker, after the effect was committed. `position` is the store's position then:
+    /// a store that is later found behind it was restored from a backup.
+    async fn finish(&self, key: &NotificationKey, token: ClaimToken, marker: Marker, position: i64);
+
+    /// Gives a claim back, when the message was not dealt with.
+    async fn release(&self, key: &NotificationKey, token: ClaimToken);
+
+    /// Waits for the right to work on `name` alone: within this process for as long as its holder
+    /// lives, across processes for at most 200 ms. `None` when it could not be had; the caller goes
+    /// on without.
+    async fn lock(&self, name: &str) -> Option<Lock>;
+
+    async fn unlock(&self, lock: Lock);
+
+    fn health(&self) -> Health;
+}

@@ -1,0 +1,152 @@
+//! The ledger: durable, transactional, the only truth.
+
+use async_trait::async_trait;
+use dukou_domain::{EventId, OutRefundNo, OutTradeNo, PaymentId, ProviderName, TenantId, Timestamp, TradeNo};
+use uuid::Uuid;
+
+use crate::records::{
+    Begun, Event, IdempotentCall, NewEvent, Notification, NotificationKey, Page, Payment, PaymentFilter, Recorded,
+    Refund, StoreIdentity, StoredAnswer,
+};
+
+/// Why the store could not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Nothing was written; it may be tried again (disk full, away, overloaded, shutting down).
+    #[error("the store is unavailable: {0}")]
+    Unavailable(String),
+    /// It is not known whether it was written (the connection broke during the commit).
+    #[error("the store's answer was lost: {0}")]
+    Unknown(String),
+    /// A unique key or the compare-and-set refused the write: somebody else was first.
+    #[error("the record was changed by somebody else: {0}")]
+    Conflict(String),
+    /// What is stored cannot be read back.
+    #[error("the store holds what cannot be read: {0}")]
+    Corrupt(String),
+}
+
+/// Which payment a change is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PaymentKey {
+    OutTradeNo(OutTradeNo),
+    TradeNo {
+        provider: ProviderName,
+        trade_no: TradeNo,
+    },
+    /// The payment that the refund of this number belongs to.
+    Refund(OutRefundNo),
+}
+
+/// What a change reads before it decides.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    pub tenant: TenantId,
+    pub payment: PaymentKey,
+    /// A refund of the tenant, whichever payment it belongs to.
+    pub refund: Option<OutRefundNo>,
+    /// Whether this message was kept before.
+    pub notification: Option<NotificationKey>,
+}
+
+/// What was found, under the protection of the transaction that will write.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct View {
+    pub payment: Option<Payment>,
+    pub refund: Option<Refund>,
+    pub notification: Option<Recorded>,
+}
+
+/// What to write. An empty change writes nothing at all.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Change {
+    /// Inserted when its version is 0, otherwise updated where the version is still the same. The
+    /// store counts the version up.
+    pub payment: Option<Payment>,
+    /// As for the payment.
+    pub refund: Option<Refund>,
+    pub events: Vec<NewEvent>,
+    /// Kept, or its outcome updated where the same message was kept as
+    /// [`Recorded::UnknownOrder`] before.
+    pub notification: Option<Notification>,
+}
+
+impl Change {
+    pub fn is_empty(&self) -> bool {
+        self.payment.is_none() && self.refund.is_none() && self.events.is_empty() && self.notification.is_none()
+    }
+}
+
+/// Decides what to write from what was found. Pure: a store may call it again when a transaction
+/// has to be repeated, and only the last call counts.
+pub type Decide = Box<dyn FnMut(View) -> Change + Send>;
+
+#[async_trait]
+pub trait Store: Send + Sync {
+    fn identity(&self) -> StoreIdentity;
+
+    /// Reads the target, lets `decide` say what follows and writes it, in one transaction that no
+    /// other change of the same payment interleaves with. Returns after the commit is on disk; what
+    /// `decide` saw and said counts only then. An empty change costs no write.
+    ///
+    /// # Errors
+    /// [`StoreError`]; after `Unknown` the caller asks again instead of assuming.
+    async fn apply(&self, target: Target, decide: Decide) -> Result<(), StoreError>;
+
+    async fn payment(&self, tenant: &TenantId, out_trade_no: &OutTradeNo) -> Result<Option<Payment>, StoreError>;
+
+    /// Newest first.
+    async fn payments(&self, filter: PaymentFilter) -> Result<Page<Payment>, StoreError>;
+
+    async fn refund(&self, tenant: &TenantId, out_refund_no: &OutRefundNo) -> Result<Option<Refund>, StoreError>;
+
+    /// All refunds of a payment, oldest first.
+    async fn refunds(&self, tenant: &TenantId, payment: PaymentId) -> Result<Vec<Refund>, StoreError>;
+
+    /// The tenant's events after a position (0 is before the first), oldest first.
+    async fn events(&self, tenant: &TenantId, after: i64, limit: u32) -> Result<Vec<Event>, StoreError>;
+
+    /// The position of one of the tenant's events.
+    async fn event_position(&self, tenant: &TenantId, id: EventId) -> Result<Option<i64>, StoreError>;
+
+    /// Takes payments whose question is due, moving their question to `again_at` so that nobody
+    /// else takes them meanwhile. The records are as they were before the move but for
+    /// `check.at` and `version`.
+    async fn take_due_payments(
+        &self,
+        now: Timestamp,
+        again_at: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<Payment>, StoreError>;
+
+    /// As [`Store::take_due_payments`], for refunds.
+    async fn take_due_refunds(
+        &self,
+        now: Timestamp,
+        again_at: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<Refund>, StoreError>;
+
+    /// Enters a call under its idempotency key, durably. A call in progress whose owner is another
+    /// process than `call.owner` is taken over on a store that only one process may open.
+    async fn begin_call(&self, call: IdempotentCall) -> Result<Begun, StoreError>;
+
+    /// Keeps the answer of a call, or forgets the call (`None`) so that it may be made again.
+    async fn end_call(
+        &self,
+        tenant: &TenantId,
+        key: &str,
+        owner: Uuid,
+        answer: Option<StoredAnswer>,
+    ) -> Result<(), StoreError>;
+
+    /// Forgets idempotency keys entered before `before`; at most `limit`. Returns how many.
+    async fn forget_calls(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError>;
+
+    /// The position of the newest entry of the event log, 0 when it is empty. With it the
+    /// coordinator notices a store that is behind what it once was.
+    async fn position(&self) -> Result<i64, StoreError>;
+
+    /// Whether the store could take a write now. Cheap enough for a readiness probe.
+    async fn ready(&self) -> Result<(), StoreError>;
+}

@@ -1,0 +1,243 @@
+//! Reading, and asking the platform what became of a payment or a refund.
+
+use std::sync::Arc;
+
+use dukou_domain::{EventId, OutRefundNo, OutTradeNo, PaymentFact, PaymentState};
+use dukou_spi::{FieldProblem, OrderStatus, OrderWord, Provider, RefundQuery, RefundStatus};
+
+use crate::command::PaymentAnswer;
+use crate::create::waits_for_payer;
+use crate::engine::{Engine, order_of, provider_of};
+use crate::error::EngineError;
+use crate::notify::{late_refund, query_key};
+use crate::ports::{Change, PaymentKey, Target};
+use crate::records::{Event, Notification, Page, Payment, PaymentFilter, Recorded, Refund};
+use crate::rules::{self, Heard};
+use crate::tenant::Tenant;
+
+impl Engine {
+    /// One payment, with fresh arguments for the front end while it can be paid. With `refresh` the
+    /// platform is asked first.
+    ///
+    /// # Errors
+    /// [`EngineError::NotFound`], [`EngineError::Provider`] when the platform was to be asked and
+    /// did not answer, [`EngineError::Store`].
+    pub async fn payment(
+        &self,
+        tenant: &Tenant,
+        out_trade_no: &OutTradeNo,
+        refresh: bool,
+    ) -> Result<PaymentAnswer, EngineError> {
+        let mut payment = self.store.payment(&tenant.id, out_trade_no).await?.ok_or(EngineError::NotFound)?;
+        let Some(provider) = tenant.providers.get(&payment.attempt.provider) else {
+            // Its provider was taken out of the configuration; the record can still be read.
+            return Ok(PaymentAnswer { payment, invoke: None, created: false });
+        };
+        let may_have_changed = !payment.state.is_paid() && payment.state != PaymentState::Failed;
+        if refresh && may_have_changed && !waits_for_payer(provider, &payment) {
+            payment = self.ask_payment(tenant, provider, &payment).await?;
+        }
+        let invoke = self.invoke(provider, &payment)?;
+        Ok(PaymentAnswer { payment, invoke, created: false })
+    }
+
+    /// # Errors
+    /// [`EngineError::Store`].
+    pub async fn payments(&self, filter: PaymentFilter) -> Result<Page<Payment>, EngineError> {
+        Ok(self.store.payments(filter).await?)
+    }
+
+    /// All refunds of a payment, oldest first.
+    ///
+    /// # Errors
+    /// [`EngineError::NotFound`] when there is no such payment, [`EngineError::Store`].
+    pub async fn refunds(&self, tenant: &Tenant, out_trade_no: &OutTradeNo) -> Result<Vec<Refund>, EngineError> {
+        let payment = self.store.payment(&tenant.id, out_trade_no).await?.ok_or(EngineError::NotFound)?;
+        Ok(self.store.refunds(&tenant.id, payment.id).await?)
+    }
+
+    /// One refund. With `refresh` the platform is asked first, unless the refund has ended well.
+    ///
+    /// # Errors
+    /// As for [`Engine::payment`].
+    pub async fn refund(
+        &self,
+        tenant: &Tenant,
+        out_refund_no: &OutRefundNo,
+        refresh: bool,
+    ) -> Result<Refund, EngineError> {
+        let refund = self.store.refund(&tenant.id, out_refund_no).await?.ok_or(EngineError::NotFound)?;
+        if !refresh || !refund.state.is_open() {
+            return Ok(refund);
+        }
+        let provider = provider_of(tenant, &refund.provider)?;
+        self.ask_refund(tenant, provider, &refund).await
+    }
+
+    /// The tenant's events after one of them, oldest first.
+    ///
+    /// # Errors
+    /// [`EngineError::Invalid`] when `after` is no event of this tenant, [`EngineError::Store`].
+    pub async fn events(&self, tenant: &Tenant, after: Option<EventId>, limit: u32) -> Result<Vec<Event>, EngineError> {
+        let position = match after {
+            None => 0,
+            Some(id) => self.store.event_position(&tenant.id, id).await?.ok_or_else(|| {
+                let message = "is not an event of this tenant; expected the id of one".to_owned();
+                EngineError::Invalid(vec![FieldProblem { field: "after", message }])
+            })?,
+        };
+        Ok(self.store.events(&tenant.id, position, limit).await?)
+    }
+
+    /// Asks the platform about an order and records the answer.
+    pub(crate) async fn ask_payment(
+        &self,
+        tenant: &Tenant,
+        provider: &Arc<dyn Provider>,
+        payment: &Payment,
+    ) -> Result<Payment, EngineError> {
+        let answer = self.calls(&payment.attempt.provider, provider).query(&order_of(payment)).await?;
+        self.record_order_status(tenant, payment, answer.into_inner()).await
+    }
+
+    async fn record_order_status(
+        &self,
+        tenant: &Tenant,
+        payment: &Payment,
+        status: OrderStatus,
+    ) -> Result<Payment, EngineError> {
+        let now = self.now();
+        let schedule = self.config.schedule.clone();
+        let late_payment = tenant.late_payment;
+        let refund_url = self.notify_url(tenant, &payment.attempt.provider, dukou_spi::NotifyKind::Refund);
+        // A contradiction is raised once, however often the platform repeats it.
+        let key = match &status.word {
+            OrderWord::Paid(facts) => Some(query_key(&tenant.id, &payment.attempt.provider, facts)),
+            OrderWord::Waiting | OrderWord::Closed | OrderWord::Missing | OrderWord::Unrecognised => None,
+        };
+        let target = Target {
+            tenant: tenant.id.clone(),
+            payment: PaymentKey::OutTradeNo(payment.out_trade_no.clone()),
+            refund: None,
+            notification: key.clone(),
+        };
+        let recorded = self
+            .change(target, move |view| {
+                let Some(mut payment) = view.payment else { return (Change::default(), None) };
+                let before = payment.state;
+                let asked = payment.check.map(|check| check.asked);
+                let mut change = Change::default();
+                match &status.word {
+                    OrderWord::Paid(facts) => match rules::paid(&mut payment, facts, now, &mut change) {
+                        Heard::Changed => {
+                            change.refund =
+                                late_refund(&mut payment, late_payment, &refund_url, now, &mut change.events);
+                        }
+                        Heard::Known => {}
+                        Heard::Mismatch(_) if view.notification.is_some() => change.events.clear(),
+                        Heard::Mismatch(_) => {
+                            change.notification = key.clone().map(|key| Notification {
+                                key,
+                                outcome: Recorded::Mismatch,
+                                payment: Some(payment.id),
+                                trade_no: status.trade_no.clone(),
+                                received_at: now,
+                                body: bytes::Bytes::new(),
+                            });
+                        }
+                    },
+                    OrderWord::Waiting => {
+                        rules::move_payment(&mut payment, PaymentFact::OrderAccepted, now, &mut change);
+                    }
+                    OrderWord::Closed => {
+                        rules::move_payment(&mut payment, PaymentFact::OrderClosed, now, &mut change);
+                    }
+                    OrderWord::Missing => {
+                        rules::move_payment(&mut payment, PaymentFact::OrderMissing, now, &mut change);
+                    }
+                    OrderWord::Unrecognised => {
+                        tracing::warn!(tenant = %payment.tenant, out_trade_no = %payment.out_trade_no,
+                            word = %status.platform_word, "the platform used an unknown word for the order's state");
+                    }
+                }
+                let asked = if payment.state == before { Some(asked.unwrap_or(0)) } else { None };
+                rules::schedule_payment(&mut payment, asked, &schedule, now);
+                change.payment = Some(payment.clone());
+                (change, Some((before, payment)))
+            })
+            .await?;
+        let (before, payment) = recorded.ok_or(EngineError::NotFound)?;
+        self.count_payment(Some(before), &payment);
+        Ok(payment)
+    }
+
+    /// Asks the platform about a refund and records the answer.
+    pub(crate) async fn ask_refund(
+        &self,
+        tenant: &Tenant,
+        provider: &Arc<dyn Provider>,
+        refund: &Refund,
+    ) -> Result<Refund, EngineError> {
+        let status = self.query_refund(tenant, provider, refund).await?;
+        let (refund, _) = self.record_refund_status(refund, status, None).await?;
+        Ok(refund)
+    }
+
+    pub(crate) async fn query_refund(
+        &self,
+        tenant: &Tenant,
+        provider: &Arc<dyn Provider>,
+        refund: &Refund,
+    ) -> Result<RefundStatus, EngineError> {
+        let payment = self.store.payment(&tenant.id, &refund.out_trade_no).await?.ok_or(EngineError::NotFound)?;
+        let query = RefundQuery {
+            trade_no: refund.trade_no.clone(),
+            out_refund_no: refund.out_refund_no.clone(),
+            total: payment.amount,
+        };
+        Ok(self.calls(&refund.provider, provider).query_refund(&query).await?.into_inner())
+    }
+
+    /// Enters a verified word about a refund, with the message that led to it where there was one.
+    pub(crate) async fn record_refund_status(
+        &self,
+        refund: &Refund,
+        status: RefundStatus,
+        notification: Option<Notification>,
+    ) -> Result<(Refund, Heard), EngineError> {
+        let now = self.now();
+        let schedule = self.config.schedule.clone();
+        let target = Target {
+            tenant: refund.tenant.clone(),
+            payment: PaymentKey::Refund(refund.out_refund_no.clone()),
+            refund: Some(refund.out_refund_no.clone()),
+            notification: notification.as_ref().map(|notification| notification.key.clone()),
+        };
+        let recorded = self
+            .change(target, move |view| {
+                let (Some(mut payment), Some(mut refund)) = (view.payment, view.refund) else {
+                    return (Change::default(), None);
+                };
+                let before = (payment.state, refund.state);
+                let asked = refund.check.map(|check| check.asked);
+                let mut change = Change::default();
+                let heard = rules::heard_refund(&mut payment, &mut refund, &status, now, &mut change);
+                let asked = if refund.state == before.1 { Some(asked.unwrap_or(0)) } else { None };
+                rules::schedule_refund(&mut refund, asked, &schedule, now);
+                change.payment = Some(payment.clone());
+                change.refund = Some(refund.clone());
+                if view.notification.is_none() {
+                    change.notification.clone_from(&notification);
+                    if let (Some(notification), Heard::Mismatch(_)) = (&mut change.notification, &heard) {
+                        notification.outcome = Recorded::Mismatch;
+                    }
+                }
+                (change, Some((before, payment, refund, heard)))
+            })
+            .await?;
+        let (before, payment, refund, heard) = recorded.ok_or(EngineError::NotFound)?;
+        self.count_payment(Some(before.0), &payment);
+        self.count_refund(Some(before.1), &refund);
+        Ok((refund, heard))
+    }
+}

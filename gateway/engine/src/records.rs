@@ -1,0 +1,315 @@
+//! What the store keeps, in the engine's words.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use bytes::Bytes;
+use dukou_domain::{
+    AttemptId, EventId, Method, Money, OutRefundNo, OutTradeNo, PaymentId, PaymentState, ProviderName,
+    ProviderRefundId, RefundId, RefundState, TenantId, Timestamp, TradeNo, TransactionId,
+};
+use dukou_spi::{NotifyKind, Prepay};
+use uuid::Uuid;
+
+/// What the merchant wants paid, with the attempt that is live or was last.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Payment {
+    pub id: PaymentId,
+    pub tenant: TenantId,
+    pub out_trade_no: OutTradeNo,
+    pub amount: Money,
+    pub description: String,
+    pub attach: Option<String>,
+    pub metadata: BTreeMap<String, String>,
+    /// The payer's address as the merchant gave it.
+    pub client_ip: IpAddr,
+    pub state: PaymentState,
+    /// The success came after the payment had been closed or had failed.
+    pub late: bool,
+    /// The sum of refunds that succeeded.
+    pub refunded: Money,
+    /// The sum of refunds that are under way; reserved, so that refunds never add up to more
+    /// than was paid.
+    pub refunding: Money,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+    pub expires_at: Timestamp,
+    pub paid_at: Option<Timestamp>,
+    pub transaction_id: Option<TransactionId>,
+    /// Why the platform refused, where it did.
+    pub failure: Option<Failure>,
+    pub attempt: Attempt,
+    /// When the platform is to be asked next, and how often it was.
+    pub check: Option<Check>,
+    /// Counted up by the store at each change; a write names the version it read.
+    pub version: i64,
+}
+
+/// One try to have a payment paid through one provider and method.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attempt {
+    pub id: AttemptId,
+    /// 1 for a payment's first attempt.
+    pub number: u32,
+    pub provider: ProviderName,
+    pub method: Method,
+    /// The number at the platform; unique in the tenant's provider.
+    pub trade_no: TradeNo,
+    /// Who the order was made for; what the platform later says is compared with these.
+    pub app_id: String,
+    pub merchant_id: String,
+    pub openid: Option<String>,
+    /// Kept as sent, so that a repeated create has the same content.
+    pub notify_url: String,
+    pub prepay: Option<Prepay>,
+}
+
+/// The platform's refusal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    pub code: Option<String>,
+    pub message: String,
+}
+
+/// A planned question to the platform.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Check {
+    pub at: Timestamp,
+    /// Questions asked since the state last changed.
+    pub asked: u32,
+}
+
+/// Money on its way back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refund {
+    pub id: RefundId,
+    pub tenant: TenantId,
+    pub payment: PaymentId,
+    pub out_trade_no: OutTradeNo,
+    pub out_refund_no: OutRefundNo,
+    pub provider: ProviderName,
+    /// The number of the order at the platform.
+    pub trade_no: TradeNo,
+    pub amount: Money,
+    pub reason: Option<String>,
+    pub notify_url: String,
+    pub state: RefundState,
+    pub provider_refund_id: Option<ProviderRefundId>,
+    pub failure: Option<Failure>,
+    /// The platform's last status word.
+    pub platform_word: Option<String>,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+    pub succeeded_at: Option<Timestamp>,
+    pub check: Option<Check>,
+    pub version: i64,
+}
+
+/// The identity of one thing that a platform told: two messages with equal keys tell the same.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct NotificationKey {
+    pub tenant: TenantId,
+    pub provider: ProviderName,
+    pub kind: NotifyKind,
+    /// 32 hexadecimal digits over everything the message says that counts.
+    pub digest: String,
+}
+
+/// A message that was verified and kept: its raw form, and what became of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notification {
+    pub key: NotificationKey,
+    pub outcome: Recorded,
+    pub payment: Option<PaymentId>,
+    pub trade_no: TradeNo,
+    pub received_at: Timestamp,
+    /// The body as it came.
+    pub body: Bytes,
+}
+
+/// What became of a message that was kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Recorded {
+    /// It changed the payment, or agreed with what was known already.
+    Applied,
+    /// It contradicts our record in amount, currency, app or merchant.
+    Mismatch,
+    /// It says that a try to pay failed.
+    NotPaid,
+    /// No such order is known; the platform is asked to send it again.
+    UnknownOrder,
+}
+
+impl Recorded {
+    pub const ALL: [Recorded; 4] = [Recorded::Applied, Recorded::Mismatch, Recorded::NotPaid, Recorded::UnknownOrder];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Recorded::Applied => "applied",
+            Recorded::Mismatch => "mismatch",
+            Recorded::NotPaid => "not_paid",
+            Recorded::UnknownOrder => "unknown_order",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|recorded| recorded.as_str() == text)
+    }
+}
+
+macro_rules! event_kinds {
+    ($($name:ident = $word:literal),+ $(,)?) => {
+        /// The closed list of what can happen.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum EventKind { $($name),+ }
+
+        impl EventKind {
+            pub const ALL: &'static [EventKind] = &[$(EventKind::$name),+];
+
+            /// The public word (`payment.succeeded`).
+            pub const fn as_str(self) -> &'static str {
+                match self { $(EventKind::$name => $word),+ }
+            }
+
+            pub fn parse(text: &str) -> Option<Self> {
+                match text { $($word => Some(EventKind::$name),)+ _ => None }
+            }
+        }
+    };
+}
+
+event_kinds! {
+    PaymentCreated = "payment.created",
+    PaymentPending = "payment.pending",
+    PaymentUnknown = "payment.unknown",
+    PaymentSucceeded = "payment.succeeded",
+    PaymentClosed = "payment.closed",
+    PaymentFailed = "payment.failed",
+    PaymentLate = "payment.late",
+    PaymentMismatch = "payment.mismatch",
+    PaymentUnknownOrder = "payment.unknown_order",
+    PaymentPartiallyRefunded = "payment.partially_refunded",
+    PaymentRefunded = "payment.refunded",
+    RefundCreated = "refund.created",
+    RefundProcessing = "refund.processing",
+    RefundUnknown = "refund.unknown",
+    RefundSucceeded = "refund.succeeded",
+    RefundFailed = "refund.failed",
+    RefundAbnormal = "refund.abnormal",
+}
+
+/// Something that happened, to be written with the change it tells of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewEvent {
+    pub id: EventId,
+    pub tenant: TenantId,
+    pub kind: EventKind,
+    pub at: Timestamp,
+    pub subject: Subject,
+}
+
+/// An entry of a tenant's event log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// Grows with every entry, in the order of commits.
+    pub position: i64,
+    pub event: NewEvent,
+}
+
+/// What an event tells of, as it was at that moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Subject {
+    Payment(Box<Payment>),
+    Refund(Box<Refund>),
+    /// A verified message that contradicts the payment.
+    Mismatch {
+        payment: Box<Payment>,
+        differences: Vec<Difference>,
+    },
+    /// A verified message about an order that is not known.
+    UnknownOrder {
+        provider: ProviderName,
+        trade_no: TradeNo,
+        transaction_id: Option<TransactionId>,
+        amount: Option<Money>,
+    },
+}
+
+/// One thing in which a platform's word and our record differ.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Difference {
+    /// `amount`, `currency`, `app_id` or `merchant_id`.
+    pub field: String,
+    pub recorded: String,
+    pub received: String,
+}
+
+/// Which store this is, and which life of it: a marker left elsewhere counts only for the very
+/// incarnation it names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StoreIdentity {
+    pub store: Uuid,
+    pub incarnation: Uuid,
+}
+
+/// One page of a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page<T> {
+    pub items: Vec<T>,
+    /// Where the next page begins; `None` on the last.
+    pub next: Option<PageCursor>,
+}
+
+/// A place in a list ordered newest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PageCursor {
+    pub created_at: Timestamp,
+    pub id: Uuid,
+}
+
+/// Which payments of a tenant to list, newest first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PaymentFilter {
+    pub tenant: TenantId,
+    pub state: Option<PaymentState>,
+    pub created_after: Option<Timestamp>,
+    pub cursor: Option<PageCursor>,
+    /// At most this many.
+    pub limit: u32,
+}
+
+/// An answer kept under an idempotency key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredAnswer {
+    pub status: u16,
+    pub content_type: String,
+    pub body: Bytes,
+}
+
+/// A call that named an idempotency key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IdempotentCall {
+    pub tenant: TenantId,
+    pub key: String,
+    /// Over method, path and body: a key belongs to one request.
+    pub fingerprint: String,
+    /// A number made for the request, so that a call resumed after a crash goes on under the
+    /// number it began with.
+    pub made_number: String,
+    /// The process that runs the call; a call of a process that is gone may be taken over.
+    pub owner: Uuid,
+    pub now: Timestamp,
+}
+
+/// What an idempotency key says about a call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Begun {
+    /// Run it, under this made number (the caller's own, or that of the call taken over).
+    Run { made_number: String },
+    /// It ran: answer this.
+    Answered(StoredAnswer),
+    /// It runs at this moment.
+    InProgress,
+    /// The key belongs to another request.
+    Conflict,
+}

@@ -1,0 +1,265 @@
+//! Giving money back: intent recorded, platform asked under our number, answer recorded.
+
+use std::sync::Arc;
+
+use dukou_domain::{OutTradeNo, PaymentState, RefundFact, RefundState};
+use dukou_spi::{ErrorKind, FieldProblem, NotifyKind, Provider, ProviderError, RefundOrder};
+
+use crate::command::{CreateRefund, RefundAnswer};
+use crate::create::failure_of;
+use crate::engine::{Engine, provider_of};
+use crate::error::EngineError;
+use crate::fail_points::fail_point;
+use crate::ports::{Change, PaymentKey, Target};
+use crate::records::{EventKind, Payment, Refund};
+use crate::rules;
+use crate::tenant::Tenant;
+
+/// What the record said to a refund that was asked for.
+enum Entered {
+    NoPayment,
+    Conflict(String),
+    InvalidState(String),
+    Exceeds(String),
+    /// To be sent: just recorded, opened again, or never known to have arrived.
+    Send {
+        payment: Box<Payment>,
+        refund: Box<Refund>,
+        created: bool,
+        before: Option<RefundState>,
+    },
+    /// It is under way or has ended.
+    Existing(Box<Refund>),
+}
+
+impl Engine {
+    /// Refunds part or all of a payment, once per `out_refund_no`. A refund that failed is tried
+    /// again under its number.
+    ///
+    /// # Errors
+    /// [`EngineError::NotFound`], [`EngineError::InvalidState`] (not paid),
+    /// [`EngineError::RefundExceedsPayment`], [`EngineError::OutRefundNoConflict`];
+    /// [`EngineError::Provider`] with `Refused`: the refund failed, no money moved; with `NotSent`: it
+    /// is recorded and will be sent by itself; [`EngineError::Store`].
+    pub async fn create_refund(
+        &self,
+        tenant: &Tenant,
+        out_trade_no: &OutTradeNo,
+        command: CreateRefund,
+    ) -> Result<RefundAnswer, EngineError> {
+        if command.amount.is_zero() {
+            let message = "is zero; expected at least 1".to_owned();
+            return Err(EngineError::Invalid(vec![FieldProblem { field: "amount", message }]));
+        }
+        let lock = self.coordinator.lock(&refund_lock(tenant, command.out_refund_no.as_str())).await;
+        let answer = self.refund_alone(tenant, out_trade_no, command).await;
+        if let Some(lock) = lock {
+            self.coordinator.unlock(lock).await;
+        }
+        answer
+    }
+
+    async fn refund_alone(
+        &self,
+        tenant: &Tenant,
+        out_trade_no: &OutTradeNo,
+        command: CreateRefund,
+    ) -> Result<RefundAnswer, EngineError> {
+        match self.enter_refund(tenant, out_trade_no, command).await? {
+            Entered::NoPayment => Err(EngineError::NotFound),
+            Entered::Conflict(detail) => Err(EngineError::OutRefundNoConflict(detail)),
+            Entered::InvalidState(detail) => Err(EngineError::InvalidState(detail)),
+            Entered::Exceeds(detail) => Err(EngineError::RefundExceedsPayment(detail)),
+            Entered::Existing(refund) => Ok(RefundAnswer { refund: *refund, created: false }),
+            Entered::Send { payment, refund, created, before } => {
+                self.count_refund(before, &refund);
+                fail_point!("refund.recorded");
+                let provider = provider_of(tenant, &refund.provider)?;
+                let refund = self.send_refund(provider, &payment, &refund).await?;
+                Ok(RefundAnswer { refund, created })
+            }
+        }
+    }
+
+    async fn enter_refund(
+        &self,
+        tenant: &Tenant,
+        out_trade_no: &OutTradeNo,
+        command: CreateRefund,
+    ) -> Result<Entered, EngineError> {
+        let now = self.now();
+        let public_url = self.config.public_url.clone();
+        let target = Target {
+            tenant: tenant.id.clone(),
+            payment: PaymentKey::OutTradeNo(out_trade_no.clone()),
+            refund: Some(command.out_refund_no.clone()),
+            notification: None,
+        };
+        let entered = self.change(target, move |view| {
+            let Some(mut payment) = view.payment else { return (Change::default(), Entered::NoPayment) };
+            if let Some(refund) = view.refund {
+                return enter_again(payment, refund, &command, now);
+            }
+            match payment.state {
+                PaymentState::Succeeded | PaymentState::PartiallyRefunded | PaymentState::Refunded => {}
+                PaymentState::Created
+                | PaymentState::Pending
+                | PaymentState::Unknown
+                | PaymentState::Closed
+                | PaymentState::Failed => {
+                    let detail = format!("the payment is {}; only a paid one can be refunded", payment.state);
+                    return (Change::default(), Entered::InvalidState(detail));
+                }
+            }
+            let notify_url = format!(
+                "{public_url}/notify/{}/{}/{}",
+                payment.tenant,
+                payment.attempt.provider,
+                NotifyKind::Refund.as_str()
+            );
+            let number = command.out_refund_no.clone();
+            match rules::new_refund(&mut payment, number, command.amount, command.reason.clone(), notify_url, now) {
+                Err(exceeds) => (Change::default(), Entered::Exceeds(exceeds_detail(exceeds.left))),
+                Ok(refund) => {
+                    let change = Change {
+                        payment: Some(payment.clone()),
+                        events: vec![rules::refund_event(&refund, EventKind::RefundCreated, now)],
+                        refund: Some(refund.clone()),
+                        notification: None,
+                    };
+                    let (payment, refund) = (Box::new(payment), Box::new(refund));
+                    (change, Entered::Send { payment, refund, created: true, before: None })
+                }
+            }
+        });
+        Ok(entered.await?)
+    }
+
+    /// Sends a recorded refund and records what came back.
+    pub(crate) async fn send_refund(
+        &self,
+        provider: &Arc<dyn Provider>,
+        payment: &Payment,
+        refund: &Refund,
+    ) -> Result<Refund, EngineError> {
+        let order = RefundOrder {
+            trade_no: refund.trade_no.clone(),
+            transaction_id: payment.transaction_id.clone(),
+            out_refund_no: refund.out_refund_no.clone(),
+            total: payment.amount,
+            amount: refund.amount,
+            reason: refund.reason.clone(),
+            notify_url: refund.notify_url.clone(),
+        };
+        let result = self.calls(&refund.provider, provider).refund(&order).await;
+        fail_point!("refund.answered");
+        match result {
+            Ok(status) => {
+                let (refund, _) = self.record_refund_status(refund, status.into_inner(), None).await?;
+                fail_point!("refund.committed");
+                Ok(refund)
+            }
+            Err(error) => {
+                let fact = match error.kind {
+                    ErrorKind::NotSent => None,
+                    ErrorKind::Refused => Some(RefundFact::Refused),
+                    ErrorKind::Unknown => Some(RefundFact::AnswerLost),
+                };
+                let refund = self.record_refund_error(refund, fact, &error).await?;
+                match error.kind {
+                    // The intent is recorded; the gateway finds out and the caller reads it.
+                    ErrorKind::Unknown => Ok(refund),
+                    ErrorKind::NotSent | ErrorKind::Refused if refund.state == RefundState::Succeeded => Ok(refund),
+                    ErrorKind::NotSent | ErrorKind::Refused => Err(error.into()),
+                }
+            }
+        }
+    }
+
+    async fn record_refund_error(
+        &self,
+        refund: &Refund,
+        fact: Option<RefundFact>,
+        error: &ProviderError,
+    ) -> Result<Refund, EngineError> {
+        let now = self.now();
+        let schedule = self.config.schedule.clone();
+        let failure = failure_of(error);
+        let target = Target {
+            tenant: refund.tenant.clone(),
+            payment: PaymentKey::Refund(refund.out_refund_no.clone()),
+            refund: Some(refund.out_refund_no.clone()),
+            notification: None,
+        };
+        let recorded = self
+            .change(target, move |view| {
+                let (Some(mut payment), Some(mut refund)) = (view.payment, view.refund) else {
+                    return (Change::default(), None);
+                };
+                let before = refund.state;
+                let asked = refund.check.map(|check| check.asked);
+                let mut change = Change::default();
+                if let Some(fact) = fact {
+                    rules::refused(&mut payment, &mut refund, fact, failure.clone(), now, &mut change);
+                }
+                let asked = if refund.state == before { asked } else { None };
+                rules::schedule_refund(&mut refund, asked, &schedule, now);
+                change.payment = Some(payment);
+                change.refund = Some(refund.clone());
+                (change, Some((before, refund)))
+            })
+            .await?;
+        let (before, refund) = recorded.ok_or(EngineError::NotFound)?;
+        self.count_refund(Some(before), &refund);
+        Ok(refund)
+    }
+}
+
+/// The same number again.
+fn enter_again(
+    mut payment: Payment,
+    mut refund: Refund,
+    command: &CreateRefund,
+    now: dukou_domain::Timestamp,
+) -> (Change, Entered) {
+    let same = [
+        ("out_trade_no", refund.payment == payment.id),
+        ("amount", refund.amount == command.amount),
+        ("reason", refund.reason == command.reason),
+    ];
+    let differing: Vec<&str> = same.iter().filter(|(_, same)| !same).map(|(field, _)| *field).collect();
+    if !differing.is_empty() {
+        let detail = format!("{} is not the same", differing.join(", "));
+        return (Change::default(), Entered::Conflict(detail));
+    }
+    match refund.state {
+        RefundState::Processing | RefundState::Unknown | RefundState::Succeeded => {
+            (Change::default(), Entered::Existing(Box::new(refund)))
+        }
+        RefundState::Created => {
+            let (payment, refund) = (Box::new(payment), Box::new(refund));
+            (Change::default(), Entered::Send { before: Some(refund.state), payment, refund, created: false })
+        }
+        RefundState::Failed => match rules::reopen(&mut payment, &mut refund, now) {
+            Err(exceeds) => (Change::default(), Entered::Exceeds(exceeds_detail(exceeds.left))),
+            Ok(()) => {
+                let change = Change {
+                    payment: Some(payment.clone()),
+                    events: vec![rules::refund_event(&refund, EventKind::RefundCreated, now)],
+                    refund: Some(refund.clone()),
+                    notification: None,
+                };
+                let (payment, refund) = (Box::new(payment), Box::new(refund));
+                (change, Entered::Send { payment, refund, created: false, before: Some(RefundState::Failed) })
+            }
+        },
+    }
+}
+
+fn exceeds_detail(left: dukou_domain::Money) -> String {
+    format!("at most {} can still be refunded", left.minor())
+}
+
+pub(crate) fn refund_lock(tenant: &Tenant, out_refund_no: &str) -> String {
+    format!("{}:refund:{out_refund_no}", tenant.id)
+}

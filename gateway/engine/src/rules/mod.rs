@@ -1,0 +1,7 @@
+//! The decisions, as pure functions from a record and a fact to the change that follows.
+
+mod payment;
+mod refund;
+
+pub(crate) use payment::{Heard, event, move_payment, paid, schedule_in_flight, schedule_payment};
+pub(crate) use refund::{heard_refund, new_refund, refund_event, refused, reopen, schedule_refund};

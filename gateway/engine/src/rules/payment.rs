@@ -1,0 +1,143 @@
+//! What follows for a payment.
+
+use dukou_domain::{PaymentFact, PaymentState, Timestamp, payment};
+use dukou_spi::PaidFacts;
+
+use crate::number;
+use crate::ports::Change;
+use crate::records::{Check, Difference, EventKind, NewEvent, Payment, Subject};
+use crate::schedule::Schedule;
+
+/// How long a payment that is being sent is left alone before the platform is asked: longer than
+/// any call may take.
+const IN_FLIGHT: std::time::Duration = std::time::Duration::from_secs(60);
+
+/// What became of a fact about a payment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Heard {
+    /// The payment entered another state, or learned something worth keeping.
+    Changed,
+    /// It was known already.
+    Known,
+    /// It contradicts the record.
+    Mismatch(Vec<Difference>),
+}
+
+/// In what the platform's word differs from our record. The order's total is compared, never the
+/// payer's part of it.
+fn compare(payment: &Payment, facts: &PaidFacts) -> Vec<Difference> {
+    let attempt = &payment.attempt;
+    let mut differences = Vec::new();
+    let mut check = |field: &str, recorded: String, received: String| {
+        if recorded != received {
+            differences.push(Difference { field: field.to_owned(), recorded, received });
+        }
+    };
+    check("amount", payment.amount.minor().to_string(), facts.amount.minor().to_string());
+    check("currency", payment.amount.currency().to_string(), facts.amount.currency().to_string());
+    check("app_id", attempt.app_id.clone(), facts.app_id.clone());
+    check("merchant_id", attempt.merchant_id.clone(), facts.merchant_id.clone());
+    check("trade_no", attempt.trade_no.to_string(), facts.trade_no.to_string());
+    if let Some(known) = &payment.transaction_id {
+        check("transaction_id", known.to_string(), facts.transaction_id.to_string());
+    }
+    differences
+}
+
+/// Enters a verified success into the record, once. Events are those of the success itself; what
+/// the tenant's policy adds for a late one is the caller's.
+pub(crate) fn paid(payment: &mut Payment, facts: &PaidFacts, now: Timestamp, change: &mut Change) -> Heard {
+    let differences = compare(payment, facts);
+    if !differences.is_empty() {
+        let subject = Subject::Mismatch { payment: Box::new(payment.clone()), differences: differences.clone() };
+        change.events.push(event(payment, EventKind::PaymentMismatch, now, subject));
+        return Heard::Mismatch(differences);
+    }
+    if payment.state.is_paid() {
+        return Heard::Known;
+    }
+    payment.transaction_id = Some(facts.transaction_id.clone());
+    payment.paid_at = Some(facts.paid_at.unwrap_or(now));
+    if payment.attempt.openid.is_none() {
+        payment.attempt.openid.clone_from(&facts.openid);
+    }
+    payment.failure = None;
+    payment.check = None;
+    move_payment(payment, PaymentFact::Paid, now, change);
+    Heard::Changed
+}
+
+/// Moves the state by a fact and writes the event of the state entered. Returns whether it moved.
+///
+/// A fact that cannot be is logged and changes nothing: it would be an error of ours.
+pub(crate) fn move_payment(payment: &mut Payment, fact: PaymentFact, now: Timestamp, change: &mut Change) -> bool {
+    let transition = match payment::next(payment.state, fact) {
+        Ok(transition) => transition,
+        Err(refused) => {
+            tracing::error!(tenant = %payment.tenant, out_trade_no = %payment.out_trade_no, %refused, "an impossible fact");
+            return false;
+        }
+    };
+    if !transition.changes() {
+        return false;
+    }
+    payment.state = transition.to;
+    payment.updated_at = now;
+    if transition.late {
+        payment.late = true;
+        change.events.push(event(payment, EventKind::PaymentLate, now, Subject::Payment(Box::new(payment.clone()))));
+    }
+    let kind = match transition.to {
+        PaymentState::Created => EventKind::PaymentCreated,
+        PaymentState::Pending => EventKind::PaymentPending,
+        PaymentState::Unknown => EventKind::PaymentUnknown,
+        PaymentState::Succeeded => EventKind::PaymentSucceeded,
+        PaymentState::PartiallyRefunded => EventKind::PaymentPartiallyRefunded,
+        PaymentState::Refunded => EventKind::PaymentRefunded,
+        PaymentState::Closed => EventKind::PaymentClosed,
+        PaymentState::Failed => EventKind::PaymentFailed,
+    };
+    change.events.push(event(payment, kind, now, Subject::Payment(Box::new(payment.clone()))));
+    true
+}
+
+pub(crate) fn event(payment: &Payment, kind: EventKind, at: Timestamp, subject: Subject) -> NewEvent {
+    NewEvent { id: number::event_id(), tenant: payment.tenant.clone(), kind, at, subject }
+}
+
+/// When to ask about the payment next: after its state was entered (`asked` is `None`) or after
+/// that many questions. Nothing is asked about a payment that can change no more by itself.
+pub(crate) fn schedule_payment(payment: &mut Payment, asked: Option<u32>, schedule: &Schedule, now: Timestamp) {
+    let steps = match payment.state {
+        PaymentState::Created => {
+            let at = payment.expires_at.max(now.plus(IN_FLIGHT));
+            payment.check = Some(Check { at, asked: asked.map_or(0, |asked| asked + 1) });
+            return;
+        }
+        PaymentState::Pending => &schedule.pending,
+        PaymentState::Unknown => &schedule.unknown,
+        PaymentState::Succeeded
+        | PaymentState::PartiallyRefunded
+        | PaymentState::Refunded
+        | PaymentState::Closed
+        | PaymentState::Failed => {
+            payment.check = None;
+            return;
+        }
+    };
+    let mut check = match asked {
+        None => steps.first(now),
+        Some(asked) => steps.after(asked, now),
+    };
+    // The last question comes when the payment ends, not up to an hour later.
+    if payment.state == PaymentState::Pending && now < payment.expires_at {
+        check.at = check.at.min(payment.expires_at);
+    }
+    payment.check = Some(check);
+}
+
+/// A payment whose order is about to be sent: should the process end meanwhile, the platform is
+/// asked what became of it.
+pub(crate) fn schedule_in_flight(payment: &mut Payment, now: Timestamp) {
+    payment.check = Some(Check { at: now.plus(IN_FLIGHT), asked: 0 });
+}

@@ -1,0 +1,241 @@
+//! What follows for a refund, and for the payment it belongs to.
+
+use std::time::Duration;
+
+use dukou_domain::{Money, MoneyError, OutRefundNo, PaymentFact, RefundFact, RefundState, Timestamp, refund};
+use dukou_spi::{RefundStatus, RefundWord};
+
+use super::payment::{Heard, event, move_payment};
+use crate::number;
+use crate::ports::Change;
+use crate::records::{Check, Difference, EventKind, Failure, NewEvent, Payment, Refund, Subject};
+use crate::schedule::Schedule;
+
+/// How long a refund that is being sent is left alone before the platform is asked.
+const IN_FLIGHT: Duration = Duration::from_secs(60);
+
+/// Records a refund of `amount` and reserves it in the payment.
+///
+/// # Errors
+/// When the sum of refunds would pass what was paid.
+pub(crate) fn new_refund(
+    payment: &mut Payment,
+    out_refund_no: OutRefundNo,
+    amount: Money,
+    reason: Option<String>,
+    notify_url: String,
+    now: Timestamp,
+) -> Result<Refund, Exceeds> {
+    reserve(payment, amount)?;
+    payment.updated_at = now;
+    Ok(Refund {
+        id: number::refund_id(),
+        tenant: payment.tenant.clone(),
+        payment: payment.id,
+        out_trade_no: payment.out_trade_no.clone(),
+        out_refund_no,
+        provider: payment.attempt.provider.clone(),
+        trade_no: payment.attempt.trade_no.clone(),
+        amount,
+        reason,
+        notify_url,
+        state: RefundState::Created,
+        provider_refund_id: None,
+        failure: None,
+        platform_word: None,
+        created_at: now,
+        updated_at: now,
+        succeeded_at: None,
+        check: Some(Check { at: now.plus(IN_FLIGHT), asked: 0 }),
+        version: 0,
+    })
+}
+
+/// More would be given back than was taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Exceeds {
+    /// What can still be refunded.
+    pub left: Money,
+}
+
+fn reserve(payment: &mut Payment, amount: Money) -> Result<(), Exceeds> {
+    let left = left(payment).map_err(|_| Exceeds { left: Money::zero(payment.amount.currency()) })?;
+    left.checked_sub(amount).map_err(|_| Exceeds { left })?;
+    payment.refunding = payment.refunding.checked_add(amount).map_err(|_| Exceeds { left })?;
+    Ok(())
+}
+
+fn left(payment: &Payment) -> Result<Money, MoneyError> {
+    payment.amount.checked_sub(payment.refunded)?.checked_sub(payment.refunding)
+}
+
+/// Opens a failed refund again, under its own number, at the merchant's wish.
+///
+/// # Errors
+/// When its amount was given back otherwise meanwhile.
+pub(crate) fn reopen(payment: &mut Payment, refund: &mut Refund, now: Timestamp) -> Result<(), Exceeds> {
+    reserve(payment, refund.amount)?;
+    payment.updated_at = now;
+    refund.state = refund::next(refund.state, RefundFact::Retried).to;
+    refund.failure = None;
+    refund.updated_at = now;
+    refund.check = Some(Check { at: now.plus(IN_FLIGHT), asked: 0 });
+    Ok(())
+}
+
+/// Enters the platform's verified word about a refund into both records.
+pub(crate) fn heard_refund(
+    payment: &mut Payment,
+    refund: &mut Refund,
+    status: &RefundStatus,
+    now: Timestamp,
+    change: &mut Change,
+) -> Heard {
+    if let Some(amount) = status.amount
+        && amount != refund.amount
+    {
+        let differences = vec![Difference {
+            field: "refund_amount".to_owned(),
+            recorded: refund.amount.to_string(),
+            received: amount.to_string(),
+        }];
+        let subject = Subject::Mismatch { payment: Box::new(payment.clone()), differences: differences.clone() };
+        change.events.push(event(payment, EventKind::PaymentMismatch, now, subject));
+        return Heard::Mismatch(differences);
+    }
+    let learned = learn(refund, status);
+    let fact = match status.word {
+        RefundWord::Processing | RefundWord::Abnormal => RefundFact::Accepted,
+        RefundWord::Succeeded => RefundFact::Succeeded,
+        RefundWord::Closed => RefundFact::Abandoned,
+        RefundWord::Missing => RefundFact::Missing,
+        RefundWord::Unrecognised => return if learned { Heard::Changed } else { Heard::Known },
+    };
+    if fact == RefundFact::Succeeded && refund.state != RefundState::Succeeded {
+        refund.succeeded_at = Some(status.succeeded_at.unwrap_or(now));
+        refund.failure = None;
+    }
+    if fact == RefundFact::Abandoned && refund.state.is_open() {
+        refund.failure = Some(Failure {
+            code: Some(status.platform_word.clone()),
+            message: "the platform gave up on the refund; the money is with the merchant".to_owned(),
+        });
+    }
+    let moved = move_refund(payment, refund, fact, now, change);
+    if learned && status.word == RefundWord::Abnormal {
+        refund.failure = Some(Failure {
+            code: Some(status.platform_word.clone()),
+            message: "the payer's account cannot take the money; it has to be handled on the merchant platform"
+                .to_owned(),
+        });
+        change.events.push(refund_event(refund, EventKind::RefundAbnormal, now));
+    }
+    if moved || learned { Heard::Changed } else { Heard::Known }
+}
+
+/// Keeps what the platform tells besides the state. Returns whether there was anything new.
+fn learn(refund: &mut Refund, status: &RefundStatus) -> bool {
+    let mut learned = false;
+    if refund.platform_word.as_deref() != Some(status.platform_word.as_str()) {
+        refund.platform_word = Some(status.platform_word.clone());
+        learned = true;
+    }
+    if status.provider_refund_id.is_some() && refund.provider_refund_id != status.provider_refund_id {
+        refund.provider_refund_id.clone_from(&status.provider_refund_id);
+        learned = true;
+    }
+    learned
+}
+
+/// Enters the platform's refusal, or the loss of its answer.
+pub(crate) fn refused(
+    payment: &mut Payment,
+    refund: &mut Refund,
+    fact: RefundFact,
+    failure: Failure,
+    now: Timestamp,
+    change: &mut Change,
+) {
+    if fact == RefundFact::Refused && refund.state == RefundState::Created {
+        refund.failure = Some(failure);
+    }
+    move_refund(payment, refund, fact, now, change);
+}
+
+/// Moves the refund by a fact, keeps the payment's sums right and writes the events. Returns
+/// whether it moved.
+fn move_refund(
+    payment: &mut Payment,
+    refund: &mut Refund,
+    fact: RefundFact,
+    now: Timestamp,
+    change: &mut Change,
+) -> bool {
+    let transition = refund::next(refund.state, fact);
+    if !transition.changes() {
+        return false;
+    }
+    if transition.from.is_open() && !transition.to.is_open() {
+        payment.refunding = payment.refunding.checked_sub(refund.amount).unwrap_or_else(|_| {
+            tracing::error!(out_refund_no = %refund.out_refund_no, "more was refunded than was reserved");
+            Money::zero(payment.amount.currency())
+        });
+    }
+    refund.state = transition.to;
+    refund.updated_at = now;
+    payment.updated_at = now;
+    let kind = match transition.to {
+        RefundState::Created => EventKind::RefundCreated,
+        RefundState::Processing => EventKind::RefundProcessing,
+        RefundState::Unknown => EventKind::RefundUnknown,
+        RefundState::Succeeded => EventKind::RefundSucceeded,
+        RefundState::Failed => EventKind::RefundFailed,
+    };
+    change.events.push(refund_event(refund, kind, now));
+    if transition.to == RefundState::Succeeded {
+        count_refunded(payment, refund, now, change);
+    }
+    true
+}
+
+fn count_refunded(payment: &mut Payment, refund: &Refund, now: Timestamp, change: &mut Change) {
+    match payment.refunded.checked_add(refund.amount) {
+        Ok(sum) => payment.refunded = sum,
+        Err(error) => {
+            tracing::error!(out_refund_no = %refund.out_refund_no, %error, "the sum of refunds cannot be counted")
+        }
+    }
+    let fact = if payment.refunded.minor() >= payment.amount.minor() {
+        PaymentFact::FullyRefunded
+    } else {
+        PaymentFact::PartRefunded
+    };
+    move_payment(payment, fact, now, change);
+}
+
+/// When to ask about the refund next: after its state was entered (`asked` is `None`) or after that
+/// many questions.
+pub(crate) fn schedule_refund(refund: &mut Refund, asked: Option<u32>, schedule: &Schedule, now: Timestamp) {
+    let steps = match refund.state {
+        RefundState::Created | RefundState::Unknown => &schedule.unknown,
+        RefundState::Processing => &schedule.refund,
+        RefundState::Succeeded | RefundState::Failed => {
+            refund.check = None;
+            return;
+        }
+    };
+    refund.check = Some(match asked {
+        None => steps.first(now),
+        Some(asked) => steps.after(asked, now),
+    });
+}
+
+pub(crate) fn refund_event(refund: &Refund, kind: EventKind, at: Timestamp) -> NewEvent {
+    NewEvent {
+        id: number::event_id(),
+        tenant: refund.tenant.clone(),
+        kind,
+        at,
+        subject: Subject::Refund(Box::new(refund.clone())),
+    }
+}

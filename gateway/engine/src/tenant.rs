@@ -1,0 +1,40 @@
+//! The tenants being served, as the engine sees them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use dukou_domain::{ProviderName, Secret, TenantId};
+use dukou_spi::Provider;
+
+/// What to do with a verified success that arrives after the payment was closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LatePayment {
+    #[default]
+    Accept,
+    Refund,
+}
+
+/// A key of a merchant's backend.
+#[derive(Debug, Clone)]
+pub struct ApiKey {
+    /// Its name in the configuration, for logs.
+    pub id: String,
+    pub secret: Secret,
+}
+
+/// One mini-program business.
+pub struct Tenant {
+    pub id: TenantId,
+    pub name: String,
+    pub api_keys: Vec<ApiKey>,
+    pub late_payment: LatePayment,
+    /// Stands before `out_trade_no` in every number at a platform, for tenants that share a
+    /// merchant account.
+    pub trade_no_prefix: String,
+    pub providers: BTreeMap<ProviderName, Arc<dyn Provider>>,
+}
+
+/// Finds tenants; the set changes while the gateway runs.
+pub trait Tenants: Send + Sync {
+    fn find(&self, id: &str) -> Option<Arc<Tenant>>;
+}
