@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex};
 use anyhow::{Context, Result};
 use p12_keystore::{EncryptionAlgorithm, KeyStore, KeyStoreEntry, MacAlgorithm, PrivateKey, PrivateKeyChain};
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
-    KeyUsagePurpose, PKCS_RSA_SHA256, RsaKeySize, SanType,
+    BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
+    KeyPair, KeyUsagePurpose, PKCS_RSA_SHA256, RsaKeySize, SanType,
 };
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::CryptoProvider;
@@ -93,7 +93,8 @@ impl Authority {
 
         let mut store = KeyStore::new();
         let private = PrivateKey::from_der(&key.serialize_der())?;
-        let chain = PrivateKeyChain::new([1u8; 4].as_slice(), private, [p12_keystore::Certificate::from_der(cert.der())?]);
+        let chain =
+            PrivateKeyChain::new([1u8; 4].as_slice(), private, [p12_keystore::Certificate::from_der(cert.der())?]);
         store.add_entry("Tenpay Certificate", KeyStoreEntry::PrivateKeyChain(chain));
         let client_p12 = store
             .writer(mch_id)

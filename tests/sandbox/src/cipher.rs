@@ -1,9 +1,9 @@
 //! `req_info` of the refund notification (退款结果通知): AES-256-ECB with PKCS#7 padding, the key being the
 //! lower-case hex of the MD5 of the merchant's API key, used as 32 bytes of text.
 
-use aes::cipher::{Array, BlockCipherDecrypt, BlockCipherEncrypt, KeyInit};
 use aes::Aes256;
-use base64::prelude::{Engine, BASE64_STANDARD};
+use aes::cipher::{Array, BlockCipherDecrypt, BlockCipherEncrypt, KeyInit};
+use base64::prelude::{BASE64_STANDARD, Engine};
 
 const BLOCK: usize = 16;
 

@@ -127,7 +127,8 @@ impl Faults {
         if self.count.load(Ordering::Acquire) == 0 {
             return None;
         }
-        let fits = |wanted: &Option<String>, got: Option<&str>| wanted.as_deref().is_none_or(|wanted| got == Some(wanted));
+        let fits =
+            |wanted: &Option<String>, got: Option<&str>| wanted.as_deref().is_none_or(|wanted| got == Some(wanted));
         let mut rules = lock(&self.rules);
         let at = rules.iter().position(|rule| {
             (rule.operation == "*" || rule.operation == call.operation)

@@ -18,6 +18,8 @@ mod platform;
 mod policy;
 mod server;
 mod sign;
+#[cfg(test)]
+mod vectors;
 mod world;
 mod xml;
 

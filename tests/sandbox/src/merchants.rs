@@ -44,8 +44,10 @@ impl Merchant {
     /// The two merchants a sandbox starts with unless told otherwise. Their keys are public: they guard nothing.
     pub fn defaults() -> Vec<Self> {
         vec![
-            Self::new("1900000109", "3f7c9d0ab1e24c6f8a5d7e9012b3c4d5").app("wx8888888888888888", "bookshop-app-secret"),
-            Self::new("1900000110", "9b1e6a4cf07d42d3a58e23c17f60b9d2").app("wx7777777777777777", "teahouse-app-secret"),
+            Self::new("1900000109", "3f7c9d0ab1e24c6f8a5d7e9012b3c4d5")
+                .app("wx8888888888888888", "bookshop-app-secret"),
+            Self::new("1900000110", "9b1e6a4cf07d42d3a58e23c17f60b9d2")
+                .app("wx7777777777777777", "teahouse-app-secret"),
         ]
     }
 }
@@ -93,7 +95,8 @@ impl Merchants {
     }
 
     pub fn all(&self) -> Vec<Arc<Registered>> {
-        let mut all: Vec<_> = self.0.read().unwrap_or_else(std::sync::PoisonError::into_inner).values().cloned().collect();
+        let mut all: Vec<_> =
+            self.0.read().unwrap_or_else(std::sync::PoisonError::into_inner).values().cloned().collect();
         all.sort_by(|a, b| a.merchant.mch_id.cmp(&b.merchant.mch_id));
         all
     }

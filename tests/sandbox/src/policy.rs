@@ -20,6 +20,8 @@ pub struct Policy {
     pub unknown_field_share: f64,
     /// closeorder is refused in the first five minutes of an order.
     pub five_minute_close_rule: bool,
+    /// A day's bill is there from 09:00 (UTC+8) of the next day only; otherwise at any time, as far as the day has gone.
+    pub bill_schedule: bool,
     /// Where notifications go when their address starts with `from`: then `to` stands in its place.
     pub notify_rewrite: Vec<Rewrite>,
 }
@@ -42,6 +44,7 @@ impl Default for Policy {
             drop_notifies: 0.0,
             unknown_field_share: 0.1,
             five_minute_close_rule: false,
+            bill_schedule: false,
             notify_rewrite: Vec::new(),
         }
     }

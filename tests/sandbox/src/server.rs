@@ -66,7 +66,11 @@ pub fn start(settings: Settings) -> Result<Running> {
 }
 
 fn serve(settings: &Settings, report: &mpsc::Sender<Result<Listening>>) {
-    let sender = tokio::runtime::Builder::new_multi_thread().worker_threads(2).thread_name("sandbox-notify").enable_all().build();
+    let sender = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_name("sandbox-notify")
+        .enable_all()
+        .build();
     let sender = match sender.context("the notifier's runtime") {
         Ok(sender) => sender,
         Err(error) => {
@@ -112,7 +116,9 @@ fn listen(settings: &Settings, runtime: &tokio::runtime::Handle) -> Result<(acti
             .configure(platform::routes)
             .configure(control::routes)
             .configure(phone::pages)
-            .default_service(web::to(|| async { HttpResponse::NotFound().content_type("text/html").body("404 Not Found") }))
+            .default_service(web::to(|| async {
+                HttpResponse::NotFound().content_type("text/html").body("404 Not Found")
+            }))
     })
     .workers(WORKERS)
     .disable_signals()

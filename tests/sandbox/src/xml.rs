@@ -1,7 +1,7 @@
 //! The flat XML of the v2 API: one root, text children, no document type.
 
-use rand::seq::SliceRandom;
 use rand::Rng;
+use rand::seq::SliceRandom;
 
 use crate::sign::Fields;
 
@@ -35,7 +35,8 @@ pub fn read(bytes: &[u8]) -> Result<Fields, Unreadable> {
     if has_document_type(text) {
         return Err(Unreadable::Malformed);
     }
-    let options = roxmltree::ParsingOptions { allow_dtd: false, nodes_limit: 4 * MAX_FIELDS as u32, ..Default::default() };
+    let options =
+        roxmltree::ParsingOptions { allow_dtd: false, nodes_limit: 4 * MAX_FIELDS as u32, ..Default::default() };
     let document = roxmltree::Document::parse_with_options(text, options).map_err(|_| Unreadable::Malformed)?;
     let mut fields = Fields::new();
     for child in document.root_element().children() {

@@ -29,8 +29,13 @@ pub async fn state(world: web::Data<World>) -> Answer {
         })
         .collect();
     let ledger = lock(&world.ledger);
-    let orders: Vec<_> =
-        ledger.recent.iter().rev().take(SHOWN_ORDERS).filter_map(|(mch_id, number)| ledger.order(mch_id, number)).collect();
+    let orders: Vec<_> = ledger
+        .recent
+        .iter()
+        .rev()
+        .take(SHOWN_ORDERS)
+        .filter_map(|(mch_id, number)| ledger.order(mch_id, number))
+        .collect();
     let order_count: usize = ledger.books.values().map(|book| book.orders.len()).sum();
     let refund_count: usize = ledger.books.values().map(|book| book.refunds.len()).sum();
     let refunds: Vec<_> = orders

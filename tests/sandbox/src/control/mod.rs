@@ -42,6 +42,7 @@ pub fn routes(config: &mut web::ServiceConfig) {
             .route("/notify-raw", web::post().to(notices::notify_raw))
             .route("/sign", web::post().to(notices::sign_only))
             .route("/encrypt-refund", web::post().to(notices::encrypt_refund))
+            .route("/decrypt-refund", web::post().to(notices::decrypt_refund))
             .configure(crate::phone::routes),
     );
 }

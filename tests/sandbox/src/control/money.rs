@@ -37,7 +37,8 @@ pub struct OrderFilter {
 pub async fn orders(world: web::Data<World>, filter: web::Query<OrderFilter>) -> Answer {
     let mut found: Vec<Order> = {
         let ledger = lock(&world.ledger);
-        let books = ledger.books.iter().filter(|(mch_id, _)| filter.mch_id.as_ref().is_none_or(|wanted| wanted == *mch_id));
+        let books =
+            ledger.books.iter().filter(|(mch_id, _)| filter.mch_id.as_ref().is_none_or(|wanted| wanted == *mch_id));
         books.flat_map(|(_, book)| book.orders.values()).cloned().collect()
     };
     let total = found.len();
@@ -128,7 +129,8 @@ pub async fn settle(world: web::Data<World>, path: web::Path<(String, String, St
         let book = ledger.book(&mch_id);
         let order = book.orders.get(&out_trade_no).ok_or_else(|| unknown(&mch_id, &out_trade_no))?.clone();
         let refund = book.refunds.get_mut(&out_refund_no).filter(|refund| refund.out_trade_no == out_trade_no);
-        let refund = refund.ok_or_else(|| Refusal::unknown(format!("no refund {out_refund_no} of order {out_trade_no}")))?;
+        let refund =
+            refund.ok_or_else(|| Refusal::unknown(format!("no refund {out_refund_no} of order {out_trade_no}")))?;
         if !matches!(refund.status, RefundStatus::Processing | RefundStatus::Change) {
             return Err(Refusal::conflict(format!("the refund is {}", refund.status.name())));
         }

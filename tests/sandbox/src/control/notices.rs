@@ -141,7 +141,12 @@ struct Raw {
 }
 
 /// Signs the fields as they are; only a missing `nonce_str` is added.
-fn signed(world: &World, mch_id: &str, fields: BTreeMap<String, Value>, sign_type: SignType) -> Result<String, Refusal> {
+fn signed(
+    world: &World,
+    mch_id: &str,
+    fields: BTreeMap<String, Value>,
+    sign_type: SignType,
+) -> Result<String, Refusal> {
     let mut fields = texts(fields);
     fields.entry("nonce_str".to_owned()).or_insert_with(|| token(32));
     let signature = sign(&fields, merchant(world, mch_id)?.key(), sign_type);
@@ -187,4 +192,21 @@ pub async fn encrypt_refund(world: web::Data<World>, body: web::Bytes) -> Answer
     let mut fields = envelope(&app_id, &raw.mch_id, info);
     fields.insert("nonce_str".to_owned(), token(32));
     Ok(HttpResponse::Ok().json(json!({ "xml": xml::write("xml", &fields) })))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Sealed {
+    mch_id: String,
+    req_info: String,
+}
+
+/// Reads the encrypted part of a refund notification.
+pub async fn decrypt_refund(world: web::Data<World>, body: web::Bytes) -> Answer {
+    let sealed: Sealed = read(&body)?;
+    let merchant = merchant(&world, &sealed.mch_id)?;
+    let plain = cipher::decrypt(&sealed.req_info, merchant.key());
+    let fields = plain.and_then(|plain| xml::read(plain.as_bytes()).ok());
+    let fields = fields.ok_or_else(|| Refusal::bad("req_info is not encrypted with the merchant's key"))?;
+    Ok(HttpResponse::Ok().json(json!({ "fields": fields })))
 }

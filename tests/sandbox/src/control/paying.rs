@@ -61,7 +61,8 @@ pub fn pay(world: &World, mch_id: &str, out_trade_no: &str, pay: &Pay) -> Result
     order.transaction_id = Some(transaction_id.clone());
     order.paid_at = Some(now);
     order.payer = Some(payer);
-    order.bank_type = ["OTHERS", "CMB_CREDIT", "ICBC_DEBIT", "CFT"].choose(&mut rand::rng()).map(|&name| name.to_owned());
+    order.bank_type =
+        ["OTHERS", "CMB_CREDIT", "ICBC_DEBIT", "CFT"].choose(&mut rand::rng()).map(|&name| name.to_owned());
     order.coupon_fee = pay.coupon_fee;
     let order = order.clone();
     ledger.book(mch_id).by_transaction.insert(transaction_id, out_trade_no.to_owned());
@@ -100,7 +101,8 @@ pub fn check_client(world: &World, ledger: &Ledger, client: &Value) -> Result<(S
         _ => return Err(Refusal::bad("client has neither package, prepayid, code_url nor mweb_url")),
     };
     let found = ledger.handles.get(&handle).ok_or_else(|| Refusal::unknown("no order has that prepay_id or URL"))?;
-    let order = ledger.order(&found.mch_id, &found.out_trade_no).ok_or_else(|| unknown(&found.mch_id, &found.out_trade_no))?;
+    let order =
+        ledger.order(&found.mch_id, &found.out_trade_no).ok_or_else(|| unknown(&found.mch_id, &found.out_trade_no))?;
     if world.clock.now() >= found.expires_at {
         return Err(Refusal::conflict("prepay_id or URL has expired"));
     }

@@ -174,10 +174,15 @@ impl Message {
 
 /// The outer fields of a refund notification, without a nonce.
 pub fn envelope(app_id: &str, mch_id: &str, req_info: String) -> Fields {
-    [("return_code", "SUCCESS".to_owned()), ("appid", app_id.to_owned()), ("mch_id", mch_id.to_owned()), ("req_info", req_info)]
-        .into_iter()
-        .map(|(name, value)| (name.to_owned(), value))
-        .collect()
+    [
+        ("return_code", "SUCCESS".to_owned()),
+        ("appid", app_id.to_owned()),
+        ("mch_id", mch_id.to_owned()),
+        ("req_info", req_info),
+    ]
+    .into_iter()
+    .map(|(name, value)| (name.to_owned(), value))
+    .collect()
 }
 
 fn corrupt(fields: &mut Fields, corruption: Corruption) {

@@ -176,20 +176,24 @@ pub struct Copy {
 async fn attempt(world: &Arc<World>, job: Job) {
     let policy = world.policy();
     let at = world.clock.now();
-    let counted = world
-        .notifier
-        .to_lose
-        .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1))
-        .is_ok();
+    let counted =
+        world.notifier.to_lose.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok();
     if counted || (policy.drop_notifies < 1.0 && rand::rng().random_bool(policy.drop_notifies)) {
-        world.journal.push(Entry { note: Some("lost on the way".to_owned()), ..entry(world, &job.message, &job.message.url, "") });
+        world.journal.push(Entry {
+            note: Some("lost on the way".to_owned()),
+            ..entry(world, &job.message, &job.message.url, "")
+        });
         world.notifier.queue.put_back(job, Attempt { at, delivery: None }, next_due);
         world.notifier.wake();
         return;
     }
     let url = policy.address(&job.message.url);
     let copies = (0..=policy.notify_duplicates)
-        .map(|_| Copy { body: job.message.write(world, Corruption::None, None), message: job.message.clone(), url: url.clone() })
+        .map(|_| Copy {
+            body: job.message.write(world, Corruption::None, None),
+            message: job.message.clone(),
+            url: url.clone(),
+        })
         .collect();
     let mut deliveries = Notifier::send_now(world, copies, true).await;
     let best = deliveries.iter().position(|delivery| delivery.success).unwrap_or(0);
@@ -226,7 +230,13 @@ async fn post(world: &Arc<World>, copy: &Copy) -> Delivery {
     let delivery = match answer {
         Ok(Ok((status, body))) => {
             let success = xml::read(&body).is_ok_and(|fields| given(&fields, "return_code") == Some("SUCCESS"));
-            Delivery { status: Some(status), body: String::from_utf8_lossy(&body).into_owned(), success, millis, error: None }
+            Delivery {
+                status: Some(status),
+                body: String::from_utf8_lossy(&body).into_owned(),
+                success,
+                millis,
+                error: None,
+            }
         }
         Ok(Err(error)) => {
             let mut text = error.to_string();
@@ -262,4 +272,3 @@ async fn exchange(client: &reqwest::Client, copy: &Copy) -> reqwest::Result<(u16
     }
     Ok((status, body))
 }
-

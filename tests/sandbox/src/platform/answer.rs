@@ -2,10 +2,10 @@
 
 use std::io;
 
+use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::http::header::ContentType;
 use actix_web::web::Bytes;
-use actix_web::HttpResponse;
 use futures_util::stream;
 use rand::Rng;
 
@@ -19,7 +19,11 @@ use crate::xml;
 /// What goes back over the wire.
 #[derive(Debug)]
 pub enum Reply {
-    Answer { status: u16, content_type: &'static str, body: Vec<u8> },
+    Answer {
+        status: u16,
+        content_type: &'static str,
+        body: Vec<u8>,
+    },
     /// The connection is closed without a byte.
     Close,
 }
@@ -56,7 +60,7 @@ impl Reply {
         fields.insert("return_code".to_owned(), "FAIL".to_owned());
         fields.insert("return_msg".to_owned(), message.clone());
         if let Some(code) = error_code {
-            fields.insert("error_code".to_owned(), (*code).to_owned());
+            fields.insert("error_code".to_owned(), code.clone());
         }
         Self::xml(xml::write("xml", &fields))
     }
@@ -83,9 +87,11 @@ impl Reply {
                 HttpResponse::build(status).content_type(content_type).body(body)
             }
             // A body that fails at once makes the server close the connection before the head is flushed.
-            Self::Close => HttpResponse::Ok().content_type(ContentType::octet_stream()).streaming(stream::once(async {
-                Err::<Bytes, _>(io::Error::new(io::ErrorKind::ConnectionAborted, "closed on purpose"))
-            })),
+            Self::Close => {
+                HttpResponse::Ok().content_type(ContentType::octet_stream()).streaming(stream::once(async {
+                    Err::<Bytes, _>(io::Error::new(io::ErrorKind::ConnectionAborted, "closed on purpose"))
+                }))
+            }
         }
     }
 }
@@ -105,10 +111,12 @@ impl Signed<'_> {
                 fields.insert("result_code".to_owned(), "SUCCESS".to_owned());
                 fields
             }
-            Outcome::Fail { code, description } => [("result_code", "FAIL".to_owned()), ("err_code", code), ("err_code_des", description)]
-                .into_iter()
-                .map(|(name, value)| (name.to_owned(), value))
-                .collect(),
+            Outcome::Fail { code, description } => {
+                [("result_code", "FAIL".to_owned()), ("err_code", code), ("err_code_des", description)]
+                    .into_iter()
+                    .map(|(name, value)| (name.to_owned(), value))
+                    .collect()
+            }
             Outcome::ReturnFail { .. } => return Reply::unsigned(&outcome),
             Outcome::File(body) => return Reply::Answer { status: 200, content_type: "text/plain", body },
         };

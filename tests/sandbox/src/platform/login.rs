@@ -70,10 +70,8 @@ async fn handle(world: Arc<World>, query: Fields) -> Reply {
             (Reply::json(text), None)
         }
     };
-    let shown: Vec<String> = query
-        .iter()
-        .map(|(name, value)| format!("{name}={}", if name == "secret" { "***" } else { value }))
-        .collect();
+    let shown: Vec<String> =
+        query.iter().map(|(name, value)| format!("{name}={}", if name == "secret" { "***" } else { value })).collect();
     world.journal.push(Entry {
         at: world.clock.now(),
         operation: OPERATION,

@@ -31,7 +31,7 @@ pub enum Outcome {
     /// `result_code=FAIL`.
     Fail { code: String, description: String },
     /// `return_code=FAIL`, with `error_code` for bills.
-    ReturnFail { message: String, error_code: Option<&'static str> },
+    ReturnFail { message: String, error_code: Option<String> },
     /// A file.
     File(Vec<u8>),
 }
@@ -83,6 +83,16 @@ impl Operation {
             Self::Refund => "refund",
             Self::RefundQuery => "refundquery",
             Self::DownloadBill => "downloadbill",
+        }
+    }
+
+    /// Bills say a refusal in a form of their own.
+    fn phrase(self, outcome: Outcome) -> Outcome {
+        match outcome {
+            Outcome::Fail { code, description } if self == Self::DownloadBill => {
+                Outcome::ReturnFail { message: description, error_code: Some(code) }
+            }
+            other => other,
         }
     }
 
@@ -200,7 +210,7 @@ async fn handle(world: Arc<World>, incoming: Incoming) -> Reply {
                 Some(Fault::ErrCode { code, description, after_effect: true }) => Outcome::fail(code, description),
                 _ => outcome,
             };
-            Signed { world: &world, request: &request, fault: fault.as_ref() }.reply(outcome)
+            Signed { world: &world, request: &request, fault: fault.as_ref() }.reply(incoming.operation.phrase(outcome))
         }
     };
     match fault {
@@ -279,5 +289,5 @@ fn judge(world: &World, incoming: &Incoming, parsed: Result<Fields, &'static str
     } else {
         Outcome::fail("APPID_NOT_EXIST", "appid不存在")
     };
-    Err(Signed { world, request: &request, fault: None }.reply(outcome))
+    Err(Signed { world, request: &request, fault: None }.reply(incoming.operation.phrase(outcome)))
 }

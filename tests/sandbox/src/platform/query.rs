@@ -55,7 +55,8 @@ pub fn refunds(world: &World, request: &Request) -> Outcome {
     };
     match number {
         Some(Some(number)) => {
-            let found = book.refunds.get(number).and_then(|refund| Some((book.orders.get(&refund.out_trade_no)?, refund)));
+            let found =
+                book.refunds.get(number).and_then(|refund| Some((book.orders.get(&refund.out_trade_no)?, refund)));
             match found {
                 Some((order, refund)) => answer(order, &[refund], order.refunds.len()),
                 None => none(),

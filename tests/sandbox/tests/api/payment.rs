@@ -1,9 +1,8 @@
 //! Ordering, paying, being notified, asking.
 
-mod support;
-
 use serde_json::json;
-use support::{ACCEPTED, Bench, MCH, REFUSED, Receiver, assert_code, fields, read_xml, until};
+
+use crate::support::{ACCEPTED, Bench, MCH, REFUSED, Receiver, assert_code, fields, read_xml, until};
 
 #[tokio::test]
 async fn an_order_is_paid_and_notified() {
@@ -37,7 +36,8 @@ async fn an_order_is_paid_and_notified() {
     assert_eq!(by_id["out_trade_no"], "T20260704000001");
 
     let journal = bench.look("/journal?out_trade_no=T20260704000001").await;
-    let operations: Vec<_> = journal["entries"].as_array().unwrap().iter().map(|e| e["operation"].as_str().unwrap()).collect();
+    let operations: Vec<_> =
+        journal["entries"].as_array().unwrap().iter().map(|e| e["operation"].as_str().unwrap()).collect();
     assert_eq!(operations, ["unifiedorder", "orderquery", "notify_payment", "orderquery"]);
 }
 

@@ -1,7 +1,5 @@
 //! What every test needs: a sandbox, a merchant's HTTP client, and somebody who receives notifications.
 
-#![allow(dead_code, reason = "each test binary uses its own part")]
-
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -15,7 +13,8 @@ pub const MCH: &str = "1900000109";
 pub const APP: &str = "wx8888888888888888";
 pub const OTHER_MCH: &str = "1900000110";
 pub const OTHER_APP: &str = "wx7777777777777777";
-pub const ACCEPTED: &str = "<xml><return_code><![CDATA[SUCCESS]]></return_code><return_msg><![CDATA[OK]]></return_msg></xml>";
+pub const ACCEPTED: &str =
+    "<xml><return_code><![CDATA[SUCCESS]]></return_code><return_msg><![CDATA[OK]]></return_msg></xml>";
 pub const REFUSED: &str = "<xml><return_code>FAIL</return_code></xml>";
 
 pub type Fields = BTreeMap<String, String>;
@@ -186,7 +185,8 @@ impl Receiver {
                         kept.len() - 1
                     };
                     let (status, text) = answer(number);
-                    let head = format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", text.len());
+                    let head =
+                        format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", text.len());
                     let _ = stream.write_all(format!("{head}{text}").as_bytes()).await;
                 });
             }
@@ -224,7 +224,8 @@ async fn read_body(stream: &mut tokio::net::TcpStream) -> Option<String> {
         let text = String::from_utf8_lossy(&bytes).into_owned();
         if let Some((head, body)) = text.split_once("\r\n\r\n") {
             let length = head.to_ascii_lowercase();
-            let length: usize = length.lines().find_map(|line| line.strip_prefix("content-length: "))?.trim().parse().ok()?;
+            let length: usize =
+                length.lines().find_map(|line| line.strip_prefix("content-length: "))?.trim().parse().ok()?;
             if body.len() >= length {
                 return Some(body.to_owned());
             }

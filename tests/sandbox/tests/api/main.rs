@@ -1,0 +1,12 @@
+//! The sandbox through real HTTP and TLS, as a gateway sees it.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod bill;
+mod faults;
+mod login;
+mod notices;
+mod payment;
+mod refund;
+mod rules;
+mod support;
