@@ -1,0 +1,308 @@
+//! `gateway.toml`.
+
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use dukou_domain::Secret;
+use dukou_engine::{Schedule, Steps};
+use dukou_spi::settings::{Problem, Section, parse_duration};
+use serde_json::{Map, Value};
+
+use super::sources::{Merged, Sources};
+
+/// Every key with its default, as the repository shows it.
+pub const DEFAULTS: &str = include_str!("../../../../config/gateway.toml");
+
+/// Shorter secrets can be guessed; they are taken with a warning.
+pub const SECRET_LENGTH: usize = 16;
+
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+#[derive(Debug, Clone)]
+pub struct GatewaySettings {
+    pub listen: SocketAddr,
+    /// Without a trailing slash.
+    pub public_url: String,
+    pub insecure: bool,
+    pub body_limit: usize,
+    pub admin_listen: SocketAddr,
+    pub admin_token: Option<Secret>,
+    /// The file of the embedded store.
+    pub storage_path: PathBuf,
+    pub max_batch: usize,
+    pub redis: Option<RedisSettings>,
+    pub allow_private_networks: bool,
+    pub expires_after: Duration,
+    pub schedule: Schedule,
+}
+
+#[derive(Debug, Clone)]
+pub struct RedisSettings {
+    /// Holds a password, often.
+    pub url: Secret,
+    pub prefix: String,
+}
+
+/// What could be read.
+pub struct Reading {
+    pub settings: Option<GatewaySettings>,
+    /// Known even when something else is broken.
+    pub insecure: bool,
+}
+
+pub fn read(sources: &Sources, problems: &mut Vec<Problem>) -> Reading {
+    let Some(merged) = sources.gateway(DEFAULTS, problems) else {
+        return Reading { settings: None, insecure: false };
+    };
+    let mut reader = Reader { merged: &merged, sources, problems: Vec::new(), broken: false };
+    let (settings, insecure) = reader.whole();
+    let settings = settings.filter(|_| !reader.broken);
+    problems.extend(merged.attribute(reader.problems));
+    Reading { settings, insecure }
+}
+
+struct Reader<'a> {
+    merged: &'a Merged,
+    sources: &'a Sources,
+    problems: Vec<Problem>,
+    broken: bool,
+}
+
+impl<'a> Reader<'a> {
+    fn section(&self, path: &str, table: &'a Map<String, Value>) -> Section<'a> {
+        Section::new(&self.merged.file, path, table, &self.sources.environment)
+    }
+
+    fn finish(&mut self, section: Section<'_>) {
+        self.broken |= section.has_errors();
+        let problems = section.finish();
+        // A key that nobody knows shows only now.
+        self.broken |= problems.iter().any(|problem| problem.severity == dukou_spi::settings::Severity::Error);
+        self.problems.extend(problems);
+    }
+
+    fn whole(&mut self) -> (Option<GatewaySettings>, bool) {
+        let merged = self.merged;
+        let mut top = self.section("", &merged.table);
+        let mut sections = Vec::new();
+        for name in ["server", "admin", "storage", "redis", "webhooks", "payments", "queries"] {
+            let table = match top.take(name) {
+                Some(Value::Object(table)) => Some(table),
+                Some(_) => top.wrong(name, "is not a section", &format!("[{name}] and its keys")),
+                None => None,
+            };
+            sections.push(table);
+        }
+        self.finish(top);
+        let [server, admin, storage, redis, webhooks, payments, queries] = sections[..] else {
+            return (None, false);
+        };
+        // Every section but [redis] is there: the compiled-in file has it. One that is not a table
+        // was noted above.
+        let (listen, public_url, insecure, body_limit) = match server {
+            Some(table) => self.server(table),
+            None => (None, None, false, 0),
+        };
+        let (admin_listen, admin_token) = match admin {
+            Some(table) => self.admin(table, listen),
+            None => (None, None),
+        };
+        let storage = storage.and_then(|table| self.storage(table));
+        let redis = redis.map(|table| self.redis(table));
+        let allow_private_networks = webhooks.is_some_and(|table| self.webhooks(table, insecure));
+        let expires_after = payments.map(|table| {
+            let mut section = self.section("payments", table);
+            let value = section.duration("expires_after", MINUTE..=DAY * 30, Duration::from_secs(7200));
+            self.finish(section);
+            value
+        });
+        let schedule = queries.map(|table| self.queries(table));
+
+        let settings = (|| {
+            let (storage_path, max_batch) = storage?;
+            Some(GatewaySettings {
+                listen: listen?,
+                public_url: public_url?,
+                insecure,
+                body_limit,
+                admin_listen: admin_listen?,
+                admin_token,
+                storage_path,
+                max_batch,
+                redis: match redis {
+                    None => None,
+                    Some(settings) => Some(settings?),
+                },
+                allow_private_networks,
+                expires_after: expires_after?,
+                schedule: schedule?,
+            })
+        })();
+        (settings, insecure)
+    }
+
+    fn server(&mut self, table: &'a Map<String, Value>) -> (Option<SocketAddr>, Option<String>, bool, usize) {
+        let mut section = self.section("server", table);
+        let insecure = section.flag("insecure", false);
+        if insecure {
+            section.warn("insecure", "is true: keys and money may travel in the clear", "false outside a sandbox");
+        }
+        let listen = address(&mut section, "listen");
+        let public_url = public_url(&mut section, insecure);
+        let body_limit = section.size("body_limit", 1024..=16 * 1024 * 1024, 256 * 1024);
+        self.finish(section);
+        (listen, public_url, insecure, body_limit)
+    }
+
+    fn admin(
+        &mut self,
+        table: &'a Map<String, Value>,
+        public: Option<SocketAddr>,
+    ) -> (Option<SocketAddr>, Option<Secret>) {
+        let mut section = self.section("admin", table);
+        let listen = address(&mut section, "listen");
+        if let (Some(admin), Some(public)) = (listen, public)
+            && admin == public
+            && admin.port() != 0
+        {
+            section.wrong::<()>("listen", "is the public listener's own address", "an address of its own");
+        }
+        let token = section.optional_secret("token");
+        if token.as_ref().is_some_and(|token| token.expose().chars().count() < SECRET_LENGTH) {
+            section.wrong::<()>("token", "is too short", &format!("at least {SECRET_LENGTH} characters"));
+        }
+        self.finish(section);
+        (listen, token)
+    }
+
+    fn storage(&mut self, table: &'a Map<String, Value>) -> Option<(PathBuf, usize)> {
+        let mut section = self.section("storage", table);
+        let url = section.text("url", "sqlite:// and a path");
+        let path = url.and_then(|url| {
+            if let Some(path) = url.strip_prefix("sqlite://") {
+                let usable = !path.is_empty() && !path.ends_with('/') && !path.contains(['?', '#', '\0']);
+                return if usable {
+                    Some(PathBuf::from(path))
+                } else {
+                    section.wrong("url", "names no file", "sqlite:// and the path of a file, without a query")
+                };
+            }
+            // Never shown: such an address holds a password.
+            if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+                return section.wrong("url", "asks for PostgreSQL, which is not built yet", "sqlite:// and a path");
+            }
+            section.wrong("url", "is not the address of a store", "sqlite:// and a path")
+        });
+        let max_batch = section.integer("max_batch", 1..=10_000, 512);
+        self.finish(section);
+        Some((path?, usize::try_from(max_batch).ok()?))
+    }
+
+    fn redis(&mut self, table: &'a Map<String, Value>) -> Option<RedisSettings> {
+        let mut section = self.section("redis", table);
+        let expected = "redis:// or rediss://, a host, and optionally a port and a database";
+        let url = match section.text("url", expected) {
+            Some(text) if text.starts_with("env:") || text.starts_with("file:") => section.resolve("url", &text),
+            Some(text) => {
+                if url::Url::parse(&text).is_ok_and(|url| url.password().is_some()) {
+                    section.warn(
+                        "url",
+                        "holds a password written in the file itself",
+                        "\"env:NAME\" or \"file:PATH\"",
+                    );
+                }
+                Some(Secret::new(text))
+            }
+            None => None,
+        };
+        let url = url.and_then(|url| {
+            let parsed = url::Url::parse(url.expose()).ok();
+            let valid = parsed
+                .is_some_and(|url| matches!(url.scheme(), "redis" | "rediss") && url.host_str().is_some_and(|h| !h.is_empty()));
+            if valid { Some(url) } else { section.wrong("url", "is not the address of a Redis server", expected) }
+        });
+        let prefix = if section.has("prefix") {
+            section.checked_text("prefix", "1 to 32 of A-Z a-z 0-9 _ -", |text| {
+                text.len() <= 32 && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))
+            })
+        } else {
+            Some("dukou".to_owned())
+        };
+        self.finish(section);
+        Some(RedisSettings { url: url?, prefix: prefix? })
+    }
+
+    fn webhooks(&mut self, table: &'a Map<String, Value>, insecure: bool) -> bool {
+        let mut section = self.section("webhooks", table);
+        let allowed = section.flag("allow_private_networks", false);
+        if allowed && !insecure {
+            section.warn(
+                "allow_private_networks",
+                "is true: a webhook can reach whatever this machine can",
+                "false outside a sandbox",
+            );
+        }
+        self.finish(section);
+        allowed
+    }
+
+    fn queries(&mut self, table: &'a Map<String, Value>) -> Schedule {
+        let mut section = self.section("queries", table);
+        let defaults = Schedule::default();
+        let schedule = Schedule {
+            unknown: steps(&mut section, "unknown", defaults.unknown),
+            pending: steps(&mut section, "pending", defaults.pending),
+            refund: steps(&mut section, "refund", defaults.refund),
+        };
+        self.finish(section);
+        schedule
+    }
+}
+
+fn address(section: &mut Section<'_>, key: &str) -> Option<SocketAddr> {
+    let expected = "an address and a port, such as \"127.0.0.1:8080\"";
+    let text = section.text(key, expected)?;
+    let address = text.parse().ok().or_else(|| {
+        // Only this name: any other would need a resolver, and could mean many addresses.
+        text.starts_with("localhost:").then(|| text.to_socket_addrs().ok()?.find(SocketAddr::is_ipv4)).flatten()
+    });
+    match address {
+        Some(address) => Some(address),
+        None => section.wrong(key, "is not an address and a port", expected),
+    }
+}
+
+fn public_url(section: &mut Section<'_>, insecure: bool) -> Option<String> {
+    let expected = "the https address, without port and query, at which the platforms reach this gateway";
+    section.text("public_url", expected)?;
+    let text = section.base_url("public_url", insecure, "")?;
+    let url = url::Url::parse(&text).ok()?;
+    if url.port().is_some() && !insecure {
+        return section.wrong("public_url", "has a port", expected);
+    }
+    Some(text)
+}
+
+/// Moments after a state was entered; the environment writes them with commas between.
+fn steps(section: &mut Section<'_>, key: &str, default: Steps) -> Steps {
+    let expected = "1 to 20 lengths of time from 1s to 30d, each longer than the one before, such as [\"5s\", \"1m\"]";
+    let texts: Option<Vec<String>> = match section.take(key) {
+        None => return default,
+        Some(Value::String(text)) => Some(text.split(',').map(|part| part.trim().to_owned()).collect()),
+        Some(Value::Array(values)) => values.iter().map(|value| value.as_str().map(str::to_owned)).collect(),
+        Some(_) => None,
+    };
+    let moments: Option<Vec<Duration>> =
+        texts.and_then(|texts| texts.iter().map(|text| parse_duration(text)).collect());
+    let Some(moments) = moments else {
+        return section.wrong(key, "is not a list of lengths of time", expected).unwrap_or(default);
+    };
+    let in_range = (1..=20).contains(&moments.len()) && moments.iter().all(|d| (SECOND..=DAY * 30).contains(d));
+    match Steps::new(moments).filter(|_| in_range) {
+        Some(steps) => steps,
+        None => section.wrong(key, "is out of range or out of order", expected).unwrap_or(default),
+    }
+}

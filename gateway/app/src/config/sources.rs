@@ -1,0 +1,273 @@
+//! Files and environment variables, merged into one table.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use config::{Config, File, FileFormat};
+use dukou_spi::settings::{Environment, Problem, Severity};
+use serde_json::{Map, Value};
+
+/// What every variable that overrides a key begins with.
+const PREFIX: &str = "DUKOU__";
+const TENANTS_PREFIX: &str = "DUKOU__TENANTS__";
+/// A longer file is no configuration file.
+const FILE_LIMIT: u64 = 1024 * 1024;
+
+/// The variables of this process that are text.
+pub fn process_variables() -> BTreeMap<String, String> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
+}
+
+/// What `env:NAME` and `file:PATH` are resolved against.
+pub struct ConfigurationEnvironment {
+    variables: BTreeMap<String, String>,
+}
+
+impl Environment for ConfigurationEnvironment {
+    fn variable(&self, name: &str) -> Option<String> {
+        self.variables.get(name).cloned()
+    }
+
+    fn read(&self, path: &Path) -> std::io::Result<Vec<u8>> {
+        let length = std::fs::metadata(path)?.len();
+        if length > FILE_LIMIT {
+            return Err(std::io::Error::other(format!("it is longer than {FILE_LIMIT} bytes")));
+        }
+        std::fs::read(path)
+    }
+}
+
+/// A file's settings with the environment's on top.
+pub struct Merged {
+    /// The file as the operator named it.
+    pub file: String,
+    pub table: Map<String, Value>,
+    /// Which keys came from which variable.
+    overridden: BTreeMap<String, String>,
+}
+
+impl Merged {
+    /// Moves problems of a key that came from the environment to the variable they are about.
+    pub fn attribute(&self, problems: Vec<Problem>) -> Vec<Problem> {
+        let mut attributed = Vec::with_capacity(problems.len());
+        for mut problem in problems {
+            if let Some(variable) = self.overridden.get(&problem.key) {
+                // A literal in the environment is in no file that could be shared.
+                if problem.severity == Severity::Warning && problem.message.contains("in the file itself") {
+                    continue;
+                }
+                problem.file = format!("environment variable {variable}");
+            }
+            attributed.push(problem);
+        }
+        attributed
+    }
+}
+
+/// Where the configuration comes from.
+pub struct Sources {
+    directory: PathBuf,
+    pub environment: ConfigurationEnvironment,
+    used: RefCell<BTreeSet<String>>,
+}
+
+impl Sources {
+    pub fn new(directory: &Path, variables: BTreeMap<String, String>) -> Self {
+        Sources {
+            directory: directory.to_owned(),
+            environment: ConfigurationEnvironment { variables },
+            used: RefCell::default(),
+        }
+    }
+
+    /// `gateway.toml` over the defaults, under the environment. `None` when its syntax is broken.
+    pub fn gateway(&self, defaults: &str, problems: &mut Vec<Problem>) -> Option<Merged> {
+        let path = self.directory.join("gateway.toml");
+        let file = path.display().to_string();
+        let text = match self.environment.read(&path) {
+            Ok(bytes) => self.text(&file, bytes, problems)?,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && self.directory.is_dir() => {
+                problems.push(Problem {
+                    severity: Severity::Warning,
+                    file: file.clone(),
+                    key: "gateway.toml".to_owned(),
+                    message: "does not exist, so that only defaults and environment are in force".to_owned(),
+                    expected: "a file of that name".to_owned(),
+                });
+                String::new()
+            }
+            Err(error) => {
+                problems.push(unreadable(&file, "gateway.toml", &error));
+                return None;
+            }
+        };
+        self.merge(file, &[defaults, &text], PREFIX, |name| !name.starts_with(TENANTS_PREFIX), problems)
+    }
+
+    /// A tenant's file under the environment. `None` when its syntax is broken.
+    pub fn tenant(&self, path: &Path, stem: &str, problems: &mut Vec<Problem>) -> Option<Merged> {
+        let file = path.display().to_string();
+        let prefix = format!("{TENANTS_PREFIX}{}__", variable_word(stem));
+        // Marked before anything can fail: a broken file is no reason to call its variables unknown.
+        let names = self.environment.variables.keys().filter(|name| name.starts_with(&prefix));
+        self.used.borrow_mut().extend(names.cloned());
+        let text = match self.environment.read(path) {
+            Ok(bytes) => self.text(&file, bytes, problems)?,
+            Err(error) => {
+                problems.push(unreadable(&file, "file", &error));
+                return None;
+            }
+        };
+        self.merge(file, &[&text], &prefix, |_| true, problems)
+    }
+
+    /// All tenant files, in the order of their names.
+    pub fn tenant_files(&self, problems: &mut Vec<Problem>) -> Vec<PathBuf> {
+        let folder = self.directory.join("tenants");
+        let entries = match std::fs::read_dir(&folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Vec::new(),
+            Err(error) => {
+                problems.push(unreadable(&folder.display().to_string(), "tenants", &error));
+                return Vec::new();
+            }
+        };
+        let mut files: Vec<PathBuf> = entries
+            .filter_map(|entry| entry.ok().map(|entry| entry.path()))
+            .filter(|path| {
+                let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+                name.ends_with(".toml") && !name.ends_with(".example.toml") && !name.starts_with('.')
+            })
+            .collect();
+        files.sort();
+        files
+    }
+
+    /// Overrides for tenants that have no file.
+    pub fn unused_variables(&self) -> Vec<Problem> {
+        let used = self.used.borrow();
+        let names = self.environment.variables.keys();
+        names
+            .filter(|name| name.starts_with(TENANTS_PREFIX) && !used.contains(*name))
+            .map(|name| Problem {
+                severity: Severity::Error,
+                file: format!("environment variable {name}"),
+                key: "tenants".to_owned(),
+                message: "names a tenant that has no file".to_owned(),
+                expected: format!("{TENANTS_PREFIX}<ID>__<KEY> with the id of a tenant file"),
+            })
+            .collect()
+    }
+
+    fn text(&self, file: &str, bytes: Vec<u8>, problems: &mut Vec<Problem>) -> Option<String> {
+        match String::from_utf8(bytes) {
+            Ok(text) => Some(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text)),
+            Err(error) => {
+                let line = line_of(error.as_bytes(), error.utf8_error().valid_up_to());
+                problems.push(broken(file, line, "is not UTF-8 text"));
+                None
+            }
+        }
+    }
+
+    fn merge(
+        &self,
+        file: String,
+        texts: &[&str],
+        prefix: &str,
+        mine: impl Fn(&str) -> bool,
+        problems: &mut Vec<Problem>,
+    ) -> Option<Merged> {
+        for text in texts {
+            // Parsed once more on its own, because this parser's error has a place and a message
+            // without the line's content, which may hold a secret.
+            if let Err(error) = toml::de::DeTable::parse(text) {
+                let at = error.span().map_or(0, |span| span.start);
+                problems.push(broken(&file, line_of(text.as_bytes(), at), error.message()));
+                return None;
+            }
+        }
+        let mut builder = Config::builder();
+        for text in texts {
+            builder = builder.add_source(File::from_str(text, FileFormat::Toml));
+        }
+        let plain = builder.clone().build().ok().and_then(|config| config.try_deserialize::<Value>().ok());
+        let plain = plain.unwrap_or_default();
+
+        let mut overridden = BTreeMap::new();
+        for (name, value) in &self.environment.variables {
+            let Some(rest) = name.strip_prefix(prefix).filter(|_| mine(name)) else { continue };
+            let key = key_of(rest, &plain);
+            match builder.clone().set_override(&key, value.as_str()) {
+                Ok(with) => builder = with,
+                Err(_) => {
+                    problems.push(Problem {
+                        severity: Severity::Error,
+                        file: format!("environment variable {name}"),
+                        key,
+                        message: "does not name a key".to_owned(),
+                        expected: format!("{PREFIX}<SECTION>__<KEY>"),
+                    });
+                    continue;
+                }
+            }
+            overridden.insert(key, name.clone());
+        }
+        let merged = builder.build().and_then(Config::try_deserialize::<Value>);
+        match merged {
+            Ok(Value::Object(table)) => Some(Merged { file, table, overridden }),
+            _ => {
+                problems.push(broken(&file, 1, "cannot be merged with the environment"));
+                None
+            }
+        }
+    }
+}
+
+/// How a tenant's id, or a key, is spelled in the name of a variable.
+fn variable_word(word: &str) -> String {
+    word.to_ascii_uppercase().replace('-', "_")
+}
+
+/// The key that the rest of a variable's name means: each part is the file's own key of that
+/// spelling where there is one, else the part in lower case.
+fn key_of(rest: &str, table: &Value) -> String {
+    let mut here = Some(table);
+    let mut parts = Vec::new();
+    for part in rest.split("__") {
+        let known = here
+            .and_then(Value::as_object)
+            .and_then(|table| table.keys().find(|key| variable_word(key) == part.to_ascii_uppercase()));
+        let key = known.cloned().unwrap_or_else(|| part.to_ascii_lowercase());
+        here = here.and_then(|here| here.get(&key));
+        parts.push(key);
+    }
+    parts.join(".")
+}
+
+fn line_of(text: &[u8], at: usize) -> usize {
+    text.iter().take(at).filter(|byte| **byte == b'\n').count() + 1
+}
+
+fn broken(file: &str, line: usize, message: &str) -> Problem {
+    Problem {
+        severity: Severity::Error,
+        file: file.to_owned(),
+        key: format!("line {line}"),
+        message: message.replace('\n', ", "),
+        expected: "a TOML file".to_owned(),
+    }
+}
+
+fn unreadable(file: &str, key: &str, error: &std::io::Error) -> Problem {
+    Problem {
+        severity: Severity::Error,
+        file: file.to_owned(),
+        key: key.to_owned(),
+        message: format!("cannot be read: {error}"),
+        expected: "a file that can be read".to_owned(),
+    }
+}

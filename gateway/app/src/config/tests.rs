@@ -1,0 +1,67 @@
+//! The repository's own gateway.toml against what the program reads.
+
+use super::*;
+use crate::outside;
+
+fn load_text(text: &str) -> Loaded {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("gateway.toml"), text).expect("a file");
+    load(folder.path(), BTreeMap::new(), &[], outside::context)
+}
+
+const PUBLIC_URL: &str = "[server]\npublic_url = \"https://pay.example.com/\"\n";
+
+#[test]
+fn the_defaults_are_what_the_file_says() {
+    let loaded = load_text(PUBLIC_URL);
+    assert!(loaded.problems.is_empty(), "{:?}", loaded.problems);
+    let gateway = loaded.gateway.expect("valid");
+    assert_eq!(gateway.listen.to_string(), "127.0.0.1:8080");
+    assert_eq!(gateway.admin_listen.to_string(), "127.0.0.1:8081");
+    assert_eq!(gateway.public_url, "https://pay.example.com");
+    assert_eq!(gateway.body_limit, 262_144);
+    assert_eq!(gateway.storage_path, PathBuf::from("data/dukou.db"));
+    assert_eq!(gateway.max_batch, 512);
+    assert_eq!(gateway.expires_after.as_secs(), 7200);
+    assert_eq!(gateway.schedule, dukou_engine::Schedule::default());
+    assert!(gateway.redis.is_none() && gateway.admin_token.is_none());
+    assert!(!gateway.insecure && !gateway.allow_private_networks);
+}
+
+#[test]
+fn every_key_that_the_file_shows_commented_out_is_known_too() {
+    let mut text = String::new();
+    for line in DEFAULTS.lines() {
+        let shown = line.strip_prefix("# ").filter(|rest| rest.starts_with('[') || is_setting(rest));
+        text.push_str(shown.unwrap_or(line));
+        text.push('\n');
+    }
+    let loaded = load_text(&text);
+    let problems: Vec<String> = loaded.problems.iter().map(ToString::to_string).collect();
+    // The token's variable is not set here; nothing else may be wrong.
+    assert!(matches!(&problems[..], [only] if only.contains("admin.token")), "{problems:#?}");
+    for key in ["public_url", "token", "prefix"] {
+        assert!(text.lines().any(|line| line.starts_with(&format!("{key} = "))), "{key}");
+    }
+}
+
+fn is_setting(line: &str) -> bool {
+    line.split_once(" = ").is_some_and(|(key, _)| key.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'))
+}
+
+#[test]
+fn a_file_wins_over_the_defaults_key_by_key() {
+    let loaded = load_text(&format!("{PUBLIC_URL}listen = \"127.0.0.1:9000\"\n[queries]\nrefund = [\"3m\"]\n"));
+    let gateway = loaded.gateway.expect("valid");
+    assert_eq!(gateway.listen.port(), 9000);
+    assert_eq!(gateway.schedule.unknown, dukou_engine::Schedule::default().unknown);
+    assert_ne!(gateway.schedule.refund, dukou_engine::Schedule::default().refund);
+}
+
+#[test]
+fn a_syntax_error_names_its_line_and_shows_none_of_it() {
+    let loaded = load_text("[server]\nlisten = \"127.0.0.1:1\"\n[admin]\ntoken = hunter2hunter2\n");
+    assert!(loaded.gateway.is_none());
+    let text = loaded.problems[0].to_string();
+    assert!(text.contains("gateway.toml: line 4: ") && !text.contains("hunter2"), "{text}");
+}

@@ -1,0 +1,34 @@
+//! Logs: lines on standard error, JSON for machines or text for people.
+
+use std::io::IsTerminal;
+
+use clap::ValueEnum;
+use tracing_subscriber::EnvFilter;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogForm {
+    /// Lines for people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Starts logging. `RUST_LOG` sets the level; without it, or with one that cannot be read, `info`.
+pub fn start(form: LogForm) {
+    let (filter, unreadable) = match std::env::var("RUST_LOG") {
+        Ok(text) if !text.is_empty() => match EnvFilter::try_new(&text) {
+            Ok(filter) => (filter, false),
+            Err(_) => (EnvFilter::new("info"), true),
+        },
+        _ => (EnvFilter::new("info"), false),
+    };
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A second start in one process (tests) keeps the first one's.
+    let _ = match form {
+        LogForm::Json => builder.json().flatten_event(true).with_current_span(true).with_span_list(false).try_init(),
+        LogForm::Text => builder.with_ansi(std::io::stderr().is_terminal()).try_init(),
+    };
+    if unreadable {
+        tracing::warn!("RUST_LOG cannot be read; the level is info");
+    }
+}

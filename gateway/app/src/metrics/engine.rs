@@ -1,0 +1,128 @@
+//! What the engine counts.
+
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::time::Duration;
+
+use dukou_domain::{PaymentState, ProviderName, RefundState, TenantId};
+use dukou_engine::ports::{IdempotencyOutcome, NotifyOutcome, Telemetry};
+use dukou_spi::NotifyKind;
+use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, Registry};
+
+use super::{LOCAL_BUCKETS, REMOTE_BUCKETS, counter, histogram};
+
+/// Counters of the engine's use cases. Handles are looked up by label once and kept, so that an
+/// event costs a read lock and an addition.
+pub struct EngineMetrics {
+    payments: IntCounterVec,
+    refunds: IntCounterVec,
+    notifies: IntCounterVec,
+    notify_seconds: HistogramVec,
+    provider_seconds: HistogramVec,
+    idempotency: IntCounterVec,
+    routes: RwLock<HashMap<TenantId, HashMap<ProviderName, Arc<Handles>>>>,
+}
+
+/// The series of one provider of one tenant, each made when it is first needed.
+struct Handles {
+    notifies: [[OnceLock<IntCounter>; NotifyOutcome::ALL.len()]; 2],
+    notify_seconds: Histogram,
+}
+
+impl EngineMetrics {
+    pub fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
+        Ok(EngineMetrics {
+            payments: counter(
+                registry,
+                "dukou_payments_total",
+                "Payments that entered a state.",
+                &["tenant", "provider", "status"],
+            )?,
+            refunds: counter(
+                registry,
+                "dukou_refunds_total",
+                "Refunds that entered a state.",
+                &["tenant", "provider", "status"],
+            )?,
+            notifies: counter(
+                registry,
+                "dukou_notify_total",
+                "Messages of the platforms, by what became of them.",
+                &["tenant", "provider", "kind", "outcome"],
+            )?,
+            notify_seconds: histogram(
+                registry,
+                "dukou_notify_seconds",
+                "Time from a message's last byte to its answer.",
+                &["provider"],
+                &LOCAL_BUCKETS,
+            )?,
+            provider_seconds: histogram(
+                registry,
+                "dukou_provider_request_seconds",
+                "Time of a call to a platform.",
+                &["provider", "operation", "outcome"],
+                &REMOTE_BUCKETS,
+            )?,
+            idempotency: counter(
+                registry,
+                "dukou_idempotency_total",
+                "What the coordinator said about a message.",
+                &["backend", "outcome"],
+            )?,
+            routes: RwLock::default(),
+        })
+    }
+
+    fn handles(&self, tenant: &TenantId, provider: &ProviderName) -> Arc<Handles> {
+        let routes = self.routes.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(handles) = routes.get(tenant).and_then(|providers| providers.get(provider)) {
+            return Arc::clone(handles);
+        }
+        drop(routes);
+        let mut routes = self.routes.write().unwrap_or_else(PoisonError::into_inner);
+        let handles = routes.entry(tenant.clone()).or_default().entry(provider.clone()).or_insert_with(|| {
+            Arc::new(Handles {
+                notifies: Default::default(),
+                notify_seconds: self.notify_seconds.with_label_values(&[provider.as_str()]),
+            })
+        });
+        Arc::clone(handles)
+    }
+}
+
+impl Telemetry for EngineMetrics {
+    fn notify(
+        &self,
+        tenant: &TenantId,
+        provider: &ProviderName,
+        kind: NotifyKind,
+        outcome: NotifyOutcome,
+        took: Duration,
+    ) {
+        let handles = self.handles(tenant, provider);
+        handles.notifies[kind as usize][outcome as usize]
+            .get_or_init(|| {
+                let labels = [tenant.as_str(), provider.as_str(), kind.as_str(), outcome.as_str()];
+                self.notifies.with_label_values(&labels)
+            })
+            .inc();
+        handles.notify_seconds.observe(took.as_secs_f64());
+    }
+
+    fn payment(&self, tenant: &TenantId, provider: &ProviderName, state: PaymentState) {
+        self.payments.with_label_values(&[tenant.as_str(), provider.as_str(), state.as_str()]).inc();
+    }
+
+    fn refund(&self, tenant: &TenantId, provider: &ProviderName, state: RefundState) {
+        self.refunds.with_label_values(&[tenant.as_str(), provider.as_str(), state.as_str()]).inc();
+    }
+
+    fn provider_call(&self, provider: &ProviderName, operation: &'static str, outcome: &'static str, took: Duration) {
+        self.provider_seconds.with_label_values(&[provider.as_str(), operation, outcome]).observe(took.as_secs_f64());
+    }
+
+    fn idempotency(&self, backend: &'static str, outcome: IdempotencyOutcome) {
+        self.idempotency.with_label_values(&[backend, outcome.as_str()]).inc();
+    }
+}

@@ -1,0 +1,121 @@
+//! What Prometheus sees. Names and labels are part of the public contract; label values come from
+//! configuration and from closed lists, never from a request.
+
+mod engine;
+mod http;
+mod process;
+mod store;
+
+use std::sync::Arc;
+
+use dukou_engine::ports::{Coordinator, Health};
+use prometheus::{
+    Encoder, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+};
+
+pub use engine::EngineMetrics;
+pub use http::HttpMetrics;
+pub use store::MeasuredStore;
+
+/// Upper bounds in seconds, for what happens within the machine.
+const LOCAL_BUCKETS: [f64; 14] =
+    [0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
+/// Upper bounds in seconds, for calls that leave it.
+const REMOTE_BUCKETS: [f64; 11] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+
+/// The registry and what fills it.
+pub struct Metrics {
+    registry: Registry,
+    pub engine: Arc<EngineMetrics>,
+    pub http: Arc<HttpMetrics>,
+    store_seconds: HistogramVec,
+    redis: Option<Degradation>,
+    process: process::ProcessMetrics,
+}
+
+/// Whether Redis is away, and how often it went.
+struct Degradation {
+    coordinator: Arc<dyn Coordinator>,
+    degraded: IntGauge,
+}
+
+impl Metrics {
+    /// # Errors
+    /// When two metrics have one name, which a test would see first.
+    pub fn new() -> Result<Self, prometheus::Error> {
+        let registry = Registry::new();
+        let build_info = IntGaugeVec::new(
+            Opts::new("dukou_build_info", "What is running; always 1."),
+            &["version", "commit"],
+        )?;
+        registry.register(Box::new(build_info.clone()))?;
+        build_info.with_label_values(&[env!("CARGO_PKG_VERSION"), env!("DUKOU_COMMIT")]).set(1);
+        Ok(Metrics {
+            engine: Arc::new(EngineMetrics::new(&registry)?),
+            http: Arc::new(HttpMetrics::new(&registry)?),
+            store_seconds: histogram(
+                &registry,
+                "dukou_store_seconds",
+                "Time of a call of the store, its waiting included.",
+                &["operation"],
+                &LOCAL_BUCKETS,
+            )?,
+            redis: None,
+            process: process::ProcessMetrics::new(&registry)?,
+            registry,
+        })
+    }
+
+    /// Puts the clock around a store.
+    pub fn measure(&self, store: Arc<dyn dukou_engine::ports::Store>) -> MeasuredStore {
+        MeasuredStore::new(store, &self.store_seconds)
+    }
+
+    /// Shows whether Redis is away. Called only where Redis is configured.
+    ///
+    /// # Errors
+    /// When called twice.
+    pub fn watch_redis(&mut self, coordinator: Arc<dyn Coordinator>) -> Result<(), prometheus::Error> {
+        let degraded = IntGauge::new("dukou_redis_degraded", "1 while Redis is away or too slow.")?;
+        self.registry.register(Box::new(degraded.clone()))?;
+        self.redis = Some(Degradation { coordinator, degraded });
+        Ok(())
+    }
+
+    /// The text that a scrape gets.
+    pub fn render(&self) -> String {
+        if let Some(redis) = &self.redis {
+            redis.degraded.set(i64::from(redis.coordinator.health() != Health::Working));
+        }
+        self.process.update();
+        let mut text = Vec::new();
+        if let Err(error) = TextEncoder::new().encode(&self.registry.gather(), &mut text) {
+            tracing::error!(%error, "metrics cannot be written");
+        }
+        String::from_utf8_lossy(&text).into_owned()
+    }
+}
+
+fn counter(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec, prometheus::Error> {
+    let counter = IntCounterVec::new(Opts::new(name, help), labels)?;
+    registry.register(Box::new(counter.clone()))?;
+    Ok(counter)
+}
+
+fn plain_counter(registry: &Registry, name: &str, help: &str) -> Result<IntCounter, prometheus::Error> {
+    let counter = IntCounter::new(name, help)?;
+    registry.register(Box::new(counter.clone()))?;
+    Ok(counter)
+}
+
+fn histogram(
+    registry: &Registry,
+    name: &str,
+    help: &str,
+    labels: &[&str],
+    buckets: &[f64],
+) -> Result<HistogramVec, prometheus::Error> {
+    let histogram = HistogramVec::new(HistogramOpts::new(name, help).buckets(buckets.to_vec()), labels)?;
+    registry.register(Box::new(histogram.clone()))?;
+    Ok(histogram)
+}

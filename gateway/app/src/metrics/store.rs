@@ -1,0 +1,127 @@
+//! A clock around a store.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use async_trait::async_trait;
+use dukou_domain::{EventId, OutRefundNo, OutTradeNo, PaymentId, TenantId, Timestamp};
+use dukou_engine::ports::{Decide, Store, StoreError, Target};
+use dukou_engine::records::{
+    Begun, Event, IdempotentCall, Page, Payment, PaymentFilter, Refund, StoreIdentity, StoredAnswer,
+};
+use prometheus::{Histogram, HistogramVec};
+use uuid::Uuid;
+
+/// A store that says how long its calls take. What it does is the inner store's.
+pub struct MeasuredStore {
+    inner: Arc<dyn Store>,
+    apply: Histogram,
+    read: Histogram,
+    list: Histogram,
+    events: Histogram,
+    take_due: Histogram,
+    idempotency: Histogram,
+    probe: Histogram,
+}
+
+impl MeasuredStore {
+    pub fn new(inner: Arc<dyn Store>, seconds: &HistogramVec) -> Self {
+        let operation = |name: &str| seconds.with_label_values(&[name]);
+        MeasuredStore {
+            inner,
+            apply: operation("apply"),
+            read: operation("read"),
+            list: operation("list"),
+            events: operation("events"),
+            take_due: operation("take_due"),
+            idempotency: operation("idempotency"),
+            probe: operation("probe"),
+        }
+    }
+}
+
+async fn timed<T>(histogram: &Histogram, work: impl Future<Output = T>) -> T {
+    let started = Instant::now();
+    let result = work.await;
+    histogram.observe(started.elapsed().as_secs_f64());
+    result
+}
+
+#[async_trait]
+impl Store for MeasuredStore {
+    fn identity(&self) -> StoreIdentity {
+        self.inner.identity()
+    }
+
+    async fn apply(&self, target: Target, decide: Decide) -> Result<(), StoreError> {
+        timed(&self.apply, self.inner.apply(target, decide)).await
+    }
+
+    async fn payment(&self, tenant: &TenantId, out_trade_no: &OutTradeNo) -> Result<Option<Payment>, StoreError> {
+        timed(&self.read, self.inner.payment(tenant, out_trade_no)).await
+    }
+
+    async fn payments(&self, filter: PaymentFilter) -> Result<Page<Payment>, StoreError> {
+        timed(&self.list, self.inner.payments(filter)).await
+    }
+
+    async fn refund(&self, tenant: &TenantId, out_refund_no: &OutRefundNo) -> Result<Option<Refund>, StoreError> {
+        timed(&self.read, self.inner.refund(tenant, out_refund_no)).await
+    }
+
+    async fn refunds(&self, tenant: &TenantId, payment: PaymentId) -> Result<Vec<Refund>, StoreError> {
+        timed(&self.list, self.inner.refunds(tenant, payment)).await
+    }
+
+    async fn events(&self, tenant: &TenantId, after: i64, limit: u32) -> Result<Vec<Event>, StoreError> {
+        timed(&self.events, self.inner.events(tenant, after, limit)).await
+    }
+
+    async fn event_position(&self, tenant: &TenantId, id: EventId) -> Result<Option<i64>, StoreError> {
+        timed(&self.events, self.inner.event_position(tenant, id)).await
+    }
+
+    async fn take_due_payments(
+        &self,
+        now: Timestamp,
+        again_at: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<Payment>, StoreError> {
+        timed(&self.take_due, self.inner.take_due_payments(now, again_at, limit)).await
+    }
+
+    async fn take_due_refunds(
+        &self,
+        now: Timestamp,
+        again_at: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<Refund>, StoreError> {
+        timed(&self.take_due, self.inner.take_due_refunds(now, again_at, limit)).await
+    }
+
+    async fn begin_call(&self, call: IdempotentCall) -> Result<Begun, StoreError> {
+        timed(&self.idempotency, self.inner.begin_call(call)).await
+    }
+
+    async fn end_call(
+        &self,
+        tenant: &TenantId,
+        key: &str,
+        owner: Uuid,
+        answer: Option<StoredAnswer>,
+    ) -> Result<(), StoreError> {
+        timed(&self.idempotency, self.inner.end_call(tenant, key, owner, answer)).await
+    }
+
+    async fn forget_calls(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
+        timed(&self.idempotency, self.inner.forget_calls(before, limit)).await
+    }
+
+    async fn position(&self) -> Result<i64, StoreError> {
+        self.inner.position().await
+    }
+
+    async fn ready(&self) -> Result<(), StoreError> {
+        timed(&self.probe, self.inner.ready()).await
+    }
+}

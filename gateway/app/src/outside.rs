@@ -1,0 +1,37 @@
+//! The machine's clock and its source of randomness.
+
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use dukou_domain::Timestamp;
+use dukou_spi::{Clock, Context, Random};
+use dukou_transport::ReqwestTransports;
+
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        let millis = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
+        Timestamp::from_millis(i64::try_from(millis).unwrap_or(i64::MAX))
+    }
+}
+
+pub struct SystemRandom;
+
+impl Random for SystemRandom {
+    fn fill(&self, buffer: &mut [u8]) {
+        // The library fails only where the operating system has no randomness to give; a nonce that
+        // can be predicted would be worse than no answer.
+        aws_lc_rs::rand::fill(buffer).expect("the operating system gives random bytes");
+    }
+}
+
+/// The outside world, as providers see it.
+pub fn context(insecure: bool) -> Context {
+    Context {
+        clock: Arc::new(SystemClock),
+        random: Arc::new(SystemRandom),
+        transports: Arc::new(ReqwestTransports::new()),
+        insecure,
+    }
+}
