@@ -1,0 +1,59 @@
+//! WeChat's clock: Beijing time, always eight hours ahead of UTC, whatever the machine's zone.
+
+use dukou_domain::Timestamp;
+use time::format_description::BorrowedFormatItem;
+use time::macros::{format_description, offset};
+use time::{Date, OffsetDateTime, PrimitiveDateTime, UtcOffset};
+
+const ZONE: UtcOffset = offset!(+8);
+const COMPACT: &[BorrowedFormatItem<'_>] = format_description!("[year][month][day][hour][minute][second]");
+const SPACED: &[BorrowedFormatItem<'_>] = format_description!("[year]-[month]-[day] [hour]:[minute]:[second]");
+const DAY: &[BorrowedFormatItem<'_>] = format_description!("[year][month][day]");
+
+/// `yyyyMMddHHmmss`, as orders want it. `None` for a moment beyond the calendar.
+pub fn compact(at: Timestamp) -> Option<String> {
+    let moment = OffsetDateTime::from_unix_timestamp(at.as_seconds()).ok()?;
+    moment.to_offset(ZONE).format(COMPACT).ok()
+}
+
+/// Reads `yyyyMMddHHmmss`.
+pub fn parse_compact(text: &str) -> Option<Timestamp> {
+    parse(text, COMPACT)
+}
+
+/// Reads `yyyy-MM-dd HH:mm:ss`, as refunds and bills print it.
+pub fn parse_spaced(text: &str) -> Option<Timestamp> {
+    parse(text, SPACED)
+}
+
+/// `yyyyMMdd`, a bill's day.
+pub fn day(date: Date) -> Option<String> {
+    date.format(DAY).ok()
+}
+
+fn parse(text: &str, format: &[BorrowedFormatItem<'_>]) -> Option<Timestamp> {
+    let moment = PrimitiveDateTime::parse(text, format).ok()?.assume_offset(ZONE);
+    Some(Timestamp::from_millis(moment.unix_timestamp() * 1000))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn beijing_time_reads_back() {
+        let at = Timestamp::from_millis(1_414_647_325_000);
+        assert_eq!(compact(at).as_deref(), Some("20141030133525"));
+        assert_eq!(parse_compact("20141030133525"), Some(at));
+        assert_eq!(parse_spaced("2014-10-30 13:35:25"), Some(at));
+    }
+
+    #[test]
+    fn anything_else_is_no_time() {
+        for text in ["", "20141030", "2014-10-30 13:35:25", "20141330133525", "20141030133525 ", "２０１４1030133525"]
+        {
+            assert_eq!(parse_compact(text), None, "{text}");
+        }
+        assert_eq!(compact(Timestamp::from_millis(i64::MAX)), None);
+    }
+}

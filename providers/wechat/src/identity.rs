@@ -1,0 +1,187 @@
+//! The merchant's client certificate and key (API certificate), from the PEM pair or a PKCS#12
+//! file, checked before the first refund depends on it.
+
+use std::fmt::Write as _;
+
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _, RsaKeyPair};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use dukou_domain::{Secret, Timestamp};
+use dukou_spi::settings::Section;
+use p12_keystore::{KeyStore, Pkcs12ImportPolicy};
+use x509_parser::certificate::X509Certificate;
+use x509_parser::pem::Pem;
+use x509_parser::prelude::FromDer as _;
+use zeroize::Zeroizing;
+
+const CERTIFICATE: &str = "CERTIFICATE";
+const EXPIRY_WARNING_DAYS: i64 = 60;
+
+/// Reads `client_cert` and `client_key`, or `client_p12`, and returns the identity as PEM for the
+/// transport. `None` when none is configured or a problem was noted.
+pub fn read(section: &mut Section<'_>, merchant_id: &str, now: Timestamp) -> Option<Secret> {
+    let (has_certificate, has_key) = (section.has("client_cert"), section.has("client_key"));
+    let has_p12 = section.has("client_p12");
+    let password = section.optional_secret("client_p12_password");
+    match (has_certificate, has_key, has_p12) {
+        (false, false, false) => {
+            section.warn("client_cert", "is missing, so refunds are refused", "the merchant's API certificate");
+            None
+        }
+        (true, true, true) => {
+            section.wrong("client_p12", "stands beside client_cert and client_key", "one of the two forms")
+        }
+        (_, _, false) => read_pair(section, has_certificate, has_key, merchant_id, now),
+        (false, false, true) => {
+            let password = password.unwrap_or_else(|| Secret::new(merchant_id));
+            read_p12(section, &password, merchant_id, now)
+        }
+        (_, _, true) => section.wrong("client_p12", "stands beside half a PEM pair", "one of the two forms"),
+    }
+}
+
+fn read_pair(section: &mut Section<'_>, certificate: bool, key: bool, mch_id: &str, now: Timestamp) -> Option<Secret> {
+    if !certificate {
+        return section.wrong("client_cert", "is missing, though client_key is there", "\"file:apiclient_cert.pem\"");
+    }
+    if !key {
+        return section.wrong("client_key", "is missing, though client_cert is there", "\"file:apiclient_key.pem\"");
+    }
+    let certificate = section.optional_file("client_cert");
+    let key = section.optional_file("client_key").map(Zeroizing::new);
+    let (certificate, key) = (certificate?, key?);
+    let chain = blocks_of(section, "client_cert", &certificate, "apiclient_cert.pem")?;
+    let keys = blocks_of(section, "client_key", &key, "apiclient_key.pem")?;
+    let holds_key = |blocks: &[Block]| blocks.iter().any(Block::is_key);
+    let holds_certificate = |blocks: &[Block]| blocks.iter().any(Block::is_certificate);
+    if !holds_certificate(&chain) {
+        let message = if holds_key(&chain) { "holds a private key, no certificate" } else { "holds no certificate" };
+        return section.wrong("client_cert", message, "apiclient_cert.pem (are the two files swapped?)");
+    }
+    if !holds_key(&keys) {
+        let message =
+            if holds_certificate(&keys) { "holds a certificate, no private key" } else { "holds no private key" };
+        return section.wrong("client_key", message, "apiclient_key.pem (are the two files swapped?)");
+    }
+    let chain: Vec<Vec<u8>> = chain.into_iter().filter(Block::is_certificate).map(|block| block.der.to_vec()).collect();
+    let key = keys.into_iter().find(Block::is_key)?;
+    check(section, "client_cert", "client_key", &chain, &key, mch_id, now)
+}
+
+fn read_p12(section: &mut Section<'_>, password: &Secret, mch_id: &str, now: Timestamp) -> Option<Secret> {
+    const KEY: &str = "client_p12";
+    let bytes = Zeroizing::new(section.optional_file(KEY)?);
+    if bytes.starts_with(b"-----BEGIN") {
+        return section.wrong(KEY, "holds PEM, not PKCS#12", "apiclient_cert.p12, or client_cert and client_key");
+    }
+    let Ok(store) = KeyStore::from_pkcs12(&bytes, password.expose(), Pkcs12ImportPolicy::Relaxed) else {
+        return section.wrong(
+            KEY,
+            "cannot be opened",
+            "a PKCS#12 file whose password is client_p12_password (left out: the mch_id)",
+        );
+    };
+    let Some((_, chain)) = store.private_key_chain() else {
+        return section.wrong(KEY, "holds no private key", "apiclient_cert.p12");
+    };
+    let key = Block { label: "PRIVATE KEY".to_owned(), der: Zeroizing::new(chain.key().as_der().to_vec()) };
+    let chain: Vec<Vec<u8>> = chain.certs().iter().map(|certificate| certificate.as_der().to_vec()).collect();
+    check(section, KEY, KEY, &chain, &key, mch_id, now)
+}
+
+/// One PEM block. The content may be a private key.
+struct Block {
+    label: String,
+    der: Zeroizing<Vec<u8>>,
+}
+
+impl Block {
+    fn is_certificate(&self) -> bool {
+        self.label == CERTIFICATE
+    }
+
+    fn is_key(&self) -> bool {
+        matches!(self.label.as_str(), "PRIVATE KEY" | "RSA PRIVATE KEY" | "EC PRIVATE KEY")
+    }
+}
+
+fn blocks_of(section: &mut Section<'_>, key: &str, bytes: &[u8], expected: &str) -> Option<Vec<Block>> {
+    // A DER sequence: what a PKCS#12 file begins with.
+    if bytes.first() == Some(&0x30) {
+        return section.wrong(key, "is not PEM (it looks like PKCS#12)", &format!("{expected}, or the key client_p12"));
+    }
+    let blocks: Result<Vec<Block>, _> = Pem::iter_from_buffer(bytes)
+        .map(|pem| pem.map(|pem| Block { label: pem.label, der: Zeroizing::new(pem.contents) }))
+        .collect();
+    match blocks {
+        Ok(blocks) => Some(blocks),
+        Err(_) => section.wrong(key, "is not PEM", expected),
+    }
+}
+
+/// Checks what is to be presented, and puts it together. An expired certificate is a warning: all
+/// but refunds still works.
+fn check(
+    section: &mut Section<'_>,
+    certificate_key: &str,
+    private_key: &str,
+    chain: &[Vec<u8>],
+    key: &Block,
+    mch_id: &str,
+    now: Timestamp,
+) -> Option<Secret> {
+    let Some((_, leaf)) = chain.first().and_then(|der| X509Certificate::from_der(der).ok()) else {
+        return section.wrong(certificate_key, "holds no certificate that can be read", "an X.509 certificate");
+    };
+    let Some(public) = public_key(&key.der) else {
+        return section.wrong(private_key, "holds no key that can be read", "an RSA key in PKCS#8");
+    };
+    if leaf.public_key().subject_public_key.data.as_ref() != public.as_slice() {
+        return section.wrong(private_key, "is not the key of the certificate", "the key made with this certificate");
+    }
+    let days_left = (leaf.validity().not_after.timestamp() - now.as_seconds()).div_euclid(86_400);
+    if days_left < 0 {
+        section.warn(certificate_key, "holds a certificate that has expired, so refunds will fail", "a renewed one");
+    } else if days_left <= EXPIRY_WARNING_DAYS {
+        section.warn(
+            certificate_key,
+            &format!("holds a certificate that expires in {days_left} days"),
+            "a renewed one",
+        );
+    }
+    if !leaf.subject().iter_common_name().any(|name| name.as_str().is_ok_and(|name| name == mch_id)) {
+        section.warn(
+            certificate_key,
+            "holds a certificate whose common name is not the mch_id",
+            "the certificate of this merchant",
+        );
+    }
+    let mut pem = Zeroizing::new(String::new());
+    for der in chain {
+        encode(&mut pem, CERTIFICATE, der);
+    }
+    encode(&mut pem, &key.label, &key.der);
+    Some(Secret::new(pem.as_str()))
+}
+
+/// The public half of a private key (PKCS#8, PKCS#1 or SEC 1), as a certificate spells it.
+fn public_key(der: &[u8]) -> Option<Vec<u8>> {
+    if let Ok(pair) = RsaKeyPair::from_pkcs8(der).or_else(|_| RsaKeyPair::from_der(der)) {
+        return Some(pair.public_key().as_ref().to_vec());
+    }
+    let algorithm = &ECDSA_P256_SHA256_ASN1_SIGNING;
+    let pair = EcdsaKeyPair::from_pkcs8(algorithm, der).or_else(|_| EcdsaKeyPair::from_private_key_der(algorithm, der));
+    pair.ok().map(|pair| pair.public_key().as_ref().to_vec())
+}
+
+fn encode(pem: &mut String, label: &str, der: &[u8]) {
+    let text = Zeroizing::new(BASE64_STANDARD.encode(der));
+    let _ = writeln!(pem, "-----BEGIN {label}-----");
+    let mut rest = text.as_str();
+    while !rest.is_empty() {
+        let (line, tail) = rest.split_at(rest.len().min(64));
+        let _ = writeln!(pem, "{line}");
+        rest = tail;
+    }
+    let _ = writeln!(pem, "-----END {label}-----");
+}

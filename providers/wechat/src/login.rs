@@ -1,0 +1,96 @@
+//! `jscode2session`: a mini-program's login code for the user's identity (小程序登录).
+
+use dukou_domain::Secret;
+use dukou_spi::transport::{HttpAnswer, HttpMethod, HttpRequest, Transport, TransportError};
+use dukou_spi::{ErrorKind, Login, ProviderError, Reason};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Deserialize;
+
+use ErrorKind::{NotSent, Refused, Unknown};
+
+/// `errcode` for "busy": the only one after which the same code may be tried again.
+const BUSY: i64 = -1;
+
+/// Exchanges `code`. The session key in WeChat's answer is not even read.
+pub async fn exchange(
+    transport: &dyn Transport,
+    platform_url: &str,
+    app_id: &str,
+    app_secret: &Secret,
+    code: &Secret,
+    from_transport: fn(TransportError) -> ProviderError,
+) -> Result<Login, ProviderError> {
+    let url = format!(
+        "{platform_url}/sns/jscode2session?appid={}&secret={}&js_code={}&grant_type=authorization_code",
+        encode(app_id),
+        encode(app_secret.expose()),
+        encode(code.expose())
+    );
+    let ask =
+        || HttpRequest { method: HttpMethod::Get, url: url.clone(), headers: Vec::new(), body: Default::default() };
+    let first = read(&transport.send(ask()).await.map_err(from_transport)?)?;
+    let answer = match first {
+        Answer { errcode: Some(BUSY), .. } => read(&transport.send(ask()).await.map_err(from_transport)?)?,
+        other => other,
+    };
+    judge(answer)
+}
+
+fn encode(text: &str) -> String {
+    utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
+}
+
+#[derive(Debug, Deserialize)]
+struct Answer {
+    errcode: Option<i64>,
+    errmsg: Option<String>,
+    openid: Option<String>,
+    unionid: Option<String>,
+}
+
+fn read(answer: &HttpAnswer) -> Result<Answer, ProviderError> {
+    if answer.status != 200 {
+        let message = format!("the login's http status is {}, expected 200", answer.status);
+        return Err(ProviderError::new(Unknown, Reason::Platform, message));
+    }
+    // The parser's own error could quote the answer, and a session key in it.
+    serde_json::from_slice(&answer.body)
+        .map_err(|_| ProviderError::new(Unknown, Reason::Transport, "the login's answer is not the expected json"))
+}
+
+fn judge(answer: Answer) -> Result<Login, ProviderError> {
+    match answer.errcode {
+        None | Some(0) => {
+            let openid = answer
+                .openid
+                .filter(|openid| !openid.is_empty())
+                .ok_or_else(|| ProviderError::new(Unknown, Reason::Transport, "the login's answer has no openid"))?;
+            Ok(Login { openid, unionid: answer.unionid.filter(|unionid| !unionid.is_empty()) })
+        }
+        Some(code) => {
+            let (kind, reason) = error_code(code);
+            let message =
+                answer.errmsg.unwrap_or_default().chars().filter(|c| !c.is_control()).take(200).collect::<String>();
+            let message = if message.is_empty() { "the login was refused".to_owned() } else { message };
+            Err(ProviderError::new(kind, reason, message).with_code(code.to_string()))
+        }
+    }
+}
+
+/// What an `errcode` of the login means.
+fn error_code(code: i64) -> (ErrorKind, Reason) {
+    match code {
+        BUSY => (NotSent, Reason::Platform),
+        // Wrong, used or expired.
+        40029 | 40163 => (Refused, Reason::InvalidCode),
+        45011 | 45009 => (NotSent, Reason::RateLimited),
+        // A user of high risk: not to be tried again.
+        40226 => (Refused, Reason::Other),
+        40013 | 40125 | 40164 | 40243 | 41002 | 41004 | 48001 | 50007 => (Refused, Reason::Configuration),
+        41008 => (Refused, Reason::InvalidCode),
+        _ => (Unknown, Reason::Other),
+    }
+}
+
+#[cfg(test)]
+mod tests;

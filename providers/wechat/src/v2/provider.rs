@@ -1,0 +1,265 @@
+//! The provider itself: each operation is build, send, judge, map.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use dukou_domain::{Method, OutRefundNo, ProviderRefundId, Secret};
+use dukou_spi::settings::Section;
+use dukou_spi::{
+    Bill, Capabilities, Clock, Context, ErrorKind, FieldProblem, Invoke, Login, Notice, NotifyError, NotifyKind,
+    NotifyReply, OrderStatus, OrderWord, PayOrder, Prepay, Provider, ProviderError, ProviderFactory, ProviderInfo,
+    Random, RawNotify, Reason, RefundOrder, RefundQuery, RefundStatus, RefundWord, Verdict, Verified,
+};
+use time::Date;
+
+use super::answer::{self, Signed, unreadable};
+use super::check;
+use super::client::{Client, Repeat, from_transport};
+use super::config::Settings;
+use super::map::{self, Call};
+use super::xml::{self, Fields};
+use super::{invoke, notify, wire};
+use crate::{beijing, bill, login};
+
+/// A `prepay_id` and a QR code's content.
+const TOKEN_LIFE: Duration = Duration::from_secs(2 * 60 * 60);
+/// The address of an H5 payment page.
+const PAGE_LIFE: Duration = Duration::from_secs(5 * 60);
+
+/// Makes providers of kind `wechat-v2`.
+pub struct Factory;
+
+impl ProviderFactory for Factory {
+    fn kind(&self) -> &'static str {
+        "wechat-v2"
+    }
+
+    fn build(&self, section: &mut Section<'_>, context: &Context) -> Option<Arc<dyn Provider>> {
+        let settings = Settings::read(section, context)?;
+        let client = match Client::new(&settings, &*context.transports) {
+            Ok(client) => client,
+            Err(error) => return section.wrong("ca_cert", &error.to_string(), "usable TLS material"),
+        };
+        let info =
+            ProviderInfo { kind: self.kind(), app_id: settings.app_id.clone(), merchant_id: settings.mch_id.clone() };
+        let (clock, random) = (context.clock.clone(), context.random.clone());
+        Some(Arc::new(WechatV2 { info, settings, client, clock, random }))
+    }
+}
+
+struct WechatV2 {
+    info: ProviderInfo,
+    settings: Settings,
+    client: Client,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+}
+
+#[async_trait]
+impl Provider for WechatV2 {
+    fn info(&self) -> &ProviderInfo {
+        &self.info
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            methods: &Method::ALL,
+            payer_required: &[Method::Jsapi],
+            login: self.settings.app_secret.is_some(),
+            close: true,
+            bill: true,
+            refund_notify: true,
+            trade_no_max: check::TRADE_NO_MAX,
+        }
+    }
+
+    fn check(&self, order: &PayOrder) -> Vec<FieldProblem> {
+        check::order(order)
+    }
+
+    async fn pay(&self, order: &PayOrder) -> Result<Prepay, ProviderError> {
+        if let Some(problem) = check::order(order).first() {
+            let message = format!("{} {}", problem.field, problem.message);
+            return Err(ProviderError::new(ErrorKind::Refused, Reason::Other, message));
+        }
+        let request = wire::unified_order(&self.settings, &*self.random, order).into_xml();
+        let answer = self.client.post("/pay/unifiedorder", request, Repeat::IfNotSent).await?;
+        let signed = answer::verify(Call::Pay, &answer, &self.settings)?;
+        signed.accepted()?;
+        let (field, life) = match order.method {
+            Method::Jsapi | Method::App => ("prepay_id", TOKEN_LIFE),
+            Method::Native => ("code_url", TOKEN_LIFE),
+            Method::H5 => ("mweb_url", PAGE_LIFE),
+        };
+        let token = signed.require(field)?.to_owned();
+        Ok(Prepay { token, valid_until: self.clock.now().plus(life) })
+    }
+
+    fn invoke(&self, order: &PayOrder, prepay: &Prepay) -> Result<Invoke, ProviderError> {
+        invoke::sign(&self.settings, order.method, &prepay.token, self.clock.now(), &wire::nonce(&*self.random))
+    }
+
+    async fn query(&self, order: &PayOrder) -> Result<Verified<OrderStatus>, ProviderError> {
+        let request = wire::about_order(&self.settings, &*self.random, order).into_xml();
+        let answer = self.client.post("/pay/orderquery", request, Repeat::Always).await?;
+        let signed = answer::verify(Call::Query, &answer, &self.settings)?;
+        let (word, platform_word) = if signed.err_code() == Some("ORDERNOTEXIST") {
+            (OrderWord::Missing, "ORDERNOTEXIST")
+        } else {
+            signed.accepted()?;
+            if signed.fields.get("out_trade_no").is_some_and(|number| number != order.trade_no.as_str()) {
+                return Err(unreadable("the answer is about another out_trade_no"));
+            }
+            let state = signed.require("trade_state")?;
+            let word = match map::unpaid_state(state) {
+                Some(word) => word,
+                None => OrderWord::Paid(answer::paid_facts(&signed.fields).map_err(unreadable)?),
+            };
+            (word, state)
+        };
+        let status = OrderStatus { trade_no: order.trade_no.clone(), word, platform_word: platform_word.to_owned() };
+        Ok(Verified::new(status, signed.proof))
+    }
+
+    async fn close(&self, order: &PayOrder) -> Result<(), ProviderError> {
+        let request = wire::about_order(&self.settings, &*self.random, order).into_xml();
+        let answer = self.client.post("/pay/closeorder", request, Repeat::IfNotSent).await?;
+        let signed = answer::verify(Call::Close, &answer, &self.settings)?;
+        // What is closed, and what never was, can not be paid: that is all that was asked.
+        match signed.err_code() {
+            Some("ORDERCLOSED" | "ORDERNOTEXIST") => Ok(()),
+            _ => signed.accepted(),
+        }
+    }
+
+    async fn refund(&self, refund: &RefundOrder) -> Result<Verified<RefundStatus>, ProviderError> {
+        let request = wire::refund(&self.settings, &*self.random, refund).into_xml();
+        let answer = self.client.post_mutual("/secapi/pay/refund", request).await?;
+        let signed = answer::verify(Call::Refund, &answer, &self.settings)?;
+        signed.accepted()?;
+        if signed.require("out_refund_no")? != refund.out_refund_no.as_str() {
+            return Err(unreadable("the answer is about another out_refund_no"));
+        }
+        // Accepted is not yet refunded: a query or a notify tells the end.
+        let status = RefundStatus {
+            out_refund_no: refund.out_refund_no.clone(),
+            word: RefundWord::Processing,
+            provider_refund_id: refund_id(&signed.fields, "refund_id"),
+            amount: answer::optional_amount(&signed.fields, "refund_fee", "refund_fee_type").map_err(unreadable)?,
+            succeeded_at: None,
+            platform_word: "PROCESSING".to_owned(),
+        };
+        Ok(Verified::new(status, signed.proof))
+    }
+
+    async fn query_refund(&self, query: &RefundQuery) -> Result<Verified<RefundStatus>, ProviderError> {
+        let request = wire::Request::new(&self.settings, &*self.random)
+            .with("out_refund_no", query.out_refund_no.as_str())
+            .into_xml();
+        let answer = self.client.post("/pay/refundquery", request, Repeat::Always).await?;
+        let signed = answer::verify(Call::QueryRefund, &answer, &self.settings)?;
+        let status = match signed.err_code() {
+            // Some environments use the order's word for a refund that they do not know.
+            Some(code @ ("REFUNDNOTEXIST" | "ORDERNOTEXIST")) => missing_refund(&query.out_refund_no, code),
+            _ => {
+                signed.accepted()?;
+                found_refund(&signed, query)?
+            }
+        };
+        Ok(Verified::new(status, signed.proof))
+    }
+
+    async fn notify(&self, raw: &RawNotify) -> Result<Notice, NotifyError> {
+        match raw.kind {
+            NotifyKind::Payment => notify::payment(&raw.body, &self.settings),
+            NotifyKind::Refund => notify::refund(&raw.body, &self.settings),
+        }
+    }
+
+    fn acknowledge(&self, _: NotifyKind, verdict: Verdict) -> NotifyReply {
+        notify::acknowledge(verdict)
+    }
+
+    async fn bill(&self, day: Date) -> Result<Bill, ProviderError> {
+        let date = beijing::day(day)
+            .ok_or_else(|| ProviderError::new(ErrorKind::Refused, Reason::Other, "the bill's day is out of range"))?;
+        let request = wire::Request::new(&self.settings, &*self.random)
+            .with("bill_date", date)
+            .with("bill_type", "ALL")
+            .with("tar_type", "GZIP")
+            .into_xml();
+        let answer = self.client.post_for_bill("/pay/downloadbill", request).await?;
+        if answer.status != 200 {
+            let message = format!("the bill's http status is {}, expected 200", answer.status);
+            return Err(ProviderError::new(ErrorKind::Unknown, Reason::Platform, message));
+        }
+        if answer.body.trim_ascii_start().starts_with(b"<") {
+            return no_bill(&answer.body);
+        }
+        bill::parse(&answer.body).map_err(|error| unreadable(error.to_string()).with_source(error))
+    }
+
+    async fn login(&self, code: &Secret) -> Result<Login, ProviderError> {
+        let Some(app_secret) = &self.settings.app_secret else {
+            let message = "no app_secret is configured, and a login needs it";
+            return Err(ProviderError::new(ErrorKind::Refused, Reason::Configuration, message));
+        };
+        let Settings { platform_url, app_id, .. } = &self.settings;
+        login::exchange(self.client.plain(), platform_url, app_id, app_secret, code, from_transport).await
+    }
+}
+
+/// A day without trade is a failure to WeChat, and an empty bill to us.
+fn no_bill(body: &[u8]) -> Result<Bill, ProviderError> {
+    let fields = xml::parse(body, "xml")
+        .map_err(|error| unreadable(format!("the bill's answer cannot be read: {error}")).with_source(error))?;
+    let message = answer::failure_message(&fields);
+    let code = fields.get("error_code").or_else(|| fields.get("err_code")).unwrap_or_default();
+    let (kind, reason) = match message.to_ascii_lowercase().as_str() {
+        "no bill exist" => return Ok(Bill::default()),
+        "bill creating" => (ErrorKind::NotSent, Reason::Platform),
+        _ => map::bill_failure(code),
+    };
+    let error = ProviderError::new(kind, reason, message);
+    Err(if code.is_empty() { error } else { error.with_code(code) })
+}
+
+fn refund_id(fields: &Fields<'_>, name: &str) -> Option<ProviderRefundId> {
+    fields.get(name).and_then(|id| ProviderRefundId::new(id).ok())
+}
+
+fn missing_refund(out_refund_no: &OutRefundNo, code: &str) -> RefundStatus {
+    RefundStatus {
+        out_refund_no: out_refund_no.clone(),
+        word: RefundWord::Missing,
+        provider_refund_id: None,
+        amount: None,
+        succeeded_at: None,
+        platform_word: code.to_owned(),
+    }
+}
+
+/// An answer lists refunds with numbered fields; ours is the one with its number.
+fn found_refund(signed: &Signed<'_>, query: &RefundQuery) -> Result<RefundStatus, ProviderError> {
+    let number = query.out_refund_no.as_str();
+    let at = signed.fields.iter().find_map(|(name, value)| {
+        let at = name.strip_prefix("out_refund_no_")?;
+        (value == number && at.bytes().all(|byte| byte.is_ascii_digit())).then_some(at)
+    });
+    let at = at.ok_or_else(|| unreadable("the answer is about other refunds than out_refund_no"))?;
+    let platform_word = signed.require(&format!("refund_status_{at}"))?;
+    let fee = format!("refund_fee_{at}");
+    let amount = answer::optional_amount(&signed.fields, &fee, "fee_type").map_err(unreadable)?;
+    Ok(RefundStatus {
+        out_refund_no: query.out_refund_no.clone(),
+        word: map::refund_state(platform_word),
+        provider_refund_id: refund_id(&signed.fields, &format!("refund_id_{at}")),
+        amount,
+        succeeded_at: signed.fields.get(&format!("refund_success_time_{at}")).and_then(beijing::parse_spaced),
+        platform_word: platform_word.to_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests;

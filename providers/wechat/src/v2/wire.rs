@@ -1,0 +1,147 @@
+//! The requests of APIv2, field by field as WeChat spells them.
+//!
+//! But for `nonce_str` and `sign`, a request is a function of what it is made from and of the
+//! configuration: sent again it is the same order to WeChat (the re-entry rule).
+
+use std::borrow::Cow;
+
+use dukou_domain::Method;
+use dukou_spi::{PayOrder, Random, RefundOrder};
+use serde_json::json;
+
+use super::config::Settings;
+use super::sign::SignType;
+use super::xml;
+use crate::beijing;
+
+/// Longest `body` (description) and `attach`. WeChat's pages count characters or bytes; counting
+/// bytes is right either way.
+pub const TEXT_BYTES: usize = 127;
+/// Longest `refund_desc`, in bytes.
+const REFUND_TEXT_BYTES: usize = 80;
+
+/// One request, growing in the order it is written.
+pub struct Request<'a> {
+    settings: &'a Settings,
+    fields: Vec<(&'static str, Cow<'a, str>)>,
+}
+
+impl<'a> Request<'a> {
+    /// Who calls, and the nonce.
+    pub fn new(settings: &'a Settings, random: &dyn Random) -> Self {
+        let mut fields = Vec::with_capacity(24);
+        fields.push(("appid", Cow::Borrowed(settings.app_id.as_str())));
+        fields.push(("mch_id", Cow::Borrowed(settings.mch_id.as_str())));
+        fields.push(("nonce_str", Cow::Owned(nonce(random))));
+        // Left out it means MD5.
+        if settings.signer.sign_type() == SignType::HmacSha256 {
+            fields.push(("sign_type", Cow::Borrowed(SignType::HmacSha256.as_str())));
+        }
+        Request { settings, fields }
+    }
+
+    #[must_use]
+    pub fn with(mut self, name: &'static str, value: impl Into<Cow<'a, str>>) -> Self {
+        let value = value.into();
+        if !value.is_empty() {
+            self.fields.push((name, value));
+        }
+        self
+    }
+
+    #[must_use]
+    fn with_some(self, name: &'static str, value: Option<impl Into<Cow<'a, str>>>) -> Self {
+        match value {
+            Some(value) => self.with(name, value),
+            None => self,
+        }
+    }
+
+    /// Signs, and writes the document.
+    pub fn into_xml(self) -> String {
+        let fields: Vec<(&str, &str)> = self.fields.iter().map(|(name, value)| (*name, value.as_ref())).collect();
+        let sign = self.settings.signer.sign(&fields);
+        xml::write(fields.into_iter().chain([("sign", sign.as_str())]))
+    }
+}
+
+/// 32 characters that nobody can predict.
+pub fn nonce(random: &dyn Random) -> String {
+    let mut bytes = [0; 16];
+    random.fill(&mut bytes);
+    hex::encode(bytes)
+}
+
+/// `/pay/unifiedorder`. The order has passed the provider's check.
+pub fn unified_order<'a>(settings: &'a Settings, random: &dyn Random, order: &'a PayOrder) -> Request<'a> {
+    let request = Request::new(settings, random)
+        .with("body", cut(&order.description, TEXT_BYTES))
+        .with_some("attach", order.attach.as_deref())
+        .with("out_trade_no", order.trade_no.as_str())
+        .with("fee_type", order.amount.currency().code())
+        .with("total_fee", order.amount.minor().to_string())
+        .with("spbill_create_ip", order.client_ip.to_canonical().to_string())
+        .with_some("time_start", beijing::compact(order.created_at))
+        .with_some("time_expire", beijing::compact(order.expires_at))
+        .with("notify_url", order.notify_url.as_str())
+        .with("trade_type", trade_type(order.method));
+    match order.method {
+        Method::Jsapi => request.with_some("openid", order.openid.as_deref()),
+        Method::Native => request.with("product_id", order.trade_no.as_str()),
+        Method::App => request,
+        Method::H5 => request.with("scene_info", scene_info(settings, &order.notify_url)),
+    }
+}
+
+const fn trade_type(method: Method) -> &'static str {
+    match method {
+        Method::Jsapi => "JSAPI",
+        Method::Native => "NATIVE",
+        Method::App => "APP",
+        Method::H5 => "MWEB",
+    }
+}
+
+/// The web page an H5 order is paid from: as configured, else the site that the notify goes to.
+fn scene_info(settings: &Settings, notify_url: &str) -> String {
+    let origin_end = notify_url.find("://").map_or(0, |at| at + 3);
+    let host_length = notify_url[origin_end..].find('/').unwrap_or(notify_url.len() - origin_end);
+    let url = settings.h5_url.as_deref().unwrap_or(&notify_url[..origin_end + host_length]);
+    let host = url.split("://").nth(1).unwrap_or(url);
+    let name = settings.h5_name.as_deref().unwrap_or(host);
+    json!({ "h5_info": { "type": "Wap", "wap_url": url, "wap_name": name } }).to_string()
+}
+
+/// `/pay/orderquery` and `/pay/closeorder`.
+pub fn about_order<'a>(settings: &'a Settings, random: &dyn Random, order: &'a PayOrder) -> Request<'a> {
+    Request::new(settings, random).with("out_trade_no", order.trade_no.as_str())
+}
+
+/// `/secapi/pay/refund`.
+pub fn refund<'a>(settings: &'a Settings, random: &dyn Random, refund: &'a RefundOrder) -> Request<'a> {
+    Request::new(settings, random)
+        .with("out_trade_no", refund.trade_no.as_str())
+        .with("out_refund_no", refund.out_refund_no.as_str())
+        .with("total_fee", refund.total.minor().to_string())
+        .with("refund_fee", refund.amount.minor().to_string())
+        .with("refund_fee_type", refund.amount.currency().code())
+        .with_some("refund_desc", refund.reason.as_deref().map(refund_text))
+        .with("notify_url", refund.notify_url.as_str())
+}
+
+/// A refund has no check before it: what WeChat cannot carry is left out of its reason.
+fn refund_text(reason: &str) -> String {
+    let carried: String = reason.chars().filter(|character| is_carried(*character)).collect();
+    cut(&carried, REFUND_TEXT_BYTES).to_owned()
+}
+
+/// Whether WeChat takes the character: legal in XML, no control character, at most three bytes of
+/// UTF-8.
+pub fn is_carried(character: char) -> bool {
+    xml::is_legal(character) && !character.is_control() && character.len_utf8() <= 3
+}
+
+/// The longest beginning of `text` within `bytes`.
+fn cut(text: &str, bytes: usize) -> &str {
+    &text[..text.floor_char_boundary(bytes)]
+}
