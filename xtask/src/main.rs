@@ -1,1 +1,83 @@
-fn main() {}
+//! `cargo xtask`: the few commands that developers and CI type.
+
+mod audit;
+#[cfg(test)]
+mod house;
+mod setup;
+mod step;
+
+use clap::{Parser, Subcommand};
+
+use crate::step::cargo;
+
+/// With this the binary under test can be stopped and killed at its fail points.
+const TEST_FEATURES: [&str; 2] = ["--features", "dukou/failpoints"];
+
+#[derive(Parser)]
+#[command(about = "What developers and CI type")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Installs what the tests need from the system's packages
+    Setup,
+    /// Installs what is missing, builds everything and runs all tests
+    Test {
+        /// Passed on to the test runner, such as the name of one test
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// Formatting, clippy with warnings as errors, and the audit of the dependencies
+    Check,
+    /// Rewrites the golden files; look at the difference before you commit it
+    Golden,
+}
+
+fn main() -> anyhow::Result<()> {
+    match Arguments::parse().command {
+        Command::Setup => setup::ensure(),
+        Command::Test { arguments } => test(&arguments),
+        Command::Check => check(),
+        Command::Golden => golden(),
+    }
+}
+
+fn test(arguments: &[String]) -> anyhow::Result<()> {
+    setup::ensure()?;
+    build()?;
+    let mut command = vec!["test", "--workspace", "--locked", "--no-fail-fast"];
+    command.extend(TEST_FEATURES);
+    if !arguments.is_empty() {
+        command.push("--");
+        command.extend(arguments.iter().map(String::as_str));
+    }
+    cargo("the tests", &command)
+}
+
+/// The programs that the end-to-end tests start.
+fn build() -> anyhow::Result<()> {
+    let mut command = vec!["build", "--workspace", "--bins", "--locked"];
+    command.extend(TEST_FEATURES);
+    cargo("building the programs", &command)
+}
+
+fn check() -> anyhow::Result<()> {
+    cargo("formatting", &["fmt", "--all", "--check"])?;
+    let mut clippy = vec!["clippy", "--workspace", "--all-targets", "--locked"];
+    clippy.extend(TEST_FEATURES);
+    clippy.extend(["--", "-D", "warnings"]);
+    cargo("clippy", &clippy)?;
+    // The production image is built without the sandbox.
+    cargo("without the sandbox", &["check", "--package", "dukou", "--no-default-features", "--locked"])?;
+    audit::check()
+}
+
+fn golden() -> anyhow::Result<()> {
+    build()?;
+    let mut command = vec!["test", "--workspace", "--locked", "--no-fail-fast"];
+    command.extend(TEST_FEATURES);
+    step::cargo_with("the golden files", &command, &[("INSTA_UPDATE", "always"), ("UPDATE_GOLDEN", "1")])
+}
