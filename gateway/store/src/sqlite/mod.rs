@@ -1,0 +1,214 @@
+//! The ledger in one SQLite file, for one process.
+//!
+//! `open` prepares the file, `writer` commits, `readers` read; `payments`, `refunds`, `events`
+//! and `calls` hold the statements.
+
+mod apply;
+mod calls;
+mod columns;
+mod error;
+mod events;
+mod open;
+mod payments;
+mod readers;
+mod refunds;
+mod task;
+mod writer;
+mod writing;
+
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use dukou_domain::{EventId, OutRefundNo, OutTradeNo, PaymentId, TenantId, Timestamp};
+use dukou_engine::ports::{Decide, Store, StoreError, Target};
+use dukou_engine::records::{
+    Begun, Event, IdempotentCall, Page, Payment, PaymentFilter, Refund, StoreIdentity, StoredAnswer,
+};
+use uuid::Uuid;
+
+use self::error::Result;
+use self::readers::Readers;
+use self::writer::Writer;
+use self::writing::Writing;
+
+/// How long a readiness probe waits for the writer.
+const READY_PATIENCE: Duration = Duration::from_secs(2);
+
+/// Where the ledger is and how much may wait for it.
+#[derive(Debug, Clone)]
+pub struct SqliteOptions {
+    /// The file; it and its folder are made at the first start.
+    pub path: PathBuf,
+    /// How many changes may share one commit; 1 commits each by itself.
+    pub max_batch: usize,
+    /// How many changes may wait, and how many reads; more are refused as overloaded.
+    pub queue: usize,
+    /// Threads that read.
+    pub readers: usize,
+}
+
+impl SqliteOptions {
+    /// The ledger at `path` with the usual limits.
+    pub fn at(path: impl Into<PathBuf>) -> Self {
+        SqliteOptions { path: path.into(), max_batch: 512, queue: 4096, readers: 2 }
+    }
+}
+
+/// The durable store over one SQLite file. Dropping it finishes what is queued, as
+/// [`SqliteStore::close`] does, and blocks meanwhile.
+pub struct SqliteStore {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    identity: StoreIdentity,
+    writer: Writer,
+    readers: Readers,
+    /// Declared last: the file is given free after the connections are gone.
+    _lock: File,
+}
+
+impl SqliteStore {
+    /// Opens the file, brings its schema up to date and begins a new incarnation. Blocks.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] when the file is in use by another process or cannot be
+    /// written, [`StoreError::Corrupt`] when it is no ledger or one of a newer program. The
+    /// text names the path.
+    pub fn open(options: SqliteOptions) -> std::result::Result<SqliteStore, StoreError> {
+        let path = options.path.as_path();
+        let lock = open::lock(path)?;
+        let mut connection = open::writer(path)?;
+        open::migrate(&mut connection, open::STEPS).map_err(|error| match error {
+            StoreError::Corrupt(why) => StoreError::Corrupt(format!("{}: {why}", path.display())),
+            StoreError::Unavailable(why) => StoreError::Unavailable(format!("{}: {why}", path.display())),
+            other => other,
+        })?;
+        let identity = open::begin_incarnation(&connection)?;
+        let position = open::position(&connection)?;
+        let connections =
+            (0..options.readers.max(1)).map(|_| open::reader(path)).collect::<std::result::Result<_, _>>()?;
+        let thread = |error: std::io::Error| StoreError::Unavailable(format!("cannot start a thread: {error}"));
+        let readers = Readers::start(connections, options.queue).map_err(thread)?;
+        let writer = Writer::start(connection, position, options.queue, options.max_batch).map_err(thread)?;
+        Ok(SqliteStore { inner: Arc::new(Inner { identity, writer, readers, _lock: lock }) })
+    }
+
+    /// Finishes what is queued, folds the log into the database and closes the file. Whoever asks
+    /// afterwards is told that the store is closed.
+    pub async fn close(&self) {
+        let inner = Arc::clone(&self.inner);
+        if tokio::task::spawn_blocking(move || inner.stop()).await.is_err() {
+            tracing::error!("closing the store panicked");
+        }
+    }
+
+    /// Runs `change` in the writer's transaction and returns after the commit.
+    async fn write<T, F>(&self, change: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnMut(&mut Writing<'_>) -> Result<T> + Send + 'static,
+    {
+        let (task, answer) = task::task(change);
+        self.inner.writer.submit(task)?;
+        answer.await.unwrap_or_else(|_| Err(StoreError::Unavailable("the store is closed".into())))
+    }
+}
+
+impl Inner {
+    fn stop(&self) {
+        self.readers.stop();
+        self.writer.stop();
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    fn identity(&self) -> StoreIdentity {
+        self.inner.identity
+    }
+
+    async fn apply(&self, target: Target, mut decide: Decide) -> Result<()> {
+        self.write(move |w| apply::apply(w, &target, &mut decide)).await
+    }
+
+    async fn payment(&self, tenant: &TenantId, out_trade_no: &OutTradeNo) -> Result<Option<Payment>> {
+        let (tenant, number) = (tenant.clone(), out_trade_no.clone());
+        self.inner.readers.read(move |connection| payments::by_number(connection, &tenant, &number)).await
+    }
+
+    async fn payments(&self, filter: PaymentFilter) -> Result<Page<Payment>> {
+        self.inner.readers.read(move |connection| payments::list(connection, &filter)).await
+    }
+
+    async fn refund(&self, tenant: &TenantId, out_refund_no: &OutRefundNo) -> Result<Option<Refund>> {
+        let (tenant, number) = (tenant.clone(), out_refund_no.clone());
+        self.inner.readers.read(move |connection| refunds::by_number(connection, &tenant, &number)).await
+    }
+
+    async fn refunds(&self, tenant: &TenantId, payment: PaymentId) -> Result<Vec<Refund>> {
+        let tenant = tenant.clone();
+        self.inner.readers.read(move |connection| refunds::of_payment(connection, &tenant, payment)).await
+    }
+
+    async fn events(&self, tenant: &TenantId, after: i64, limit: u32) -> Result<Vec<Event>> {
+        let tenant = tenant.clone();
+        self.inner.readers.read(move |connection| events::after(connection, &tenant, after, limit)).await
+    }
+
+    async fn event_position(&self, tenant: &TenantId, id: EventId) -> Result<Option<i64>> {
+        let tenant = tenant.clone();
+        self.inner.readers.read(move |connection| events::position_of(connection, &tenant, id)).await
+    }
+
+    async fn take_due_payments(&self, now: Timestamp, again_at: Timestamp, limit: u32) -> Result<Vec<Payment>> {
+        self.write(move |w| payments::take_due(w, now, again_at, limit)).await
+    }
+
+    async fn take_due_refunds(&self, now: Timestamp, again_at: Timestamp, limit: u32) -> Result<Vec<Refund>> {
+        self.write(move |w| refunds::take_due(w, now, again_at, limit)).await
+    }
+
+    async fn begin_call(&self, call: IdempotentCall) -> Result<Begun> {
+        self.write(move |w| calls::begin(w, &call)).await
+    }
+
+    async fn end_call(&self, tenant: &TenantId, key: &str, owner: Uuid, answer: Option<StoredAnswer>) -> Result<()> {
+        let (tenant, key) = (tenant.clone(), key.to_owned());
+        self.write(move |w| calls::end(w, &tenant, &key, owner, answer.as_ref())).await
+    }
+
+    async fn forget_calls(&self, before: Timestamp, limit: u32) -> Result<u64> {
+        self.write(move |w| calls::forget(w, before, limit)).await
+    }
+
+    async fn position(&self) -> Result<i64> {
+        Ok(self.inner.writer.shared().position.load(Ordering::Acquire))
+    }
+
+    /// Goes through the writer and its lock. After a write that failed it writes a little, to see
+    /// whether the disk takes it again; otherwise it writes nothing.
+    async fn ready(&self) -> Result<()> {
+        let failing = self.inner.writer.shared().failing.load(Ordering::Relaxed);
+        let probe = self.write(move |w| {
+            if failing {
+                w.execute("UPDATE meta SET probes = probes + 1", [])?;
+            }
+            Ok(())
+        });
+        match tokio::time::timeout(READY_PATIENCE, probe).await {
+            Ok(answer) => answer,
+            Err(_) => Err(StoreError::Unavailable(format!("no commit within {} s", READY_PATIENCE.as_secs()))),
+        }
+    }
+}

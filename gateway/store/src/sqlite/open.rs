@@ -1,0 +1,218 @@
+//! Opens the file: the lock against a second process, the settings, the schema.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use dukou_engine::ports::StoreError;
+use dukou_engine::records::StoreIdentity;
+use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
+use uuid::Uuid;
+
+use super::error::{Result, corrupt, store_error};
+use crate::migrate::{self, Applied, Step};
+
+pub(super) const STEPS: &[Step] =
+    &[Step { version: 1, name: "ledger", sql: include_str!("../../migrations/sqlite/0001_ledger.sql") }];
+
+/// How long a statement waits for a lock that another process holds, a backup for example.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Pages in the write-ahead log before they are folded into the database: 64 MiB. Rarely, since
+/// a page that changed many times is folded in once.
+const CHECKPOINT_PAGES: i64 = 16_000;
+
+/// Bytes the log may keep on disk once it has been folded in.
+const LOG_LIMIT: i64 = 128 << 20;
+
+/// Enough for every statement of this crate, so that each is prepared once.
+const STATEMENTS: usize = 64;
+
+/// Holds the right to the file until it is dropped.
+pub(super) fn lock(path: &Path) -> Result<File> {
+    let at = lock_path(path);
+    let unusable = |error: io::Error| StoreError::Unavailable(format!("{}: {error}", at.display()));
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        std::fs::create_dir_all(folder)
+            .map_err(|error| StoreError::Unavailable(format!("{}: {error}", folder.display())))?;
+    }
+    let file = OpenOptions::new().create(true).write(true).truncate(false).open(&at).map_err(unusable)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(StoreError::Unavailable(format!(
+            "{} is in use by another process; one process a file, give this one a path of its own",
+            path.display()
+        ))),
+        Err(TryLockError::Error(error)) => Err(unusable(error)),
+    }
+}
+
+fn lock_path(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".lock");
+    PathBuf::from(name)
+}
+
+/// The connection that writes; it makes the file where there is none.
+pub(super) fn writer(path: &Path) -> Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = open(path, flags)?;
+    let mode: String = connection
+        .pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))
+        .map_err(|error| cannot(path, error))?;
+    if !mode.eq_ignore_ascii_case("wal") {
+        return Err(StoreError::Unavailable(format!(
+            "{}: the file system does not allow a write-ahead log (journal mode {mode})",
+            path.display()
+        )));
+    }
+    for (name, value) in
+        [("foreign_keys", 1), ("wal_autocheckpoint", CHECKPOINT_PAGES), ("journal_size_limit", LOG_LIMIT)]
+    {
+        connection.pragma_update(None, name, value).map_err(|error| cannot(path, error))?;
+    }
+    connection.pragma_update(None, "synchronous", "FULL").map_err(|error| cannot(path, error))?;
+    connection.pragma_update(None, "temp_store", "MEMORY").map_err(|error| cannot(path, error))?;
+    Ok(connection)
+}
+
+/// A connection that cannot write.
+pub(super) fn reader(path: &Path) -> Result<Connection> {
+    let connection = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    connection.pragma_update(None, "query_only", 1).map_err(|error| cannot(path, error))?;
+    Ok(connection)
+}
+
+fn open(path: &Path, flags: OpenFlags) -> Result<Connection> {
+    let connection = Connection::open_with_flags(path, flags).map_err(|error| cannot(path, error))?;
+    connection.busy_timeout(BUSY_TIMEOUT).map_err(|error| cannot(path, error))?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    Ok(connection)
+}
+
+fn cannot(path: &Path, error: rusqlite::Error) -> StoreError {
+    match store_error(error) {
+        StoreError::Unavailable(why) => StoreError::Unavailable(format!("{}: {why}", path.display())),
+        StoreError::Corrupt(why) => StoreError::Corrupt(format!("{}: {why}", path.display())),
+        other => other,
+    }
+}
+
+/// Brings the schema up to `steps`, each in a transaction of its own.
+pub(super) fn migrate(connection: &mut Connection, steps: &[Step]) -> Result<()> {
+    connection
+        .execute_batch(
+            "CREATE TABLE IF NOT EXISTS schema_steps (version INTEGER PRIMARY KEY, name TEXT NOT NULL, \
+             checksum TEXT NOT NULL, applied_at INTEGER NOT NULL) STRICT",
+        )
+        .map_err(store_error)?;
+    let applied = applied(connection).map_err(store_error)?;
+    for step in migrate::outstanding(steps, &applied).map_err(|error| corrupt("schema", error))? {
+        apply(connection, step).map_err(|error| {
+            StoreError::Unavailable(format!("schema step {} ({}): {error}", step.version, step.name))
+        })?;
+        tracing::info!(version = step.version, name = step.name, "applied a schema step");
+    }
+    Ok(())
+}
+
+fn applied(connection: &Connection) -> rusqlite::Result<Vec<Applied>> {
+    connection
+        .prepare("SELECT version, name, checksum FROM schema_steps ORDER BY version")?
+        .query_map([], |row| Ok(Applied { version: row.get(0)?, name: row.get(1)?, checksum: row.get(2)? }))?
+        .collect()
+}
+
+fn apply(connection: &mut Connection, step: &Step) -> rusqlite::Result<()> {
+    let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+    transaction.execute_batch(step.sql)?;
+    transaction.execute(
+        "INSERT INTO schema_steps (version, name, checksum, applied_at) VALUES (?1, ?2, ?3, ?4)",
+        params![step.version, step.name, step.checksum(), now_millis()],
+    )?;
+    transaction.commit()
+}
+
+fn now_millis() -> i64 {
+    SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .ok()
+        .and_then(|since| i64::try_from(since.as_millis()).ok())
+        .unwrap_or(0)
+}
+
+/// Begins a new life of the store; the first one also gives it its identity.
+pub(super) fn begin_incarnation(connection: &Connection) -> Result<StoreIdentity> {
+    let incarnation = Uuid::new_v4();
+    let known: Option<Vec<u8>> =
+        connection.query_row("SELECT store FROM meta", [], |row| row.get(0)).optional().map_err(store_error)?;
+    let store = match known {
+        Some(bytes) => Uuid::from_slice(&bytes).map_err(|error| corrupt("the store's identity", error))?,
+        None => Uuid::new_v4(),
+    };
+    connection
+        .execute(
+            "INSERT INTO meta (one, store, incarnation) VALUES (1, ?1, ?2) \
+             ON CONFLICT (one) DO UPDATE SET incarnation = excluded.incarnation",
+            params![store.into_bytes(), incarnation.into_bytes()],
+        )
+        .map_err(store_error)?;
+    Ok(StoreIdentity { store, incarnation })
+}
+
+/// The position of the newest event, 0 when there is none.
+pub(super) fn position(connection: &Connection) -> Result<i64> {
+    connection.query_row("SELECT coalesce(max(position), 0) FROM events", [], |row| row.get(0)).map_err(store_error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file() -> (tempfile::TempDir, PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("deep/er/ledger.db");
+        drop(lock(&path).unwrap());
+        (folder, path)
+    }
+
+    const SECOND: Step = Step { version: 2, name: "second", sql: "CREATE TABLE second (x INTEGER)" };
+
+    #[test]
+    fn a_broken_step_leaves_the_steps_before_it() {
+        let (_folder, path) = file();
+        let mut connection = writer(&path).unwrap();
+        let broken = Step { sql: "CREATE TABLE half (x INTEGER); CREATE NONSENSE", ..SECOND };
+        let error = migrate(&mut connection, &[STEPS[0], broken]).unwrap_err().to_string();
+        assert!(error.contains("schema step 2 (second)"), "{error}");
+        assert_eq!(applied(&connection).unwrap().len(), 1);
+        migrate(&mut connection, &[STEPS[0], SECOND]).unwrap();
+        migrate(&mut connection, &[STEPS[0], SECOND]).unwrap();
+        assert_eq!(applied(&connection).unwrap().len(), 2);
+    }
+
+    #[test]
+    fn a_newer_schema_and_a_changed_step_are_refused() {
+        let (_folder, path) = file();
+        let mut connection = writer(&path).unwrap();
+        migrate(&mut connection, &[STEPS[0], SECOND]).unwrap();
+        let newer = migrate(&mut connection, STEPS).unwrap_err().to_string();
+        assert!(newer.contains("newer than this program"), "{newer}");
+        let edited = Step { sql: "CREATE TABLE second (y INTEGER)", ..SECOND };
+        let changed = migrate(&mut connection, &[STEPS[0], edited]).unwrap_err().to_string();
+        assert!(changed.contains("step 2 (second) was applied with another content"), "{changed}");
+    }
+
+    #[test]
+    fn the_settings_that_durability_needs_are_in_force() {
+        let (_folder, path) = file();
+        let connection = writer(&path).unwrap();
+        let pragma = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).unwrap();
+        assert_eq!(pragma("synchronous"), 2);
+        assert_eq!(pragma("foreign_keys"), 1);
+        assert!(pragma("busy_timeout") >= 5_000);
+        let reader = reader(&path).unwrap();
+        assert!(reader.execute_batch("CREATE TABLE t (x INTEGER)").is_err());
+    }
+}

@@ -1,0 +1,167 @@
+//! Refunds.
+
+use dukou_domain::{
+    Currency, OutRefundNo, OutTradeNo, PaymentId, ProviderName, ProviderRefundId, RefundId, RefundState, TenantId,
+    Timestamp, TradeNo,
+};
+use dukou_engine::ports::StoreError;
+use dukou_engine::records::Refund;
+use rusqlite::{Connection, Row, params};
+
+use super::columns::Columns;
+use super::error::{Result, store_error};
+use super::payments::{read_check, read_failure};
+use super::writing::Writing;
+
+macro_rules! select {
+    ($rest:literal) => {
+        concat!(
+            "SELECT id, tenant, payment, out_trade_no, out_refund_no, provider, trade_no, currency, amount, reason, \
+             notify_url, state, provider_refund_id, failure_code, failure_message, platform_word, created_at, \
+             updated_at, succeeded_at, check_at, check_asked, version FROM refunds ",
+            $rest
+        )
+    };
+}
+
+const BY_NUMBER: &str = select!("WHERE tenant = ?1 AND out_refund_no = ?2");
+const BY_ROW: &str = select!("WHERE row = ?1");
+const OF_PAYMENT: &str = select!("WHERE payment = ?1 AND tenant = ?2 ORDER BY created_at, id");
+
+const INSERT: &str = "INSERT INTO refunds (id, tenant, payment, out_trade_no, out_refund_no, provider, trade_no, \
+     currency, amount, reason, notify_url, state, provider_refund_id, failure_code, failure_message, platform_word, \
+     created_at, updated_at, succeeded_at, check_at, check_asked, version) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, \
+     ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, 1)";
+
+/// Everything but what identifies a refund.
+const UPDATE: &str = "UPDATE refunds SET provider = ?3, trade_no = ?4, amount = ?5, reason = ?6, notify_url = ?7, \
+     state = ?8, provider_refund_id = ?9, failure_code = ?10, failure_message = ?11, platform_word = ?12, \
+     updated_at = ?13, succeeded_at = ?14, check_at = ?15, check_asked = ?16, version = version + 1 \
+     WHERE id = ?1 AND version = ?2";
+
+const TAKE_DUE: &str = "UPDATE refunds SET check_at = ?2, version = version + 1 WHERE row IN \
+     (SELECT row FROM refunds WHERE check_at <= ?1 ORDER BY check_at LIMIT ?3) RETURNING row";
+
+fn read(row: &Row<'_>) -> Result<Refund> {
+    let mut c = Columns::new(row);
+    let id = RefundId::from_uuid(c.uuid()?);
+    let tenant = c.id(TenantId::new)?;
+    let payment = PaymentId::from_uuid(c.uuid()?);
+    let out_trade_no = c.id(OutTradeNo::new)?;
+    let out_refund_no = c.id(OutRefundNo::new)?;
+    let provider = c.id(ProviderName::new)?;
+    let trade_no = c.id(TradeNo::new)?;
+    let currency = c.word(Currency::parse)?;
+    Ok(Refund {
+        id,
+        tenant,
+        payment,
+        out_trade_no,
+        out_refund_no,
+        provider,
+        trade_no,
+        amount: c.money(currency)?,
+        reason: c.optional_string()?,
+        notify_url: c.string()?,
+        state: c.word(RefundState::parse)?,
+        provider_refund_id: c.optional_id(ProviderRefundId::new)?,
+        failure: read_failure(&mut c)?,
+        platform_word: c.optional_string()?,
+        created_at: c.time()?,
+        updated_at: c.time()?,
+        succeeded_at: c.optional_time()?,
+        check: read_check(&mut c)?,
+        version: c.integer()?,
+    })
+}
+
+fn one(connection: &Connection, sql: &str, key: impl rusqlite::Params) -> Result<Option<Refund>> {
+    let mut statement = connection.prepare_cached(sql).map_err(store_error)?;
+    let mut rows = statement.query(key).map_err(store_error)?;
+    rows.next().map_err(store_error)?.map(read).transpose()
+}
+
+pub(super) fn by_number(connection: &Connection, tenant: &TenantId, number: &OutRefundNo) -> Result<Option<Refund>> {
+    one(connection, BY_NUMBER, params![tenant.as_str(), number.as_str()])
+}
+
+pub(super) fn of_payment(connection: &Connection, tenant: &TenantId, payment: PaymentId) -> Result<Vec<Refund>> {
+    let mut statement = connection.prepare_cached(OF_PAYMENT).map_err(store_error)?;
+    let mut rows = statement.query(params![payment.as_uuid().into_bytes(), tenant.as_str()]).map_err(store_error)?;
+    let mut refunds = Vec::new();
+    while let Some(row) = rows.next().map_err(store_error)? {
+        refunds.push(read(row)?);
+    }
+    Ok(refunds)
+}
+
+/// Enters the refund, or changes it where its version is still the same.
+pub(super) fn put(w: &mut Writing<'_>, refund: &Refund) -> Result<()> {
+    let r = refund;
+    let id = r.id.as_uuid().into_bytes();
+    let provider_refund_id = r.provider_refund_id.as_ref().map(ProviderRefundId::as_str);
+    let failure_code = r.failure.as_ref().and_then(|failure| failure.code.as_deref());
+    let failure_message = r.failure.as_ref().map(|failure| failure.message.as_str());
+    let succeeded_at = r.succeeded_at.map(Timestamp::as_millis);
+    let check_at = r.check.map(|check| check.at.as_millis());
+    let check_asked = r.check.map(|check| check.asked);
+    if r.version == 0 {
+        w.execute(
+            INSERT,
+            params![
+                id,
+                r.tenant.as_str(),
+                r.payment.as_uuid().into_bytes(),
+                r.out_trade_no.as_str(),
+                r.out_refund_no.as_str(),
+                r.provider.as_str(),
+                r.trade_no.as_str(),
+                r.amount.currency().code(),
+                r.amount.minor(),
+                r.reason,
+                r.notify_url,
+                r.state.as_str(),
+                provider_refund_id,
+                failure_code,
+                failure_message,
+                r.platform_word,
+                r.created_at.as_millis(),
+                r.updated_at.as_millis(),
+                succeeded_at,
+                check_at,
+                check_asked,
+            ],
+        )?;
+        return Ok(());
+    }
+    let changed = w.execute(
+        UPDATE,
+        params![
+            id,
+            r.version,
+            r.provider.as_str(),
+            r.trade_no.as_str(),
+            r.amount.minor(),
+            r.reason,
+            r.notify_url,
+            r.state.as_str(),
+            provider_refund_id,
+            failure_code,
+            failure_message,
+            r.platform_word,
+            r.updated_at.as_millis(),
+            succeeded_at,
+            check_at,
+            check_asked,
+        ],
+    )?;
+    if changed == 0 {
+        return Err(StoreError::Conflict(format!("refund {} is not at version {}", r.id, r.version)));
+    }
+    Ok(())
+}
+
+pub(super) fn take_due(w: &mut Writing<'_>, now: Timestamp, again_at: Timestamp, limit: u32) -> Result<Vec<Refund>> {
+    let rows = w.execute_returning(TAKE_DUE, params![now.as_millis(), again_at.as_millis(), limit])?;
+    rows.into_iter().filter_map(|row| one(w.connection(), BY_ROW, params![row]).transpose()).collect()
+}
