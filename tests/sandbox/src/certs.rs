@@ -1,17 +1,21 @@
 //! The sandbox's throwaway certificate authority: its own TLS certificate, and the merchants' API certificates.
 
 use std::collections::HashMap;
+use std::fs;
+use std::io::Write;
 use std::net::IpAddr;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use anyhow::{Context, Result};
 use p12_keystore::{EncryptionAlgorithm, KeyStore, KeyStoreEntry, MacAlgorithm, PrivateKey, PrivateKeyChain};
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
-    KeyPair, KeyUsagePurpose, PKCS_RSA_SHA256, RsaKeySize, SanType,
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose, PKCS_RSA_SHA256, RsaKeySize, SanType,
 };
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::CryptoProvider;
+use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{DigitallySignedStruct, DistinguishedName as HintedName, ServerConfig, SignatureScheme};
@@ -39,7 +43,8 @@ impl std::fmt::Debug for MerchantFiles {
 
 /// Issues certificates and knows to whom.
 pub struct Authority {
-    issuer: CertifiedIssuer<'static, KeyPair>,
+    issuer: Issuer<'static, KeyPair>,
+    pem: String,
     /// The merchant number by the certificate's bytes.
     issued: Mutex<HashMap<Vec<u8>, String>>,
 }
@@ -49,13 +54,30 @@ impl Authority {
         let mut params = params("Dukou Sandbox CA", 10 * 365);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate()?)?;
-        Ok(Self { issuer, issued: Mutex::new(HashMap::new()) })
+        let key = KeyPair::generate()?;
+        let pem = params.self_signed(&key)?.pem();
+        Ok(Self { issuer: Issuer::new(params, key), pem, issued: Mutex::new(HashMap::new()) })
+    }
+
+    /// The authority that an earlier run wrote to the directory, or a new one that is written there now.
+    pub fn kept_in(directory: &Path) -> Result<Self> {
+        let (certificate, key) = (directory.join("ca.pem"), directory.join("ca_key.pem"));
+        if certificate.exists() && key.exists() {
+            let pem = fs::read_to_string(&certificate)?;
+            let issuer = Issuer::from_ca_cert_pem(&pem, KeyPair::from_pem(&fs::read_to_string(&key)?)?)
+                .with_context(|| format!("cannot use {}", certificate.display()))?;
+            return Ok(Self { issuer, pem, issued: Mutex::new(HashMap::new()) });
+        }
+        let authority = Self::new()?;
+        fs::create_dir_all(directory)?;
+        write_secret(&key, authority.issuer.key().serialize_pem().as_bytes())?;
+        fs::write(&certificate, &authority.pem)?;
+        Ok(authority)
     }
 
     /// The authority's certificate: what a client must trust to talk to the sandbox.
     pub fn pem(&self) -> String {
-        self.issuer.pem()
+        self.pem.clone()
     }
 
     /// TLS with a certificate for the platform's host names, loopback and `listen`; it asks for a client certificate
@@ -106,10 +128,42 @@ impl Authority {
         Ok(MerchantFiles { client_cert_pem: cert.pem(), client_key_pem: key.serialize_pem(), client_p12 })
     }
 
+    /// The certificate an earlier run of this authority wrote to the merchant's folder, or a new one written there now.
+    pub fn kept_for(&self, mch_id: &str, folder: &Path) -> Result<MerchantFiles> {
+        let [certificate, key, p12] =
+            ["cert.pem", "key.pem", "cert.p12"].map(|end| folder.join(format!("apiclient_{end}")));
+        if certificate.exists() && key.exists() && p12.exists() {
+            let files = MerchantFiles {
+                client_cert_pem: fs::read_to_string(&certificate)?,
+                client_key_pem: fs::read_to_string(&key)?,
+                client_p12: fs::read(&p12)?,
+            };
+            let der = CertificateDer::from_pem_slice(files.client_cert_pem.as_bytes())
+                .with_context(|| format!("cannot read {}", certificate.display()))?;
+            lock(&self.issued).insert(der.to_vec(), mch_id.to_owned());
+            return Ok(files);
+        }
+        let files = self.issue(mch_id)?;
+        fs::create_dir_all(folder)?;
+        fs::write(&certificate, &files.client_cert_pem)?;
+        write_secret(&key, files.client_key_pem.as_bytes())?;
+        write_secret(&p12, &files.client_p12)?;
+        Ok(files)
+    }
+
     /// The merchant a certificate was issued to; `None` for one of another authority.
     pub fn owner(&self, certificate: &[u8]) -> Option<String> {
         lock(&self.issued).get(certificate).cloned()
     }
+}
+
+/// Writes a file that only its owner may read.
+pub fn write_secret(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)?.write_all(bytes)
 }
 
 fn params(common_name: &str, days: i64) -> CertificateParams {

@@ -41,7 +41,7 @@ pub struct Options {
     pub https: SocketAddr,
     /// The plain listener, for the control API and the phone page; port 0 takes any free one.
     pub http: SocketAddr,
-    /// Where certificates and keys are written; nothing is written without it.
+    /// Where certificates and keys are kept from one run to the next; without it they live as long as the sandbox.
     pub directory: Option<PathBuf>,
     pub merchants: Vec<Merchant>,
     /// How long a receiver may take to answer a notification.
@@ -76,7 +76,8 @@ impl Sandbox {
     /// If an address cannot be listened on, or the directory cannot be written.
     pub fn start(options: Options) -> Result<Self> {
         let Options { https, http, directory, merchants, notify_time_limit, trust } = options;
-        let running = server::start(server::Settings { https, http, notify_time_limit, trust })?;
+        let running =
+            server::start(server::Settings { https, http, directory: directory.clone(), notify_time_limit, trust })?;
         for merchant in merchants {
             running.world.merchants.put(merchant);
         }
@@ -115,19 +116,13 @@ impl Sandbox {
     pub fn stop(self) {}
 
     fn write_files(&self, directory: &Path) -> Result<()> {
-        std::fs::create_dir_all(directory)?;
-        std::fs::write(directory.join("ca.pem"), self.ca_pem())?;
         for registered in self.running.world.merchants.all() {
             let merchant = &registered.merchant;
-            let files = registered.files(&self.running.world.authority)?;
             let folder = directory.join(&merchant.mch_id);
-            std::fs::create_dir_all(&folder)?;
-            std::fs::write(folder.join("apiclient_cert.pem"), files.client_cert_pem)?;
-            std::fs::write(folder.join("apiclient_key.pem"), files.client_key_pem)?;
-            std::fs::write(folder.join("apiclient_cert.p12"), files.client_p12)?;
-            std::fs::write(folder.join("api_key"), merchant.api_key.expose_secret())?;
+            registered.files_in(&self.running.world.authority, &folder)?;
+            certs::write_secret(&folder.join("api_key"), merchant.api_key.expose_secret().as_bytes())?;
             if let Some(app) = merchant.apps.first() {
-                std::fs::write(folder.join("app_secret"), app.app_secret.expose_secret())?;
+                certs::write_secret(&folder.join("app_secret"), app.app_secret.expose_secret().as_bytes())?;
             }
         }
         Ok(())

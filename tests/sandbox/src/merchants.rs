@@ -1,6 +1,7 @@
 //! Merchants (商户), the apps bound to them, and the people who log in to those apps.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, RwLock};
 
 use anyhow::Result;
@@ -65,6 +66,13 @@ impl Registered {
 
     pub fn has_app(&self, app_id: &str) -> bool {
         self.merchant.apps.iter().any(|app| app.app_id == app_id)
+    }
+
+    /// The certificate kept in the merchant's folder, made and written there if it is missing.
+    pub fn files_in(&self, authority: &Authority, folder: &Path) -> Result<()> {
+        let files = authority.kept_for(&self.merchant.mch_id, folder)?;
+        self.files.get_or_init(|| files);
+        Ok(())
     }
 
     pub fn files(&self, authority: &Authority) -> Result<MerchantFiles> {

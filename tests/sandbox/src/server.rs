@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -12,6 +13,7 @@ use actix_web::rt::net::TcpStream;
 use actix_web::{App, HttpResponse, HttpServer, web};
 use anyhow::{Context, Result, anyhow};
 
+use crate::certs::Authority;
 use crate::notify::Notifier;
 use crate::world::World;
 use crate::{control, phone, platform};
@@ -19,6 +21,8 @@ use crate::{control, phone, platform};
 /// Bytes of one request's body.
 const MAX_BODY: usize = 1024 * 1024;
 const WORKERS: usize = 2;
+/// Longer than any client keeps an idle connection, so that a reused one is not closed under a request.
+const KEEP_ALIVE: Duration = Duration::from_secs(120);
 
 /// The client certificate of a connection, as bytes.
 #[derive(Clone)]
@@ -52,6 +56,7 @@ struct Listening {
 pub struct Settings {
     pub https: SocketAddr,
     pub http: SocketAddr,
+    pub directory: Option<PathBuf>,
     pub notify_time_limit: Duration,
     pub trust: Vec<Vec<u8>>,
 }
@@ -104,7 +109,11 @@ fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr)> {
 
 fn listen(settings: &Settings, runtime: &tokio::runtime::Handle) -> Result<(actix_web::dev::Server, Listening)> {
     let notifier = Notifier::new(runtime.clone(), settings.notify_time_limit, &settings.trust)?;
-    let world = Arc::new(World::new(notifier)?);
+    let authority = match &settings.directory {
+        Some(directory) => Authority::kept_in(directory)?,
+        None => Authority::new()?,
+    };
+    let world = Arc::new(World::new(authority, notifier));
     let tls = world.authority.server_config(settings.https.ip())?;
     let (https, https_address) = bind(settings.https)?;
     let (http, http_address) = bind(settings.http)?;
@@ -121,6 +130,7 @@ fn listen(settings: &Settings, runtime: &tokio::runtime::Handle) -> Result<(acti
             }))
     })
     .workers(WORKERS)
+    .keep_alive(KEEP_ALIVE)
     .disable_signals()
     .shutdown_timeout(1)
     .on_connect(remember_certificate)

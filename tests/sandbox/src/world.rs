@@ -2,8 +2,6 @@
 
 use std::sync::{Mutex, PoisonError, RwLock};
 
-use anyhow::Result;
-
 use crate::certs::Authority;
 use crate::clock::Clock;
 use crate::faults::Faults;
@@ -27,10 +25,10 @@ pub struct World {
 }
 
 impl World {
-    pub fn new(notifier: Notifier) -> Result<Self> {
-        Ok(Self {
+    pub fn new(authority: Authority, notifier: Notifier) -> Self {
+        Self {
             clock: Clock::new(),
-            authority: Authority::new()?,
+            authority,
             merchants: Merchants::default(),
             people: People::default(),
             ledger: Mutex::default(),
@@ -38,7 +36,7 @@ impl World {
             faults: Faults::default(),
             notifier,
             policy: RwLock::default(),
-        })
+        }
     }
 
     pub fn policy(&self) -> Policy {

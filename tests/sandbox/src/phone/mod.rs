@@ -28,7 +28,7 @@ pub fn routes(config: &mut web::ServiceConfig) {
 
 /// The same page at the root, for people who only know the port.
 pub fn pages(config: &mut web::ServiceConfig) {
-    config.route("/", web::get().to(page));
+    config.service(web::resource("/").route(web::get().to(page)).route(web::head().to(page)));
 }
 
 fn asset(content_type: &str, text: &'static str) -> HttpResponse {

@@ -7,6 +7,8 @@ mod faults;
 mod login;
 mod notices;
 mod payment;
+mod phone;
 mod refund;
 mod rules;
+mod starting;
 mod support;

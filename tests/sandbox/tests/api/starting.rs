@@ -1,0 +1,49 @@
+//! Starting, stopping, and what is kept between two runs.
+
+use dukou_sandbox::{Merchant, Options, Sandbox};
+
+use crate::support::{MCH, client};
+
+#[test]
+fn a_directory_keeps_certificates_from_one_run_to_the_next() {
+    let directory = tempfile::tempdir().unwrap();
+    let start =
+        || Sandbox::start(Options { directory: Some(directory.path().to_owned()), ..Options::default() }).unwrap();
+    let first = start();
+    let (ca, files) = (first.ca_pem(), first.merchant(MCH).unwrap());
+    first.stop();
+    let second = start();
+    assert_eq!(second.ca_pem(), ca);
+    assert_eq!(second.merchant(MCH).unwrap().client_cert_pem, files.client_cert_pem);
+    let read = |name: &str| std::fs::read_to_string(directory.path().join(name)).unwrap();
+    assert_eq!(read("ca.pem"), ca);
+    assert_eq!(read("1900000109/apiclient_cert.pem"), files.client_cert_pem);
+    assert_eq!(read("1900000109/api_key"), "3f7c9d0ab1e24c6f8a5d7e9012b3c4d5");
+    assert_eq!(read("1900000109/app_secret"), "bookshop-app-secret");
+
+    // The kept certificate is still good: the refund gets as far as its body.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let text = runtime.block_on(async {
+        let url = format!("{}/secapi/pay/refund", second.https_url());
+        client(&second, Some(MCH)).post(url).send().await.unwrap().text().await.unwrap()
+    });
+    assert!(text.contains("POST_DATA_EMPTY"), "{text}");
+}
+
+#[tokio::test]
+async fn it_starts_and_stops_inside_a_runtime() {
+    let sandbox =
+        Sandbox::start(Options { merchants: vec![Merchant::new("1900000300", "k")], ..Options::default() }).unwrap();
+    let url = format!("{}/_sandbox/state", sandbox.http_url());
+    assert!(reqwest::get(&url).await.unwrap().text().await.unwrap().contains("1900000300"));
+    sandbox.stop();
+    assert!(reqwest::get(&url).await.is_err());
+}
+
+#[test]
+fn a_taken_address_is_an_error() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let options = Options { https: taken.local_addr().unwrap(), ..Options::default() };
+    let error = Sandbox::start(options).err().expect("the address is taken");
+    assert!(format!("{error:#}").contains("cannot listen on 127.0.0.1"), "{error:#}");
+}
