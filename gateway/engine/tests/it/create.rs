@@ -1,0 +1,166 @@
+//! Creating a payment.
+
+use std::sync::Arc;
+
+use dukou_domain::{OutTradeNo, PaymentState, Secret};
+use dukou_engine::{EngineError, Payer};
+use dukou_spi::{ErrorKind, OrderWord, Reason};
+
+use crate::support::{House, lost, order, paid, refused, unreachable};
+
+#[tokio::test]
+async fn an_accepted_order_is_pending_and_can_be_invoked() {
+    let house = House::new();
+    let answer = house.engine.create_payment(&house.tenant, order("N-1")).await.unwrap();
+    assert!(answer.created);
+    assert_eq!(answer.payment.state, PaymentState::Pending);
+    assert_eq!(answer.invoke.unwrap().0, [("package", "token-N-1".to_owned())]);
+    assert_eq!(house.event_words().await, ["payment.created", "payment.pending"]);
+}
+
+#[tokio::test]
+async fn the_same_number_makes_one_order_and_other_content_is_a_conflict() {
+    let house = House::new();
+    let first = house.create("N-1").await;
+    let again = house.engine.create_payment(&house.tenant, order("N-1")).await.unwrap();
+    assert!(!again.created);
+    assert_eq!(again.payment.id, first.id);
+    assert!(again.invoke.is_some());
+    assert_eq!(house.calls("pay"), 1);
+
+    let mut other = order("N-1");
+    other.amount = dukou_domain::Money::new(102, dukou_domain::Currency::Cny).unwrap();
+    other.description = "two books".to_owned();
+    let error = house.engine.create_payment(&house.tenant, other).await.unwrap_err();
+    assert!(
+        matches!(&error, EngineError::OutTradeNoConflict(detail) if detail == "amount, description is not the same"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_hundred_at_once_make_one_order() {
+    let house = Arc::new(House::new());
+    let tasks: Vec<_> = (0..100)
+        .map(|_| {
+            let house = Arc::clone(&house);
+            tokio::spawn(async move { house.engine.create_payment(&house.tenant, order("N-1")).await.unwrap() })
+        })
+        .collect();
+    let mut created = 0;
+    for task in tasks {
+        let answer = task.await.unwrap();
+        created += usize::from(answer.created);
+        assert!(answer.invoke.is_some());
+    }
+    assert_eq!((created, house.calls("pay")), (1, 1));
+}
+
+/// The outcome of each way a platform can fail: the error's kind, the state kept, and whether the
+/// same call again sends the order again.
+#[tokio::test]
+async fn each_failure_leaves_its_own_state() {
+    let cases = [
+        (unreachable(), ErrorKind::NotSent, PaymentState::Created),
+        (lost(), ErrorKind::Unknown, PaymentState::Unknown),
+        (refused(Reason::Configuration, "NOAUTH"), ErrorKind::Refused, PaymentState::Failed),
+        (refused(Reason::OrderClosed, "ORDERCLOSED"), ErrorKind::Refused, PaymentState::Closed),
+    ];
+    for (error, kind, state) in cases {
+        let house = House::new();
+        let twice = if kind == ErrorKind::NotSent { vec![Err(unreachable())] } else { Vec::new() };
+        house.script(|script| {
+            script.pay.push_back(Err(error));
+            script.pay.extend(twice);
+        });
+        let answer = house.engine.create_payment(&house.tenant, order("N-1")).await.unwrap_err();
+        assert!(matches!(&answer, EngineError::Provider(error) if error.kind == kind), "{answer}");
+        assert_eq!(house.read("N-1").await.state, state);
+    }
+}
+
+#[tokio::test]
+async fn a_lost_answer_is_found_by_asking_and_the_number_is_used_again() {
+    let house = House::new();
+    house.script(|script| script.pay.push_back(Err(lost())));
+    house.engine.create_payment(&house.tenant, order("N-1")).await.unwrap_err();
+    let answer = house.engine.create_payment(&house.tenant, order("N-1")).await.unwrap();
+    assert_eq!(house.journal(), ["pay N-1 101", "query N-1", "pay N-1 101"]);
+    assert_eq!(answer.payment.state, PaymentState::Pending);
+    assert!(answer.invoke.is_some());
+}
+
+#[tokio::test]
+async fn an_order_that_is_paid_already_is_entered_as_paid() {
+    let house = House::new();
+    house.script(|script| {
+        script.pay.push_back(Err(refused(Reason::AlreadyPaid, "ORDERPAID")));
+        script.query.push_back(Ok(OrderWord::Paid(paid("N-1", 101, "app", "mch", "42"))));
+    });
+    let answer = house.engine.create_payment(&house.tenant, order("N-1")).await.unwrap();
+    assert_eq!(answer.payment.state, PaymentState::Succeeded);
+    assert!(answer.invoke.is_none());
+}
+
+#[tokio::test]
+async fn what_the_provider_cannot_take_is_told_before_anything_is_recorded() {
+    let house = House::new();
+    let mut command = order("N-1");
+    command.description = "illegal".to_owned();
+    command.expires_at = Some(crate::support::START);
+    let error = house.engine.create_payment(&house.tenant, command).await.unwrap_err();
+    let EngineError::Invalid(problems) = error else { panic!("{error}") };
+    assert_eq!(problems.iter().map(|problem| problem.field).collect::<Vec<_>>(), ["description", "expires_at"]);
+    let number = OutTradeNo::new("N-1").unwrap();
+    assert!(matches!(house.engine.payment(&house.tenant, &number, false).await, Err(EngineError::NotFound)));
+    assert!(house.journal().is_empty());
+}
+
+#[tokio::test]
+async fn a_login_code_is_exchanged_once() {
+    let house = House::new();
+    let mut command = order("N-1");
+    command.payer = Some(Payer::Code(Secret::new("abc")));
+    let first = house.engine.create_payment(&house.tenant, command.clone()).await.unwrap();
+    assert_eq!(first.payment.attempt.openid.as_deref(), Some("openid-of-abc"));
+    let again = house.engine.create_payment(&house.tenant, command).await.unwrap();
+    assert_eq!(again.payment.id, first.payment.id);
+    assert_eq!(house.calls("login"), 1);
+
+    let mut wrong = order("N-2");
+    wrong.payer = Some(Payer::Code(Secret::new("wrong")));
+    let error = house.engine.create_payment(&house.tenant, wrong).await.unwrap_err();
+    assert!(matches!(&error, EngineError::Provider(error) if error.reason == Reason::InvalidCode));
+}
+
+#[tokio::test]
+async fn without_a_payer_it_waits_and_no_platform_is_called() {
+    let house = House::new();
+    let mut command = order("N-1");
+    command.payer = None;
+    let answer = house.engine.create_payment(&house.tenant, command).await.unwrap();
+    assert_eq!(answer.payment.state, PaymentState::Created);
+    assert!(answer.invoke.is_none());
+    assert!(house.journal().is_empty());
+}
+
+#[tokio::test]
+async fn closing_asks_the_platform_first() {
+    let house = House::new();
+    let number = OutTradeNo::new("N-1").unwrap();
+    house.create("N-1").await;
+    let closed = house.engine.close_payment(&house.tenant, &number).await.unwrap();
+    assert_eq!(closed.state, PaymentState::Closed);
+    house.engine.close_payment(&house.tenant, &number).await.unwrap();
+    assert_eq!(house.calls("close"), 1);
+
+    let house = House::new();
+    house.create("N-1").await;
+    house.script(|script| {
+        script.close.push_back(Err(refused(Reason::AlreadyPaid, "ORDERPAID")));
+        script.query.push_back(Ok(OrderWord::Paid(paid("N-1", 101, "app", "mch", "42"))));
+    });
+    let error = house.engine.close_payment(&house.tenant, &number).await.unwrap_err();
+    assert!(matches!(error, EngineError::InvalidState(_)));
+    assert_eq!(house.read("N-1").await.state, PaymentState::Succeeded);
+}

@@ -1,0 +1,99 @@
+//! Asking after what nobody told.
+
+use std::time::Duration;
+
+use dukou_domain::PaymentState;
+use dukou_spi::OrderWord;
+
+use crate::support::{House, lost, order, paid};
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+#[tokio::test]
+async fn a_pending_payment_is_asked_after_on_schedule_and_closed_at_its_end() {
+    let house = House::new();
+    house.create("N-1").await;
+    let mut asked_at = Vec::new();
+    for minute in 1..=130_u64 {
+        house.wait(MINUTE);
+        let before = house.calls("query");
+        house.engine.run_due().await;
+        if house.calls("query") > before {
+            asked_at.push(minute);
+        }
+    }
+    assert_eq!(asked_at, [1, 5, 15, 60, 120]);
+    assert_eq!(house.calls("close"), 1);
+    assert_eq!(house.read("N-1").await.state, PaymentState::Closed);
+}
+
+#[tokio::test]
+async fn a_missed_notify_is_made_up_for_by_asking() {
+    let house = House::new();
+    house.create("N-1").await;
+    house.script(|script| script.query.push_back(Ok(OrderWord::Paid(paid("N-1", 101, "app", "mch", "42")))));
+    house.wait(MINUTE);
+    house.engine.run_due().await;
+    assert_eq!(house.read("N-1").await.state, PaymentState::Succeeded);
+    assert_eq!(house.notify("paid N-1 101 app mch 42").await, "Accepted");
+}
+
+#[tokio::test]
+async fn an_unknown_payment_is_asked_after_ever_more_slowly_until_the_platform_knows() {
+    let house = House::new();
+    house.script(|script| {
+        script.pay.push_back(Err(lost()));
+        script.query.extend([Err(lost()), Ok(OrderWord::Unrecognised), Ok(OrderWord::Missing)]);
+    });
+    house.engine.create_payment(&house.tenant, order("N-1")).await.unwrap_err();
+    let mut asked_at = Vec::new();
+    for second in 1..=40_u64 {
+        house.wait(Duration::from_secs(1));
+        let before = house.calls("query");
+        house.engine.run_due().await;
+        if house.calls("query") > before {
+            asked_at.push(second);
+        }
+    }
+    assert_eq!(asked_at, [5, 10, 30]);
+    assert_eq!(house.read("N-1").await.state, PaymentState::Created, "the platform knows no such order");
+}
+
+#[tokio::test]
+async fn a_process_that_ended_while_sending_is_made_up_for() {
+    let house = House::new();
+    // As after a crash between the record and the answer: nothing but the intent is there.
+    house.script(|script| script.pay.extend([Err(crate::support::unreachable()), Err(crate::support::unreachable())]));
+    house.engine.create_payment(&house.tenant, order("N-1")).await.unwrap_err();
+    house.script(|script| script.query.push_back(Ok(OrderWord::Paid(paid("N-1", 101, "app", "mch", "42")))));
+    house.wait(MINUTE);
+    house.engine.run_due().await;
+    assert_eq!(house.read("N-1").await.state, PaymentState::Succeeded);
+}
+
+#[tokio::test]
+async fn a_contradicting_answer_is_raised_once() {
+    let house = House::new();
+    house.create("N-1").await;
+    let wrong = || Ok(OrderWord::Paid(paid("N-1", 100, "app", "mch", "42")));
+    house.script(|script| script.query.extend([wrong(), wrong()]));
+    for _ in 0..2 {
+        house.wait(5 * MINUTE);
+        house.engine.run_due().await;
+    }
+    assert_eq!(house.calls("query"), 2);
+    assert_eq!(house.read("N-1").await.state, PaymentState::Pending);
+    assert_eq!(house.count_events(dukou_engine::records::EventKind::PaymentMismatch).await, 1);
+}
+
+#[tokio::test]
+async fn one_that_waits_for_a_payer_is_closed_at_its_end_without_asking() {
+    let house = House::new();
+    let mut command = order("N-1");
+    command.payer = None;
+    house.engine.create_payment(&house.tenant, command).await.unwrap();
+    house.wait(121 * MINUTE);
+    house.engine.run_due().await;
+    assert_eq!(house.read("N-1").await.state, PaymentState::Closed);
+    assert!(house.journal().is_empty());
+}

@@ -1,0 +1,152 @@
+//! What the platform tells, and what becomes of it.
+
+use std::sync::Arc;
+
+use dukou_domain::{PaymentState, RefundState};
+use dukou_engine::records::EventKind;
+use dukou_engine::tenant::LatePayment;
+use dukou_spi::RefundWord;
+
+use crate::support::{House, order, refund};
+
+const PAID: &str = "paid N-1 101 app mch 42";
+
+#[tokio::test]
+async fn a_success_is_entered_once() {
+    let house = House::new();
+    house.create("N-1").await;
+    for _ in 0..3 {
+        assert_eq!(house.notify(PAID).await, "Accepted");
+    }
+    let payment = house.read("N-1").await;
+    assert_eq!(payment.state, PaymentState::Succeeded);
+    assert_eq!(payment.transaction_id.unwrap().as_str(), "42");
+    assert_eq!(house.count_events(EventKind::PaymentSucceeded).await, 1);
+    let counts = house.counts.0.lock().unwrap();
+    assert_eq!((counts["notify applied"], counts["notify duplicate"]), (1, 2));
+}
+
+#[tokio::test]
+async fn two_hundred_copies_at_once_have_one_effect() {
+    let house = Arc::new(House::new());
+    house.create("N-1").await;
+    let copies: Vec<_> = (0..200)
+        .map(|_| {
+            let house = Arc::clone(&house);
+            tokio::spawn(async move { house.notify(PAID).await })
+        })
+        .collect();
+    for copy in copies {
+        assert_eq!(copy.await.unwrap(), "Accepted");
+    }
+    assert_eq!(house.count_events(EventKind::PaymentSucceeded).await, 1);
+    let counts = house.counts.0.lock().unwrap();
+    assert_eq!((counts["notify applied"], counts["notify duplicate"]), (1, 199));
+}
+
+/// Each thing the core compares: the verdict, and that the payment stays as it was.
+#[tokio::test]
+async fn a_contradiction_is_kept_and_raised_and_changes_nothing() {
+    for words in ["paid N-1 100 app mch 42", "paid N-1 101 other mch 42", "paid N-1 101 app other 42"] {
+        let house = House::new();
+        house.create("N-1").await;
+        assert_eq!(house.notify(words).await, "Accepted", "{words}");
+        assert_eq!(house.notify(words).await, "Accepted", "{words}");
+        assert_eq!(house.read("N-1").await.state, PaymentState::Pending, "{words}");
+        assert_eq!(house.count_events(EventKind::PaymentMismatch).await, 1, "{words}");
+        // The genuine message still counts.
+        assert_eq!(house.notify(PAID).await, "Accepted");
+        assert_eq!(house.read("N-1").await.state, PaymentState::Succeeded);
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_order_is_raised_once_and_asked_for_again_until_it_is_known() {
+    let house = House::new();
+    assert_eq!(house.notify(PAID).await, "TryAgain");
+    assert_eq!(house.notify(PAID).await, "TryAgain");
+    assert_eq!(house.count_events(EventKind::PaymentUnknownOrder).await, 1);
+    house.create("N-1").await;
+    assert_eq!(house.notify(PAID).await, "Accepted");
+    assert_eq!(house.read("N-1").await.state, PaymentState::Succeeded);
+}
+
+#[tokio::test]
+async fn a_failed_try_leaves_the_payment_payable() {
+    let house = House::new();
+    house.create("N-1").await;
+    assert_eq!(house.notify("failed N-1").await, "Accepted");
+    assert_eq!(house.read("N-1").await.state, PaymentState::Pending);
+    assert_eq!(house.notify(PAID).await, "Accepted");
+    assert_eq!(house.read("N-1").await.state, PaymentState::Succeeded);
+}
+
+#[tokio::test]
+async fn what_cannot_be_believed_is_rejected_and_a_panic_stays_inside() {
+    let house = House::new();
+    house.create("N-1").await;
+    assert_eq!(house.notify("forged").await, "Rejected");
+    assert_eq!(house.notify("gibberish").await, "Rejected");
+    assert_eq!(house.notify("panic").await, "TryAgain");
+    assert_eq!(house.read("N-1").await.state, PaymentState::Pending);
+    assert_eq!(house.notify(PAID).await, "Accepted");
+}
+
+#[tokio::test]
+async fn a_success_before_the_creates_answer_is_not_taken_back() {
+    let house = House::new();
+    house.script(|script| script.pay.push_back(Err(crate::support::lost())));
+    house.engine.create_payment(&house.tenant, order("N-1")).await.unwrap_err();
+    assert_eq!(house.notify(PAID).await, "Accepted");
+    let answer = house.engine.create_payment(&house.tenant, order("N-1")).await.unwrap();
+    assert_eq!(answer.payment.state, PaymentState::Succeeded);
+    assert_eq!(house.calls("pay"), 1);
+}
+
+#[tokio::test]
+async fn a_late_success_is_accepted_or_given_back() {
+    for policy in [LatePayment::Accept, LatePayment::Refund] {
+        let house = House::with(policy);
+        let payment = house.create("N-1").await;
+        house.engine.close_payment(&house.tenant, &payment.out_trade_no).await.unwrap();
+        assert_eq!(house.notify(PAID).await, "Accepted");
+        let payment = house.read("N-1").await;
+        assert!(payment.late && payment.state == PaymentState::Succeeded);
+        let words = house.event_words().await;
+        let tail = words.iter().skip_while(|word| **word != "payment.closed").skip(1).copied().collect::<Vec<_>>();
+        match policy {
+            LatePayment::Accept => assert_eq!(tail, ["payment.late", "payment.succeeded"]),
+            LatePayment::Refund => {
+                assert_eq!(tail, ["payment.late", "refund.created"]);
+                house.script(|script| {
+                    script.query_refund.push_back(Ok(RefundWord::Missing));
+                    script.refund.push_back(Ok(RefundWord::Succeeded));
+                });
+                house.engine.run_due().await;
+                assert_eq!(house.read("N-1").await.state, PaymentState::Refunded);
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_refunds_message_counts_only_when_the_platform_confirms_it() {
+    let house = House::new();
+    let payment = house.create("N-1").await;
+    house.notify(PAID).await;
+    house.engine.create_refund(&house.tenant, &payment.out_trade_no, refund("R-1", 50)).await.unwrap();
+
+    // The platform, asked, still works on it: the message is not believed.
+    assert_eq!(house.notify("refund R-1 SUCCESS").await, "TryAgain");
+    let number = refund("R-1", 50).out_refund_no;
+    let state = house.engine.refund(&house.tenant, &number, false).await.unwrap().state;
+    assert_eq!(state, RefundState::Processing);
+
+    house.script(|script| script.query_refund.push_back(Ok(RefundWord::Succeeded)));
+    assert_eq!(house.notify("refund R-1 SUCCESS").await, "Accepted");
+    let asked = house.calls("query_refund");
+    assert_eq!(house.notify("refund R-1 SUCCESS").await, "Accepted");
+    assert_eq!(house.calls("query_refund"), asked, "a known duplicate asks nobody");
+    assert_eq!(house.read("N-1").await.state, PaymentState::PartiallyRefunded);
+    assert_eq!(house.notify("refund R-9 SUCCESS").await, "TryAgain");
+}

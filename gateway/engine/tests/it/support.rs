@@ -1,0 +1,367 @@
+//! A gateway without HTTP, and a platform of words.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use dukou_domain::{
+    Currency, Method, Money, OutRefundNo, OutTradeNo, PaymentState, ProviderName, RefundState, Secret, TenantId,
+    Timestamp, TransactionId,
+};
+use dukou_engine::ports::{IdempotencyOutcome, NotifyOutcome, Telemetry};
+use dukou_engine::records::{Event, EventKind, Payment};
+use dukou_engine::tenant::{LatePayment, Tenant, Tenants};
+use dukou_engine::{CreatePayment, CreateRefund, Engine, EngineConfig, Payer, Schedule};
+use dukou_spi::{
+    Bill, Capabilities, Clock, ErrorKind, FieldProblem, Invoke, Login, Notice, NotifyError, NotifyKind, NotifyReply,
+    OrderStatus, OrderWord, PaidFacts, PayOrder, PaymentNotice, PaymentOutcome, Prepay, Proof, Provider, ProviderError,
+    ProviderInfo, RawNotify, Reason, RefundHint, RefundOrder, RefundQuery, RefundStatus, RefundWord, Verdict, Verified,
+};
+use dukou_store::{ProcessCoordinator, ProcessOptions, SqliteOptions, SqliteStore};
+
+pub const START: Timestamp = Timestamp::from_millis(1_790_000_000_000);
+
+/// What the platform does when it is called.
+#[derive(Default)]
+pub struct Script {
+    pub pay: VecDeque<Result<(), ProviderError>>,
+    pub query: VecDeque<Result<OrderWord, ProviderError>>,
+    pub close: VecDeque<Result<(), ProviderError>>,
+    pub refund: VecDeque<Result<RefundWord, ProviderError>>,
+    pub query_refund: VecDeque<Result<RefundWord, ProviderError>>,
+    /// Every call, in words.
+    pub journal: Vec<String>,
+}
+
+pub struct Platform {
+    info: ProviderInfo,
+    pub script: Mutex<Script>,
+}
+
+impl Platform {
+    fn next<T>(&self, entry: String, queue: impl FnOnce(&mut Script) -> &mut VecDeque<T>) -> Option<T> {
+        let mut script = self.script.lock().unwrap();
+        script.journal.push(entry);
+        queue(&mut script).pop_front()
+    }
+}
+
+pub fn lost() -> ProviderError {
+    ProviderError::new(ErrorKind::Unknown, Reason::Timeout, "no answer in time")
+}
+
+pub fn unreachable() -> ProviderError {
+    ProviderError::new(ErrorKind::NotSent, Reason::Transport, "cannot connect")
+}
+
+pub fn refused(reason: Reason, code: &str) -> ProviderError {
+    ProviderError::new(ErrorKind::Refused, reason, "the platform refuses").with_code(code)
+}
+
+fn proof() -> Proof {
+    Proof::by_keyed_digest(b"same", b"same").unwrap()
+}
+
+#[async_trait]
+impl Provider for Platform {
+    fn info(&self) -> &ProviderInfo {
+        &self.info
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            methods: &[Method::Jsapi, Method::Native],
+            payer_required: &[Method::Jsapi],
+            login: true,
+            close: true,
+            bill: false,
+            refund_notify: true,
+            trade_no_max: 32,
+        }
+    }
+
+    fn check(&self, order: &PayOrder) -> Vec<FieldProblem> {
+        if order.description == "illegal" {
+            return vec![FieldProblem { field: "description", message: "is illegal".to_owned() }];
+        }
+        Vec::new()
+    }
+
+    async fn pay(&self, order: &PayOrder) -> Result<Prepay, ProviderError> {
+        self.next(format!("pay {} {}", order.trade_no, order.amount.minor()), |script| &mut script.pay)
+            .unwrap_or(Ok(()))?;
+        Ok(Prepay { token: format!("token-{}", order.trade_no), valid_until: START.plus(Duration::from_secs(7200)) })
+    }
+
+    fn invoke(&self, _order: &PayOrder, prepay: &Prepay) -> Result<Invoke, ProviderError> {
+        Ok(Invoke(vec![("package", prepay.token.clone())]))
+    }
+
+    async fn query(&self, order: &PayOrder) -> Result<Verified<OrderStatus>, ProviderError> {
+        let word = self
+            .next(format!("query {}", order.trade_no), |script| &mut script.query)
+            .unwrap_or(Ok(OrderWord::Waiting))?;
+        let status = OrderStatus { trade_no: order.trade_no.clone(), word, platform_word: "WORD".to_owned() };
+        Ok(Verified::new(status, proof()))
+    }
+
+    async fn close(&self, order: &PayOrder) -> Result<(), ProviderError> {
+        self.next(format!("close {}", order.trade_no), |script| &mut script.close).unwrap_or(Ok(()))
+    }
+
+    async fn refund(&self, refund: &RefundOrder) -> Result<Verified<RefundStatus>, ProviderError> {
+        let entry = format!("refund {} {}", refund.out_refund_no, refund.amount.minor());
+        let word = self.next(entry, |script| &mut script.refund).unwrap_or(Ok(RefundWord::Processing))?;
+        Ok(refund_status(&refund.out_refund_no, word))
+    }
+
+    async fn query_refund(&self, query: &RefundQuery) -> Result<Verified<RefundStatus>, ProviderError> {
+        let entry = format!("query_refund {}", query.out_refund_no);
+        let word = self.next(entry, |script| &mut script.query_refund).unwrap_or(Ok(RefundWord::Processing))?;
+        Ok(refund_status(&query.out_refund_no, word))
+    }
+
+    /// The body is one line of words: `paid NO FEN APP MERCHANT TRANSACTION`, `failed NO`, `refund NO WORD`,
+    /// `forged`, `panic`.
+    async fn notify(&self, raw: &RawNotify) -> Result<Notice, NotifyError> {
+        let text = String::from_utf8(raw.body.to_vec()).unwrap();
+        let words: Vec<&str> = text.split(' ').collect();
+        let notice = match words.as_slice() {
+            ["paid", no, fen, app, merchant, transaction] => PaymentNotice {
+                trade_no: dukou_domain::TradeNo::new(no).unwrap(),
+                outcome: PaymentOutcome::Paid(paid(no, fen.parse().unwrap(), app, merchant, transaction)),
+            },
+            ["failed", no] => PaymentNotice {
+                trade_no: dukou_domain::TradeNo::new(no).unwrap(),
+                outcome: PaymentOutcome::NotPaid {
+                    code: None,
+                    app_id: "app".to_owned(),
+                    merchant_id: "mch".to_owned(),
+                },
+            },
+            ["refund", no, word] => {
+                let out_refund_no = OutRefundNo::new(no).unwrap();
+                return Ok(Notice::RefundHint(RefundHint { out_refund_no, platform_word: (*word).to_owned() }));
+            }
+            ["forged"] => return Err(NotifyError::BadSignature),
+            ["panic"] => panic!("the provider panics"),
+            _ => return Err(NotifyError::Malformed("not a line of words".to_owned())),
+        };
+        Ok(Notice::Payment(Verified::new(notice, proof())))
+    }
+
+    fn acknowledge(&self, _kind: NotifyKind, verdict: Verdict) -> NotifyReply {
+        NotifyReply { status: 200, content_type: "text/plain", body: Bytes::from(format!("{verdict:?}")) }
+    }
+
+    async fn bill(&self, _day: time::Date) -> Result<Bill, ProviderError> {
+        Ok(Bill::default())
+    }
+
+    async fn login(&self, code: &Secret) -> Result<Login, ProviderError> {
+        self.script.lock().unwrap().journal.push("login".to_owned());
+        match code.expose() {
+            "wrong" => Err(refused(Reason::InvalidCode, "40029")),
+            code => Ok(Login { openid: format!("openid-of-{code}"), unionid: None }),
+        }
+    }
+}
+
+fn refund_status(out_refund_no: &OutRefundNo, word: RefundWord) -> Verified<RefundStatus> {
+    let platform_word = match word {
+        RefundWord::Succeeded => "SUCCESS",
+        RefundWord::Closed => "REFUNDCLOSE",
+        RefundWord::Abnormal => "CHANGE",
+        RefundWord::Processing => "PROCESSING",
+        RefundWord::Missing => "REFUNDNOTEXIST",
+        RefundWord::Unrecognised => "NEW",
+    };
+    let status = RefundStatus {
+        out_refund_no: out_refund_no.clone(),
+        word,
+        provider_refund_id: None,
+        amount: None,
+        succeeded_at: None,
+        platform_word: platform_word.to_owned(),
+    };
+    Verified::new(status, proof())
+}
+
+pub fn paid(no: &str, fen: i64, app: &str, merchant: &str, transaction: &str) -> PaidFacts {
+    PaidFacts {
+        trade_no: dukou_domain::TradeNo::new(no).unwrap(),
+        transaction_id: TransactionId::new(transaction).unwrap(),
+        amount: Money::new(fen, Currency::Cny).unwrap(),
+        app_id: app.to_owned(),
+        merchant_id: merchant.to_owned(),
+        openid: Some("payer".to_owned()),
+        paid_at: None,
+    }
+}
+
+#[derive(Default)]
+pub struct MovedClock(AtomicI64);
+
+impl Clock for MovedClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(self.0.load(Ordering::SeqCst))
+    }
+}
+
+/// Counts what the engine reports.
+#[derive(Default)]
+pub struct Counts(pub Mutex<BTreeMap<String, u32>>);
+
+impl Counts {
+    fn count(&self, what: String) {
+        *self.0.lock().unwrap().entry(what).or_default() += 1;
+    }
+}
+
+impl Telemetry for Counts {
+    fn notify(&self, _: &TenantId, _: &ProviderName, _: NotifyKind, outcome: NotifyOutcome, _: Duration) {
+        self.count(format!("notify {}", outcome.as_str()));
+    }
+
+    fn payment(&self, _: &TenantId, _: &ProviderName, state: PaymentState) {
+        self.count(format!("payment {state}"));
+    }
+
+    fn refund(&self, _: &TenantId, _: &ProviderName, state: RefundState) {
+        self.count(format!("refund {state}"));
+    }
+
+    fn provider_call(&self, _: &ProviderName, operation: &'static str, outcome: &'static str, _: Duration) {
+        self.count(format!("call {operation} {outcome}"));
+    }
+
+    fn idempotency(&self, _: &'static str, outcome: IdempotencyOutcome) {
+        self.count(format!("idempotency {}", outcome.as_str()));
+    }
+}
+
+struct One(Arc<Tenant>);
+
+impl Tenants for One {
+    fn find(&self, id: &str) -> Option<Arc<Tenant>> {
+        (self.0.id.as_str() == id).then(|| Arc::clone(&self.0))
+    }
+}
+
+pub struct House {
+    pub engine: Arc<Engine>,
+    pub tenant: Arc<Tenant>,
+    pub platform: Arc<Platform>,
+    pub counts: Arc<Counts>,
+    clock: Arc<MovedClock>,
+    _folder: tempfile::TempDir,
+}
+
+impl House {
+    pub fn new() -> Self {
+        Self::with(LatePayment::Accept)
+    }
+
+    pub fn with(late_payment: LatePayment) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(SqliteOptions::at(folder.path().join("dukou.db"))).unwrap();
+        let info = ProviderInfo { kind: "words", app_id: "app".to_owned(), merchant_id: "mch".to_owned() };
+        let platform = Arc::new(Platform { info, script: Mutex::default() });
+        let provider: Arc<dyn Provider> = Arc::<Platform>::clone(&platform);
+        let tenant = Arc::new(Tenant {
+            id: TenantId::new("shop").unwrap(),
+            name: "Shop".to_owned(),
+            api_keys: Vec::new(),
+            late_payment,
+            trade_no_prefix: String::new(),
+            providers: BTreeMap::from([(ProviderName::new("words").unwrap(), provider)]),
+        });
+        let clock = Arc::new(MovedClock(AtomicI64::new(START.as_millis())));
+        let counts = Arc::new(Counts::default());
+        let engine = Arc::new(Engine::new(
+            EngineConfig {
+                public_url: "https://pay.example.com".to_owned(),
+                expires_after: Duration::from_secs(7200),
+                schedule: Schedule::default(),
+            },
+            Arc::new(store),
+            Arc::new(ProcessCoordinator::new(ProcessOptions::default())),
+            Arc::new(One(Arc::clone(&tenant))),
+            Arc::<MovedClock>::clone(&clock),
+            Arc::<Counts>::clone(&counts),
+        ));
+        House { engine, tenant, platform, counts, clock, _folder: folder }
+    }
+
+    pub fn script(&self, change: impl FnOnce(&mut Script)) {
+        change(&mut self.platform.script.lock().unwrap());
+    }
+
+    pub fn journal(&self) -> Vec<String> {
+        self.platform.script.lock().unwrap().journal.clone()
+    }
+
+    pub fn calls(&self, operation: &str) -> usize {
+        self.journal().iter().filter(|entry| entry.split(' ').next() == Some(operation)).count()
+    }
+
+    pub fn wait(&self, duration: Duration) {
+        self.clock.0.fetch_add(i64::try_from(duration.as_millis()).unwrap(), Ordering::SeqCst);
+    }
+
+    pub async fn create(&self, number: &str) -> Payment {
+        self.engine.create_payment(&self.tenant, order(number)).await.unwrap().payment
+    }
+
+    pub async fn read(&self, number: &str) -> Payment {
+        let number = OutTradeNo::new(number).unwrap();
+        self.engine.payment(&self.tenant, &number, false).await.unwrap().payment
+    }
+
+    /// Sends the platform's line of words; answers the verdict.
+    pub async fn notify(&self, words: &str) -> String {
+        let kind = if words.starts_with("refund") { NotifyKind::Refund } else { NotifyKind::Payment };
+        let raw = RawNotify { kind, headers: Vec::new(), body: Bytes::from(words.to_owned()) };
+        let reply = self.engine.notify("shop", "words", raw).await.unwrap();
+        String::from_utf8(reply.body.to_vec()).unwrap()
+    }
+
+    pub async fn events(&self) -> Vec<Event> {
+        self.engine.events(&self.tenant, None, 500).await.unwrap()
+    }
+
+    pub async fn event_words(&self) -> Vec<&'static str> {
+        self.events().await.iter().map(|event| event.event.kind.as_str()).collect()
+    }
+
+    pub async fn count_events(&self, kind: EventKind) -> usize {
+        self.events().await.iter().filter(|event| event.event.kind == kind).count()
+    }
+}
+
+pub fn order(number: &str) -> CreatePayment {
+    CreatePayment {
+        provider: ProviderName::new("words").unwrap(),
+        method: Method::Jsapi,
+        out_trade_no: OutTradeNo::new(number).unwrap(),
+        amount: Money::new(101, Currency::Cny).unwrap(),
+        description: "a book".to_owned(),
+        attach: None,
+        metadata: BTreeMap::new(),
+        payer: Some(Payer::OpenId("payer".to_owned())),
+        client_ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        expires_at: None,
+    }
+}
+
+pub fn refund(number: &str, fen: i64) -> CreateRefund {
+    CreateRefund {
+        out_refund_no: OutRefundNo::new(number).unwrap(),
+        amount: Money::new(fen, Currency::Cny).unwrap(),
+        reason: None,
+    }
+}
