@@ -41,6 +41,10 @@ pub enum Fault {
         #[serde(default)]
         after_effect: bool,
     },
+    /// A normal answer whose body takes so long to come.
+    SlowBody { ms: u64 },
+    /// A normal answer whose connection is closed in the middle of the body.
+    CutBody,
     /// A normal answer whose signature is wrong.
     BadSignature,
     /// A normal answer that ends in the middle.
@@ -62,6 +66,8 @@ impl Fault {
             Self::ErrCode { .. } => "err_code",
             Self::ReturnFail { .. } => "return_fail",
             Self::Http { .. } => "http",
+            Self::SlowBody { .. } => "slow_body",
+            Self::CutBody => "cut_body",
             Self::BadSignature => "bad_signature",
             Self::Truncate => "truncate",
             Self::DuplicateField => "duplicate_field",

@@ -22,6 +22,8 @@ pub struct Policy {
     pub five_minute_close_rule: bool,
     /// A day's bill is there from 09:00 (UTC+8) of the next day only; otherwise at any time, as far as the day has gone.
     pub bill_schedule: bool,
+    /// How far the `Date` header of the platform's answers is ahead of the real time.
+    pub date_skew_seconds: i32,
     /// Where notifications go when their address starts with `from`: then `to` stands in its place.
     pub notify_rewrite: Vec<Rewrite>,
 }
@@ -45,6 +47,7 @@ impl Default for Policy {
             unknown_field_share: 0.1,
             five_minute_close_rule: false,
             bill_schedule: false,
+            date_skew_seconds: 0,
             notify_rewrite: Vec::new(),
         }
     }

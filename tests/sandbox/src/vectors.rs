@@ -100,6 +100,7 @@ fn refused_documents() {
         (b"a=1&b=2", Unreadable::Malformed),
         (b"<?xml version=\"1.0\"?><!-- a --> <!doctype xml><xml/>", Unreadable::Malformed),
     ];
+    assert_eq!(xml::read("<a>".repeat(80_000).as_bytes()), Err(Unreadable::Malformed));
     for (bytes, expected) in cases {
         assert_eq!(xml::read(bytes), Err(expected), "{}", String::from_utf8_lossy(bytes));
     }

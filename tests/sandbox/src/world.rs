@@ -47,6 +47,10 @@ impl World {
         self.policy.read().unwrap_or_else(PoisonError::into_inner).unknown_field_share
     }
 
+    pub fn date_skew_seconds(&self) -> i32 {
+        self.policy.read().unwrap_or_else(PoisonError::into_inner).date_skew_seconds
+    }
+
     pub fn set_policy(&self, policy: Policy) {
         *self.policy.write().unwrap_or_else(PoisonError::into_inner) = policy;
     }

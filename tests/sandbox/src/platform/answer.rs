@@ -1,12 +1,14 @@
 //! How answers are written: signed XML, unsigned refusals, pages, or nothing at all.
 
 use std::io;
+use std::time::Duration;
 
 use actix_web::HttpResponse;
+use actix_web::body::SizedStream;
 use actix_web::http::StatusCode;
-use actix_web::http::header::ContentType;
+use actix_web::rt::time::sleep;
 use actix_web::web::Bytes;
-use futures_util::stream;
+use futures_util::{StreamExt, stream};
 use rand::Rng;
 
 use super::{Outcome, Request};
@@ -24,13 +26,28 @@ pub enum Reply {
         content_type: &'static str,
         body: Vec<u8>,
     },
+    /// The answer's bytes one by one, spread over this time.
+    Slow {
+        ms: u64,
+        body: Vec<u8>,
+    },
+    /// The answer's head and half of its body; then the connection is closed.
+    Cut {
+        body: Vec<u8>,
+    },
     /// The connection is closed without a byte.
     Close,
 }
 
+const XML: &str = "text/xml; charset=utf-8";
+/// Pieces a slow body comes in.
+const PIECES: usize = 20;
+/// Long enough for the first half of a cut body to be on its way.
+const FLUSH: Duration = Duration::from_millis(20);
+
 impl Reply {
     fn xml(text: String) -> Self {
-        Self::Answer { status: 200, content_type: "text/xml; charset=utf-8", body: text.into_bytes() }
+        Self::Answer { status: 200, content_type: XML, body: text.into_bytes() }
     }
 
     pub fn json(text: String) -> Self {
@@ -68,6 +85,7 @@ impl Reply {
     pub fn status(&self) -> Option<u16> {
         match self {
             Self::Answer { status, .. } => Some(*status),
+            Self::Slow { .. } | Self::Cut { .. } => Some(200),
             Self::Close => None,
         }
     }
@@ -75,8 +93,19 @@ impl Reply {
     /// For the journal.
     pub fn text(&self) -> String {
         match self {
-            Self::Answer { body, .. } => String::from_utf8_lossy(body).into_owned(),
+            Self::Answer { body, .. } | Self::Slow { body, .. } | Self::Cut { body } => {
+                String::from_utf8_lossy(body).into_owned()
+            }
             Self::Close => String::new(),
+        }
+    }
+
+    /// This answer, but its body comes as the fault says.
+    pub fn dragged(self, fault: Option<&Fault>) -> Self {
+        match (self, fault) {
+            (Self::Answer { body, .. }, Some(Fault::SlowBody { ms })) => Self::Slow { ms: *ms, body },
+            (Self::Answer { body, .. }, Some(Fault::CutBody)) => Self::Cut { body },
+            (reply, _) => reply,
         }
     }
 
@@ -86,14 +115,34 @@ impl Reply {
                 let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
                 HttpResponse::build(status).content_type(content_type).body(body)
             }
-            // A body that fails at once makes the server close the connection before the head is flushed.
-            Self::Close => {
-                HttpResponse::Ok().content_type(ContentType::octet_stream()).streaming(stream::once(async {
-                    Err::<Bytes, _>(io::Error::new(io::ErrorKind::ConnectionAborted, "closed on purpose"))
-                }))
+            Self::Slow { ms, body } => {
+                let length = body.len() as u64;
+                let pieces: Vec<Bytes> =
+                    body.chunks(body.len().div_ceil(PIECES).max(1)).map(Bytes::copy_from_slice).collect();
+                let pause = Duration::from_millis(ms / PIECES as u64);
+                let stream = stream::iter(pieces).then(move |piece| async move {
+                    sleep(pause).await;
+                    Ok::<_, io::Error>(piece)
+                });
+                HttpResponse::Ok().content_type(XML).body(SizedStream::new(length, stream))
             }
+            Self::Cut { body } => {
+                let length = body.len() as u64;
+                let half = Bytes::copy_from_slice(&body[..body.len() / 2]);
+                let end = stream::once(async {
+                    sleep(FLUSH).await;
+                    Err(closed())
+                });
+                HttpResponse::Ok().content_type(XML).body(SizedStream::new(length, stream::iter([Ok(half)]).chain(end)))
+            }
+            // A body that fails at once makes the server close the connection before the head is flushed.
+            Self::Close => HttpResponse::Ok().streaming(stream::once(async { Err::<Bytes, _>(closed()) })),
         }
     }
+}
+
+fn closed() -> io::Error {
+    io::Error::new(io::ErrorKind::ConnectionAborted, "closed on purpose")
 }
 
 /// Writes the answer to an accepted request, with the request's own digest and without a `sign_type` field.

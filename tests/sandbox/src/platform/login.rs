@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use subtle::ConstantTimeEq;
 
 use super::answer::Reply;
-use super::pause;
+use super::{pause, skew};
 use crate::clock::Millis;
 use crate::faults::{Call, Fault};
 use crate::journal::Entry;
@@ -22,8 +22,11 @@ const CODE_LIFETIME: Millis = 5 * 60 * 1000;
 
 pub async fn jscode2session(world: web::Data<World>, request: HttpRequest) -> HttpResponse {
     let query: Fields = url::form_urlencoded::parse(request.query_string().as_bytes()).into_owned().collect();
-    let reply = actix_web::rt::spawn(handle(world.into_inner(), query)).await;
-    reply.unwrap_or(Reply::Close).into_response()
+    let world = world.into_inner();
+    let reply = actix_web::rt::spawn(handle(Arc::clone(&world), query)).await;
+    let mut response = reply.unwrap_or(Reply::Close).into_response();
+    skew::date(&world, &mut response);
+    response
 }
 
 async fn handle(world: Arc<World>, query: Fields) -> Reply {
@@ -59,6 +62,7 @@ async fn handle(world: Arc<World>, query: Fields) -> Reply {
             (Reply::page(status, &body), None)
         }
         Some(Fault::ReturnFail { message }) => (error(-1, &message), None),
+        Some(fault @ (Fault::SlowBody { .. } | Fault::CutBody)) => (answer(&world, &query).dragged(Some(&fault)), None),
         Some(Fault::Truncate | Fault::BadSignature | Fault::DuplicateField) => {
             let mut text = answer(&world, &query).text();
             text.truncate(text.len() / 2);

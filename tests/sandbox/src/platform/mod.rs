@@ -7,6 +7,7 @@ mod login;
 mod order;
 mod query;
 mod refund;
+mod skew;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -118,6 +119,7 @@ pub fn routes(config: &mut web::ServiceConfig) {
         ("/pay/downloadbill", Operation::DownloadBill),
     ] {
         let handler = move |world: web::Data<World>, request: HttpRequest, body: web::Bytes| async move {
+            let world = world.into_inner();
             let call = Incoming {
                 operation,
                 method: request.method().to_string(),
@@ -126,8 +128,10 @@ pub fn routes(config: &mut web::ServiceConfig) {
                 body,
             };
             // On its own task: a client that hangs up does not undo a call.
-            let reply = actix_web::rt::spawn(handle(world.into_inner(), call)).await;
-            reply.unwrap_or(Reply::Close).into_response()
+            let reply = actix_web::rt::spawn(handle(Arc::clone(&world), call)).await;
+            let mut response = reply.unwrap_or(Reply::Close).into_response();
+            skew::date(&world, &mut response);
+            response
         };
         config.service(web::resource(path).route(web::route().to(handler)));
     }
@@ -228,7 +232,8 @@ async fn handle(world: Arc<World>, incoming: Incoming) -> Reply {
             journal(&world, &incoming, fields, &page, note);
             page
         }
-        _ => {
+        other => {
+            let reply = reply.dragged(other.as_ref());
             journal(&world, &incoming, fields, &reply, note);
             reply
         }

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::support::{APP, Bench, MCH, OTHER_MCH, assert_code, fields, order_fields, read_xml};
 
@@ -47,10 +48,11 @@ async fn answers_that_do_not_come() {
 #[tokio::test]
 async fn a_caller_that_hangs_up_does_not_undo_the_call() {
     let bench = Bench::start();
-    set(&bench, "unifiedorder", json!({ "type": "delay", "ms": 100 })).await;
+    set(&bench, "unifiedorder", json!({ "type": "delay", "ms": 600 })).await;
     let xml = bench.sign(MCH, &order_fields("T20260704004050", &[("mch_id", MCH), ("appid", APP)])).await;
-    let url = format!("{}/pay/unifiedorder", bench.sandbox.https_url());
-    let impatient = bench.client.post(url).timeout(Duration::from_millis(30)).body(xml).send().await;
+    // Over plain HTTP, so that no handshake takes part of the time.
+    let url = format!("{}/pay/unifiedorder", bench.sandbox.http_url());
+    let impatient = bench.client.post(url).timeout(Duration::from_millis(200)).body(xml).send().await;
     assert!(impatient.unwrap_err().is_timeout());
     crate::support::until(async || exists(&bench, "T20260704004050").await.then_some(())).await;
 }
@@ -114,6 +116,44 @@ async fn faults_strike_whom_they_are_meant_for() {
     ] {
         assert_eq!(bench.control("/faults", bad).await.0, 400);
     }
+}
+
+#[tokio::test]
+async fn nothing_at_all_is_written_before_a_close() {
+    let bench = Bench::start();
+    set(&bench, "*", json!({ "type": "lose_answer" })).await;
+    let address = bench.sandbox.http_url().replace("http://", "");
+    let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    stream.write_all(b"POST /pay/orderquery HTTP/1.1\r\nhost: a\r\ncontent-length: 0\r\n\r\n").await.unwrap();
+    let mut bytes = Vec::new();
+    let _ = stream.read_to_end(&mut bytes).await;
+    assert_eq!(String::from_utf8_lossy(&bytes), "");
+}
+
+#[tokio::test]
+async fn bodies_that_drag() {
+    let bench = Bench::start();
+    set(&bench, "unifiedorder", json!({ "type": "cut_body" })).await;
+    let error = order(&bench, "T20260704004400").await.expect_err("half a body");
+    assert!(error.is_body() || error.is_decode(), "{error:?}");
+    assert!(exists(&bench, "T20260704004400").await);
+
+    set(&bench, "unifiedorder", json!({ "type": "slow_body", "ms": 200 })).await;
+    let started = Instant::now();
+    assert_code(&read_xml(&order(&bench, "T20260704004400").await.unwrap().1), "SUCCESS");
+    assert!(started.elapsed() >= Duration::from_millis(150));
+}
+
+#[tokio::test]
+async fn the_platform_shows_another_time() {
+    let bench = Bench::start();
+    bench.must("/policy", json!({ "date_skew_seconds": -86_400 })).await;
+    let url = format!("{}/pay/orderquery", bench.sandbox.http_url());
+    let wrong = bench.client.post(url).send().await.unwrap().headers()["date"].clone();
+    let url = format!("{}/_sandbox/state", bench.sandbox.http_url());
+    let right = bench.client.get(url).send().await.unwrap().headers()["date"].clone();
+    // Another day of the week.
+    assert_ne!(wrong.to_str().unwrap()[..3], right.to_str().unwrap()[..3]);
 }
 
 #[tokio::test]
