@@ -1,1 +1,31 @@
-//! The HTTP interface: routes, DTOs, the error table, OpenAPI
+//! The HTTP interface: routes, the JSON of requests and answers, the error table, OpenAPI, and the
+//! limits of the listeners.
+//!
+//! A handler reads a request, calls one use case of `dukou-engine` and writes the answer; it
+//! decides nothing about a payment. Begin reading at [`endpoints`], the routing table.
+
+mod answer;
+mod auth;
+mod body;
+mod cursor;
+pub mod dto;
+pub mod endpoints;
+pub mod errors;
+mod fields;
+mod gateway;
+mod idempotency;
+mod json;
+mod middleware;
+pub mod openapi;
+mod problem;
+mod query;
+mod routes;
+mod server;
+#[cfg(test)]
+mod testing;
+
+pub use gateway::{Gateway, HttpConfig, HttpTelemetry};
+pub use middleware::{Edge, around};
+pub use problem::{FieldError, PROBLEM_JSON, Problem};
+pub use routes::admin::{AdminState, Readiness, ReadyCheck, ReadyStatus};
+pub use server::{admin_routes, public_routes, serve_admin, serve_public};

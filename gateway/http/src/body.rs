@@ -1,0 +1,139 @@
+//! Reads request bodies within a limit of bytes and of time.
+
+use std::time::Duration;
+
+use actix_web::HttpRequest;
+use actix_web::http::header::{self, HeaderMap};
+use actix_web::web::Payload;
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt;
+use serde_json::Value;
+
+use crate::errors::ErrorCode;
+use crate::gateway::HttpConfig;
+use crate::json;
+use crate::problem::Problem;
+
+/// Reads the whole body as it came. What counts is what arrives, not what was announced; nothing
+/// is ever decompressed.
+///
+/// # Errors
+/// `body_too_large`, `request_timeout` when it is not complete in time, `unsupported_media_type`
+/// for a content coding, `invalid_request` when it breaks off.
+pub async fn read(request: &HttpRequest, payload: Payload, config: &HttpConfig) -> Result<Bytes, Problem> {
+    refuse_coding(request.headers())?;
+    let announced = request
+        .headers()
+        .get(header::CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok())
+        .and_then(|length| length.parse::<u64>().ok());
+    if announced.is_some_and(|length| length > config.body_limit as u64) {
+        return Err(too_large(config.body_limit));
+    }
+    tokio::time::timeout(config.body_read_timeout, collect(payload, config.body_limit))
+        .await
+        .unwrap_or_else(|_| Err(too_slow(config.body_read_timeout)))
+}
+
+async fn collect(mut payload: Payload, limit: usize) -> Result<Bytes, Problem> {
+    let mut body = BytesMut::new();
+    while let Some(chunk) = payload.next().await {
+        let chunk = chunk.map_err(|error| {
+            tracing::debug!(%error, "a request body broke off");
+            Problem::invalid_field("body", "it broke off or its framing is wrong").closing()
+        })?;
+        if body.len() + chunk.len() > limit {
+            return Err(too_large(limit));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body.freeze())
+}
+
+fn too_large(limit: usize) -> Problem {
+    Problem::new(ErrorCode::BodyTooLarge, format!("the body is larger than {limit} bytes")).closing()
+}
+
+fn too_slow(limit: Duration) -> Problem {
+    let detail = format!("the body was not complete after {} s", limit.as_secs());
+    Problem::new(ErrorCode::RequestTimeout, detail).closing()
+}
+
+fn refuse_coding(headers: &HeaderMap) -> Result<(), Problem> {
+    let plain = headers
+        .get_all(header::CONTENT_ENCODING)
+        .all(|coding| coding.to_str().is_ok_and(|coding| coding.trim().eq_ignore_ascii_case("identity")));
+    if plain {
+        Ok(())
+    } else {
+        Err(Problem::new(ErrorCode::UnsupportedMediaType, "send the body without Content-Encoding").closing())
+    }
+}
+
+/// Looks at the Content-Type, before the body is read.
+///
+/// # Errors
+/// `unsupported_media_type` for anything but JSON in UTF-8.
+pub fn require_json(headers: &HeaderMap) -> Result<(), Problem> {
+    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if is_json(content_type) {
+        return Ok(());
+    }
+    let detail = "send the body as JSON, with Content-Type: application/json";
+    Err(Problem::new(ErrorCode::UnsupportedMediaType, detail))
+}
+
+/// For calls that need no body: nothing at all or an empty object.
+///
+/// # Errors
+/// `unsupported_media_type`, `invalid_request`.
+pub fn expect_nothing(headers: &HeaderMap, body: &Bytes) -> Result<(), Problem> {
+    if body.is_empty() {
+        return Ok(());
+    }
+    require_json(headers)?;
+    match json::parse(body) {
+        Ok(Value::Object(fields)) if fields.is_empty() => Ok(()),
+        Ok(_) => Err(Problem::invalid_field("body", "expected no body, or an empty JSON object")),
+        Err(fault) => Err(Problem::invalid(vec![fault])),
+    }
+}
+
+fn is_json(content_type: &str) -> bool {
+    let mut parts = content_type.split(';').map(str::trim);
+    parts.next().is_some_and(|kind| kind.eq_ignore_ascii_case("application/json"))
+        && parts.all(|parameter| {
+            let charset = parameter.replace('"', "");
+            charset.is_empty() || charset.eq_ignore_ascii_case("charset=utf-8")
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_json_in_utf_8_is_json() {
+        for (content_type, json) in [
+            ("application/json", true),
+            ("Application/JSON; charset=UTF-8", true),
+            ("application/json;charset=\"utf-8\"", true),
+            ("application/json; charset=gbk", false),
+            ("application/problem+json", false),
+            ("text/plain", false),
+            ("", false),
+        ] {
+            assert_eq!(is_json(content_type), json, "{content_type}");
+        }
+    }
+
+    #[test]
+    fn a_body_where_none_is_expected_is_refused() {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
+        for (body, good) in [("", true), ("{}", true), ("{\"a\":1}", false), ("[]", false), ("x", false)] {
+            assert_eq!(expect_nothing(&headers, &Bytes::from(body)).is_ok(), good, "{body}");
+        }
+        assert!(expect_nothing(&HeaderMap::new(), &Bytes::new()).is_ok());
+    }
+}

@@ -1,0 +1,180 @@
+use std::collections::BTreeMap;
+
+use dukou_engine::PaymentAnswer;
+use dukou_engine::records::{Attempt, Failure, Payment};
+use dukou_spi::Invoke;
+use serde::ser::{Serialize, SerializeMap, Serializer};
+use utoipa::ToSchema;
+
+use super::rfc3339;
+
+/// A payment.
+#[derive(Debug, Clone, serde::Serialize, ToSchema)]
+#[schema(as = Payment)]
+pub struct PaymentBody {
+    /// The gateway's identifier, `pay_…`.
+    pub id: String,
+    pub tenant: String,
+    /// The tenant's own name for the provider.
+    pub provider: String,
+    /// `jsapi`, `native`, `app` or `h5`.
+    pub method: String,
+    /// The tenant's number, unique in the tenant.
+    pub out_trade_no: String,
+    /// In minor units (fen).
+    #[schema(minimum = 1)]
+    pub amount: i64,
+    /// ISO 4217.
+    pub currency: String,
+    pub description: String,
+    #[schema(required = true)]
+    pub attach: Option<String>,
+    /// The tenant's own pairs, kept and shown back.
+    pub metadata: BTreeMap<String, String>,
+    /// The payer under the provider's app.
+    #[schema(required = true)]
+    pub openid: Option<String>,
+    /// `created`, `pending`, `unknown`, `succeeded`, `partially_refunded`, `refunded`, `closed` or
+    /// `failed`.
+    pub status: String,
+    /// The success came after the payment had been closed or had failed.
+    pub late: bool,
+    /// The provider's number, once it is paid.
+    #[schema(required = true)]
+    pub provider_transaction_id: Option<String>,
+    /// The sum of refunds that succeeded, in minor units (fen).
+    pub refunded_amount: i64,
+    #[schema(format = DateTime)]
+    pub created_at: String,
+    #[schema(required = true, format = DateTime)]
+    pub paid_at: Option<String>,
+    #[schema(format = DateTime)]
+    pub expires_at: String,
+    /// Why the provider refused, where it did.
+    #[schema(required = true)]
+    pub failure: Option<FailureBody>,
+    /// The tries to have it paid; the last is the one that counts.
+    pub attempts: Vec<AttemptBody>,
+    /// What the front end passes on, freshly signed; `null` where the payment cannot be paid (now).
+    /// Left out of lists, events and the answer to a close.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<BTreeMap<String, String>>, required = false)]
+    pub invoke: Option<Option<InvokeBody>>,
+}
+
+/// A provider's refusal.
+#[derive(Debug, Clone, serde::Serialize, ToSchema)]
+#[schema(as = Failure)]
+pub struct FailureBody {
+    /// The provider's own code.
+    #[schema(required = true)]
+    pub code: Option<String>,
+    pub message: String,
+}
+
+/// One try to have a payment paid.
+#[derive(Debug, Clone, serde::Serialize, ToSchema)]
+#[schema(as = Attempt)]
+pub struct AttemptBody {
+    pub provider: String,
+    /// `jsapi`, `native`, `app` or `h5`.
+    pub method: String,
+    /// The number at the provider.
+    pub trade_no: String,
+}
+
+/// The front end's arguments, in the provider's order.
+#[derive(Debug, Clone)]
+pub struct InvokeBody(Invoke);
+
+impl Serialize for InvokeBody {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.0.0.len()))?;
+        for (name, value) in &self.0.0 {
+            map.serialize_entry(name, value)?;
+        }
+        map.end()
+    }
+}
+
+/// A page of payments.
+#[derive(Debug, serde::Serialize, ToSchema)]
+pub struct PaymentList {
+    pub data: Vec<PaymentBody>,
+    /// Give it back as `cursor` for the next page; `null` on the last.
+    #[schema(required = true)]
+    pub next_cursor: Option<String>,
+}
+
+impl From<&Payment> for PaymentBody {
+    fn from(payment: &Payment) -> Self {
+        let attempt = &payment.attempt;
+        PaymentBody {
+            id: payment.id.to_string(),
+            tenant: payment.tenant.to_string(),
+            provider: attempt.provider.to_string(),
+            method: attempt.method.to_string(),
+            out_trade_no: payment.out_trade_no.to_string(),
+            amount: payment.amount.minor(),
+            currency: payment.amount.currency().to_string(),
+            description: payment.description.clone(),
+            attach: payment.attach.clone(),
+            metadata: payment.metadata.clone(),
+            openid: attempt.openid.clone(),
+            status: payment.state.to_string(),
+            late: payment.late,
+            provider_transaction_id: payment.transaction_id.as_ref().map(ToString::to_string),
+            refunded_amount: payment.refunded.minor(),
+            created_at: rfc3339(payment.created_at),
+            paid_at: payment.paid_at.map(rfc3339),
+            expires_at: rfc3339(payment.expires_at),
+            failure: payment.failure.as_ref().map(FailureBody::from),
+            attempts: vec![AttemptBody::from(attempt)],
+            invoke: None,
+        }
+    }
+}
+
+impl From<PaymentAnswer> for PaymentBody {
+    fn from(answer: PaymentAnswer) -> Self {
+        PaymentBody { invoke: Some(answer.invoke.map(InvokeBody)), ..PaymentBody::from(&answer.payment) }
+    }
+}
+
+impl From<&Failure> for FailureBody {
+    fn from(failure: &Failure) -> Self {
+        FailureBody { code: failure.code.clone(), message: failure.message.clone() }
+    }
+}
+
+impl From<&Attempt> for AttemptBody {
+    fn from(attempt: &Attempt) -> Self {
+        AttemptBody {
+            provider: attempt.provider.to_string(),
+            method: attempt.method.to_string(),
+            trade_no: attempt.trade_no.to_string(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::payment;
+
+    #[test]
+    fn a_payment_is_shown_as_in_the_contract() {
+        let invoke = Invoke(vec![("timeStamp", "1414561699".into()), ("appId", "wx1".into())]);
+        let answer = PaymentAnswer { payment: payment(), invoke: Some(invoke), created: true };
+        insta::assert_snapshot!("payment", serde_json::to_string_pretty(&PaymentBody::from(answer)).unwrap());
+    }
+
+    #[test]
+    fn invoke_is_null_where_there_is_none_and_left_out_of_lists() {
+        let answer = PaymentAnswer { payment: payment(), invoke: None, created: false };
+        let single = serde_json::to_value(PaymentBody::from(answer)).unwrap();
+        assert_eq!(single.get("invoke"), Some(&serde_json::Value::Null));
+        let listed = serde_json::to_value(PaymentBody::from(&payment())).unwrap();
+        assert_eq!(listed.get("invoke"), None);
+    }
+}

@@ -1,0 +1,238 @@
+//! The routing table: every address, its method, its handler and the errors it can answer. The
+//! server and the OpenAPI document are both built from it.
+
+use actix_web::web::{self, ServiceConfig};
+use actix_web::{HttpResponse, Route};
+
+use crate::errors::ErrorCode;
+use crate::openapi;
+use crate::problem::Problem;
+use crate::routes::{admin, events, notify, payments, refunds};
+
+/// One operation.
+pub struct Endpoint {
+    pub method: &'static str,
+    pub path: &'static str,
+    /// Needs an API key.
+    pub authenticated: bool,
+    /// Honours `Idempotency-Key`.
+    pub idempotent: bool,
+    /// What it can answer besides success, [`EVERYWHERE`] aside.
+    pub errors: &'static [ErrorCode],
+    route: fn() -> Route,
+}
+
+/// What any address can answer.
+pub const EVERYWHERE: &[ErrorCode] = &[ErrorCode::InternalError];
+
+/// The public listener.
+pub const PUBLIC: &[Endpoint] = &[
+    Endpoint {
+        method: "POST",
+        path: "/v1/{tenant}/payments",
+        authenticated: true,
+        idempotent: true,
+        errors: &[
+            ErrorCode::InvalidRequest,
+            ErrorCode::Unauthorized,
+            ErrorCode::ProviderRefused,
+            ErrorCode::RequestTimeout,
+            ErrorCode::OutTradeNoConflict,
+            ErrorCode::IdempotencyKeyConflict,
+            ErrorCode::IdempotencyInProgress,
+            ErrorCode::InvalidState,
+            ErrorCode::BodyTooLarge,
+            ErrorCode::UnsupportedMediaType,
+            ErrorCode::ProviderUnavailable,
+            ErrorCode::Unavailable,
+            ErrorCode::ProviderTimeout,
+        ],
+        route: || web::post().to(payments::create),
+    },
+    Endpoint {
+        method: "GET",
+        path: "/v1/{tenant}/payments",
+        authenticated: true,
+        idempotent: false,
+        errors: &[ErrorCode::InvalidRequest, ErrorCode::Unauthorized, ErrorCode::Unavailable],
+        route: || web::get().to(payments::list),
+    },
+    Endpoint {
+        method: "GET",
+        path: "/v1/{tenant}/payments/{out_trade_no}",
+        authenticated: true,
+        idempotent: false,
+        errors: READ,
+        route: || web::get().to(payments::read),
+    },
+    Endpoint {
+        method: "POST",
+        path: "/v1/{tenant}/payments/{out_trade_no}/close",
+        authenticated: true,
+        idempotent: true,
+        errors: &[
+            ErrorCode::InvalidRequest,
+            ErrorCode::Unauthorized,
+            ErrorCode::ProviderRefused,
+            ErrorCode::NotFound,
+            ErrorCode::RequestTimeout,
+            ErrorCode::IdempotencyKeyConflict,
+            ErrorCode::IdempotencyInProgress,
+            ErrorCode::InvalidState,
+            ErrorCode::BodyTooLarge,
+            ErrorCode::UnsupportedMediaType,
+            ErrorCode::ProviderUnavailable,
+            ErrorCode::Unavailable,
+            ErrorCode::ProviderTimeout,
+        ],
+        route: || web::post().to(payments::close),
+    },
+    Endpoint {
+        method: "POST",
+        path: "/v1/{tenant}/payments/{out_trade_no}/refunds",
+        authenticated: true,
+        idempotent: true,
+        errors: &[
+            ErrorCode::InvalidRequest,
+            ErrorCode::Unauthorized,
+            ErrorCode::ProviderRefused,
+            ErrorCode::NotFound,
+            ErrorCode::RequestTimeout,
+            ErrorCode::OutRefundNoConflict,
+            ErrorCode::IdempotencyKeyConflict,
+            ErrorCode::IdempotencyInProgress,
+            ErrorCode::InvalidState,
+            ErrorCode::BodyTooLarge,
+            ErrorCode::UnsupportedMediaType,
+            ErrorCode::RefundExceedsPayment,
+            ErrorCode::ProviderUnavailable,
+            ErrorCode::Unavailable,
+            ErrorCode::ProviderTimeout,
+        ],
+        route: || web::post().to(refunds::create),
+    },
+    Endpoint {
+        method: "GET",
+        path: "/v1/{tenant}/payments/{out_trade_no}/refunds",
+        authenticated: true,
+        idempotent: false,
+        errors: READ,
+        route: || web::get().to(refunds::list),
+    },
+    Endpoint {
+        method: "GET",
+        path: "/v1/{tenant}/refunds/{out_refund_no}",
+        authenticated: true,
+        idempotent: false,
+        errors: READ,
+        route: || web::get().to(refunds::read),
+    },
+    Endpoint {
+        method: "GET",
+        path: "/v1/{tenant}/events",
+        authenticated: true,
+        idempotent: false,
+        errors: &[ErrorCode::InvalidRequest, ErrorCode::Unauthorized, ErrorCode::NotAcceptable, ErrorCode::Unavailable],
+        route: || web::get().to(events::list),
+    },
+    Endpoint {
+        method: "POST",
+        path: "/notify/{tenant}/{provider}/payment",
+        authenticated: false,
+        idempotent: false,
+        errors: NOTIFY,
+        route: || web::post().to(notify::payment),
+    },
+    Endpoint {
+        method: "POST",
+        path: "/notify/{tenant}/{provider}/refund",
+        authenticated: false,
+        idempotent: false,
+        errors: NOTIFY,
+        route: || web::post().to(notify::refund),
+    },
+    OPENAPI,
+];
+
+/// The admin listener.
+pub const ADMIN: &[Endpoint] = &[
+    Endpoint {
+        method: "GET",
+        path: "/metrics",
+        authenticated: false,
+        idempotent: false,
+        errors: &[],
+        route: || web::get().to(admin::metrics),
+    },
+    Endpoint {
+        method: "GET",
+        path: "/healthz",
+        authenticated: false,
+        idempotent: false,
+        errors: &[],
+        route: || web::get().to(admin::health),
+    },
+    Endpoint {
+        method: "GET",
+        path: "/readyz",
+        authenticated: false,
+        idempotent: false,
+        errors: &[],
+        route: || web::get().to(admin::ready),
+    },
+    OPENAPI,
+];
+
+/// Reads that may ask a provider first.
+const READ: &[ErrorCode] = &[
+    ErrorCode::InvalidRequest,
+    ErrorCode::Unauthorized,
+    ErrorCode::ProviderRefused,
+    ErrorCode::NotFound,
+    ErrorCode::ProviderUnavailable,
+    ErrorCode::Unavailable,
+    ErrorCode::ProviderTimeout,
+];
+
+const NOTIFY: &[ErrorCode] = &[
+    ErrorCode::InvalidRequest,
+    ErrorCode::NotFound,
+    ErrorCode::RequestTimeout,
+    ErrorCode::BodyTooLarge,
+    ErrorCode::UnsupportedMediaType,
+];
+
+const OPENAPI: Endpoint = Endpoint {
+    method: "GET",
+    path: "/openapi.json",
+    authenticated: false,
+    idempotent: false,
+    errors: &[],
+    route: || web::get().to(openapi::serve),
+};
+
+/// Puts a table into an application, with problem documents for every other address and method.
+pub fn configure(config: &mut ServiceConfig, table: &'static [Endpoint]) {
+    for (at, endpoint) in table.iter().enumerate() {
+        let path = endpoint.path;
+        if table[..at].iter().any(|earlier| earlier.path == path) {
+            continue;
+        }
+        let methods: Vec<&Endpoint> = table[at..].iter().filter(|other| other.path == path).collect();
+        let allow = methods.iter().map(|endpoint| endpoint.method).collect::<Vec<_>>().join(", ");
+        let resource =
+            methods.iter().fold(web::resource(path), |resource, endpoint| resource.route((endpoint.route)()));
+        config.service(resource.default_service(web::to(move || {
+            let problem = wrong_method(&allow);
+            async move { Err::<HttpResponse, Problem>(problem) }
+        })));
+    }
+    config.default_service(web::to(|| async {
+        Err::<HttpResponse, Problem>(Problem::new(ErrorCode::NotFound, "there is nothing at this address"))
+    }));
+}
+
+fn wrong_method(allow: &str) -> Problem {
+    let problem = Problem::new(ErrorCode::MethodNotAllowed, format!("this address takes {allow}"));
+    Problem { allow: Some(allow.to_owned()), ..problem }
+}

@@ -1,0 +1,108 @@
+//! What the routes share, and what they need from outside.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use dukou_engine::Engine;
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use uuid::Uuid;
+
+/// The limits of a listener.
+#[derive(Debug, Clone)]
+pub struct HttpConfig {
+    /// Largest request body, in bytes.
+    pub body_limit: usize,
+    /// A connection that has not sent a whole request head after this long is cut.
+    pub header_read_timeout: Duration,
+    /// A request body that is not complete after this long is refused and the connection cut.
+    pub body_read_timeout: Duration,
+    /// How long an idle connection is kept open for the next request.
+    pub keep_alive: Duration,
+    /// Open connections at the same time, over all threads.
+    pub max_connections: usize,
+    /// Threads that serve connections.
+    pub workers: usize,
+    /// How long requests in flight may go on after a stop was asked for.
+    pub shutdown_timeout: Duration,
+}
+
+impl Default for HttpConfig {
+    fn default() -> Self {
+        HttpConfig {
+            body_limit: 256 * 1024,
+            header_read_timeout: Duration::from_secs(5),
+            body_read_timeout: Duration::from_secs(6),
+            keep_alive: Duration::from_secs(5),
+            max_connections: 20_000,
+            workers: std::thread::available_parallelism().map_or(1, usize::from),
+            shutdown_timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+/// Counts requests. Every label comes from a closed list.
+pub trait HttpTelemetry: Send + Sync {
+    /// A request was answered. `route` is the pattern of the route (`/v1/{tenant}/payments`) or
+    /// `unmatched`; `method` is one of HTTP's own or `OTHER`.
+    fn request(&self, route: &str, method: &'static str, status: u16, took: Duration);
+}
+
+/// What every route of the public listener works with.
+pub struct Gateway {
+    pub engine: Arc<Engine>,
+    /// Names this process as the one that runs a call under an idempotency key.
+    pub instance: Uuid,
+    pub telemetry: Arc<dyn HttpTelemetry>,
+    pub config: HttpConfig,
+    /// Where calls run that move money: they go on when their caller hangs up.
+    runtime: Handle,
+    running: watch::Sender<usize>,
+}
+
+impl Gateway {
+    /// Calls that move money run on `runtime`, which must outlive the server.
+    pub fn new(
+        engine: Arc<Engine>,
+        instance: Uuid,
+        telemetry: Arc<dyn HttpTelemetry>,
+        config: HttpConfig,
+        runtime: Handle,
+    ) -> Self {
+        Gateway { engine, instance, telemetry, config, runtime, running: watch::Sender::new(0) }
+    }
+
+    /// Runs work that is finished even when nobody waits for it any more.
+    pub(crate) fn spawn<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
+        let guard = Running::begin(self.running.clone());
+        self.runtime.spawn(async move {
+            let _guard = guard;
+            work.await
+        })
+    }
+
+    /// Waits until no spawned call is under way; to be called between the stop of the server and
+    /// the end of the process, with a deadline around it.
+    pub async fn idle(&self) {
+        // The sender lives as long as `self`, so waiting cannot fail.
+        let _ = self.running.subscribe().wait_for(|running| *running == 0).await;
+    }
+}
+
+/// Counts one call for as long as it lives, also through a panic.
+struct Running(watch::Sender<usize>);
+
+impl Running {
+    fn begin(counter: watch::Sender<usize>) -> Self {
+        counter.send_modify(|running| *running += 1);
+        Running(counter)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.send_modify(|running| *running = running.saturating_sub(1));
+    }
+}

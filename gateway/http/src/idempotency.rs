@@ -1,0 +1,280 @@
+//! Calls that move money: run to their end whether or not the caller waits, and once per
+//! `Idempotency-Key`.
+
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::web::Data;
+use actix_web::{HttpRequest, HttpResponse};
+use aws_lc_rs::digest;
+use bytes::Bytes;
+use dukou_domain::{OutTradeNo, TenantId};
+use dukou_engine::ports::Store;
+use dukou_engine::records::{Begun, IdempotentCall, StoredAnswer};
+use dukou_engine::tenant::Tenant;
+use futures_util::FutureExt;
+use tracing::Instrument;
+use uuid::Uuid;
+
+use crate::answer::{Answer, replay};
+use crate::errors::ErrorCode;
+use crate::gateway::Gateway;
+use crate::middleware::request_id;
+use crate::problem::{PROBLEM_JSON, Problem};
+
+const HEADER: &str = "Idempotency-Key";
+const MAX_KEY: usize = 255;
+/// Characters of a number made from a key: as long as the engine's own, which leaves room for a
+/// tenant's prefix.
+const MADE_NUMBER: usize = 26;
+/// How often, and after what first wait, an answer that could not be kept is tried again. The
+/// wait doubles each time.
+const KEEP_TRIES: u32 = 6;
+const KEEP_WAIT: Duration = Duration::from_millis(250);
+
+/// How a call ended.
+enum Outcome {
+    Fresh(Result<Answer, Problem>),
+    Replayed(StoredAnswer),
+}
+
+/// Runs `work` under a number made for it, and under the request's idempotency key where it has
+/// one. `work` goes on when the caller hangs up.
+///
+/// # Errors
+/// The work's own; `invalid_request` for a key that is none, `idempotency_key_conflict`,
+/// `idempotency_in_progress`, `unavailable`, and `internal_error` when the work panicked.
+pub async fn run<F, W>(
+    gateway: &Data<Gateway>,
+    request: &HttpRequest,
+    tenant: &Arc<Tenant>,
+    body: &Bytes,
+    work: F,
+) -> Result<HttpResponse, Problem>
+where
+    F: FnOnce(OutTradeNo) -> W + Send + 'static,
+    W: Future<Output = Result<Answer, Problem>> + Send + 'static,
+{
+    let made_number = gateway.engine.make_out_trade_no();
+    let call = read_key(request)?.map(|key| {
+        let fingerprint = fingerprint(request.method().as_str(), request.path(), body);
+        IdempotentCall {
+            tenant: tenant.id.clone(),
+            made_number: number_for(&key, &fingerprint),
+            key,
+            fingerprint,
+            owner: gateway.instance,
+            now: gateway.engine.clock().now(),
+        }
+    });
+    let shared = Data::clone(gateway);
+    let id = request_id(request);
+    let ended = gateway.spawn(
+        async move {
+            match call {
+                None => Ok(Outcome::Fresh(guarded(work(made_number)).await)),
+                Some(call) => once(&shared, call, &id, work).await,
+            }
+        }
+        .in_current_span(),
+    );
+    match ended.await {
+        Ok(Ok(Outcome::Fresh(answer))) => answer.map(Answer::response),
+        Ok(Ok(Outcome::Replayed(answer))) => Ok(replay(answer)),
+        Ok(Err(problem)) => Err(problem),
+        Err(error) => {
+            tracing::error!(%error, "a call did not come to its end");
+            Err(Problem::internal())
+        }
+    }
+}
+
+async fn once<F, W>(
+    gateway: &Data<Gateway>,
+    call: IdempotentCall,
+    request_id: &str,
+    work: F,
+) -> Result<Outcome, Problem>
+where
+    F: FnOnce(OutTradeNo) -> W,
+    W: Future<Output = Result<Answer, Problem>>,
+{
+    let (tenant, key) = (call.tenant.clone(), call.key.clone());
+    let made_number = match gateway.engine.store().begin_call(call).await? {
+        Begun::Run { made_number } => made_number,
+        Begun::Answered(answer) => return Ok(Outcome::Replayed(answer)),
+        Begun::InProgress => {
+            let detail = "the first request with this key is still running; ask again for its answer";
+            let problem = Problem::new(ErrorCode::IdempotencyInProgress, detail);
+            return Err(Problem { retry_after: Some(1), ..problem });
+        }
+        Begun::Conflict => {
+            let detail = "this Idempotency-Key was used for another request; use a new key for each request";
+            return Err(Problem::new(ErrorCode::IdempotencyKeyConflict, detail));
+        }
+    };
+    let answer = match OutTradeNo::new(&made_number) {
+        Ok(made_number) => guarded(work(made_number)).await,
+        Err(error) => {
+            tracing::error!(%error, "a number kept with an idempotency key cannot be read back");
+            Err(Problem::internal())
+        }
+    };
+    keep(gateway, tenant, key, to_keep(&answer, request_id)).await;
+    Ok(Outcome::Fresh(answer))
+}
+
+/// Turns a panic into an answer; its message went to the log by the panic hook.
+async fn guarded(work: impl Future<Output = Result<Answer, Problem>>) -> Result<Answer, Problem> {
+    AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|_| {
+        tracing::error!("a call panicked");
+        Err(Problem::internal())
+    })
+}
+
+/// What is kept of an answer: what will not be otherwise when the same is asked again. A fault of
+/// ours, the provider's or the moment's is forgotten, so that the call can be made again; the
+/// natural keys see to it that nothing is done twice.
+fn to_keep(answer: &Result<Answer, Problem>, request_id: &str) -> Option<StoredAnswer> {
+    match answer {
+        Ok(answer) => Some(StoredAnswer {
+            status: answer.status,
+            content_type: crate::answer::JSON.to_owned(),
+            body: answer.body.clone(),
+        }),
+        Err(problem) if problem.code.status() >= 500 || problem.code == ErrorCode::RateLimited => None,
+        Err(problem) => Some(StoredAnswer {
+            status: problem.code.status(),
+            content_type: PROBLEM_JSON.to_owned(),
+            body: Bytes::from(problem.body(request_id)),
+        }),
+    }
+}
+
+/// Keeps the answer before it is given. Where the store cannot take it now, the caller is not
+/// made to wait, and it is tried again for a while; the effect itself is on record already.
+async fn keep(gateway: &Data<Gateway>, tenant: TenantId, key: String, answer: Option<StoredAnswer>) {
+    let store = Arc::clone(gateway.engine.store());
+    let owner = gateway.instance;
+    if try_keep(store.as_ref(), &tenant, &key, owner, &answer).await {
+        return;
+    }
+    gateway.spawn(async move {
+        for wait in (0..KEEP_TRIES).map(|tries| KEEP_WAIT * 2_u32.pow(tries)) {
+            tokio::time::sleep(wait).await;
+            if try_keep(store.as_ref(), &tenant, &key, owner, &answer).await {
+                return;
+            }
+        }
+        tracing::error!(%tenant, "the answer to an idempotent call was not kept; its key stays in progress");
+    });
+}
+
+async fn try_keep(store: &dyn Store, tenant: &TenantId, key: &str, owner: Uuid, answer: &Option<StoredAnswer>) -> bool {
+    match store.end_call(tenant, key, owner, answer.clone()).await {
+        Ok(()) => true,
+        Err(error) => {
+            tracing::warn!(%error, %tenant, "the answer to an idempotent call could not be kept yet");
+            false
+        }
+    }
+}
+
+fn read_key(request: &HttpRequest) -> Result<Option<String>, Problem> {
+    let mut values = request.headers().get_all(HEADER);
+    let Some(value) = values.next() else { return Ok(None) };
+    let key = value.to_str().unwrap_or_default();
+    let legal = (1..=MAX_KEY).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic());
+    if legal && values.next().is_none() {
+        Ok(Some(key.to_owned()))
+    } else {
+        Err(Problem::invalid_field(HEADER, format!("expected one key of 1 to {MAX_KEY} visible ASCII characters")))
+    }
+}
+
+/// The number for a payment that its merchant gave none, the same whenever this call is made
+/// again: also after the key was forgotten because the provider's answer was lost, when the
+/// payment may exist.
+fn number_for(key: &str, fingerprint: &str) -> String {
+    let mut number = hex::encode(digest::digest(&digest::SHA256, format!("{fingerprint}\n{key}").as_bytes()));
+    number.truncate(MADE_NUMBER);
+    number
+}
+
+/// SHA-256 over method, path and body, in hexadecimal. Neither method nor path holds a line break.
+fn fingerprint(method: &str, path: &str, body: &[u8]) -> String {
+    let mut context = digest::Context::new(&digest::SHA256);
+    context.update(method.as_bytes());
+    context.update(b"\n");
+    context.update(path.as_bytes());
+    context.update(b"\n");
+    context.update(body);
+    hex::encode(context.finish())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use actix_web::test::TestRequest;
+
+    #[test]
+    fn a_key_is_one_short_visible_text() {
+        let long = "k".repeat(MAX_KEY + 1);
+        for (keys, good) in [
+            (vec![], true),
+            (vec!["7f9c"], true),
+            (vec![""], false),
+            (vec!["a b"], false),
+            (vec![long.as_str()], false),
+            (vec!["a", "a"], false),
+        ] {
+            let request = keys.iter().fold(TestRequest::post(), |request, key| request.append_header((HEADER, *key)));
+            assert_eq!(read_key(&request.to_http_request()).is_ok(), good, "{keys:?}");
+        }
+    }
+
+    #[test]
+    fn the_fingerprint_tells_requests_apart() {
+        let one = fingerprint("POST", "/v1/a/payments", b"{}");
+        assert_eq!(one.len(), 64);
+        for (method, path, body) in
+            [("PUT", "/v1/a/payments", "{}"), ("POST", "/v1/b/payments", "{}"), ("POST", "/v1/a/payments", "{ }")]
+        {
+            assert_ne!(fingerprint(method, path, body.as_bytes()), one);
+        }
+    }
+
+    #[test]
+    fn a_call_made_again_goes_on_under_its_number() {
+        let number = number_for("key", "print");
+        assert_eq!(number, number_for("key", "print"));
+        assert!(number != number_for("key2", "print") && number != number_for("key", "print2"));
+        assert_eq!(OutTradeNo::new(&number).map(|number| number.as_str().len()), Ok(MADE_NUMBER));
+    }
+
+    #[test]
+    fn only_final_answers_are_kept() {
+        let kept = |code| to_keep(&Err(Problem::new(code, "")), "id").is_some();
+        for code in [ErrorCode::InvalidRequest, ErrorCode::ProviderRefused, ErrorCode::RefundExceedsPayment] {
+            assert!(kept(code), "{code:?}");
+        }
+        for code in [
+            ErrorCode::InternalError,
+            ErrorCode::Unavailable,
+            ErrorCode::ProviderTimeout,
+            ErrorCode::ProviderUnavailable,
+            ErrorCode::RateLimited,
+        ] {
+            assert!(!kept(code), "{code:?}");
+        }
+        assert!(to_keep(&Answer::json(201, &1), "id").is_some());
+    }
+
+    #[actix_web::test]
+    async fn a_panic_is_an_internal_error() {
+        let ended = guarded(async { panic!("provider lost its mind") }).await;
+        assert_eq!(ended.err().map(|problem| problem.code), Some(ErrorCode::InternalError));
+    }
+}

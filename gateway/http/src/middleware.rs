@@ -1,0 +1,238 @@
+//! What happens around every request: an id, one log line, counting, and an error document
+//! whatever went wrong.
+
+use std::cell::RefCell;
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use actix_web::body::{BodySize, BoxBody, MessageBody};
+use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
+use actix_web::error::PayloadError;
+use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::http::{ConnectionType, Method, StatusCode};
+use actix_web::middleware::Next;
+use actix_web::web::Data;
+use actix_web::{Error, HttpMessage, HttpRequest, HttpResponse, ResponseError};
+use bytes::Bytes;
+use futures_util::{FutureExt, Stream};
+use tracing::Instrument;
+use uuid::Uuid;
+
+use crate::auth::Caller;
+use crate::errors::ErrorCode;
+use crate::gateway::HttpTelemetry;
+use crate::problem::Problem;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const MAX_REQUEST_ID: usize = 64;
+
+/// What the middleware of one listener works with.
+pub struct Edge {
+    /// Counts requests and writes their log lines; `None` on the admin listener, whose probes
+    /// would drown both.
+    pub telemetry: Option<Arc<dyn HttpTelemetry>>,
+}
+
+#[derive(Clone)]
+struct RequestId(String);
+
+/// The id that the middleware gave this request.
+pub fn request_id(request: &HttpRequest) -> String {
+    request.extensions().get::<RequestId>().map_or_else(String::new, |id| id.0.clone())
+}
+
+/// Wraps the whole application of a listener. Needs `Data<Edge>` among its data.
+///
+/// # Errors
+/// Only when a handler panicked: a problem document, with the connection kept.
+pub async fn around(request: ServiceRequest, next: Next<BoxBody>) -> Result<ServiceResponse<BoxBody>, Error> {
+    let started = Instant::now();
+    let id = incoming_id(&request).unwrap_or_else(|| Uuid::now_v7().to_string());
+    request.extensions_mut().insert(RequestId(id.clone()));
+    let telemetry = request.app_data::<Data<Edge>>().and_then(|edge| edge.telemetry.clone());
+    let route = request.match_pattern().unwrap_or_else(|| "unmatched".to_owned());
+    let method = method_label(request.method());
+    let (request, unread) = watch_payload(request);
+
+    let span = tracing::info_span!("request", request_id = %id, route, method);
+    let handled = AssertUnwindSafe(async { next.call(request).await }).catch_unwind().instrument(span.clone()).await;
+    let _entered = span.entered();
+    let mut ended = match handled {
+        Ok(Ok(response)) => Ok(with_problem(response, &id)),
+        Ok(Err(error)) => Err(as_problem(&error)),
+        Err(_) => {
+            tracing::error!(request_id = id, "a handler panicked");
+            Err(Problem::internal())
+        }
+    };
+
+    if let Ok(response) = &mut ended {
+        if let Ok(value) = HeaderValue::from_str(&id) {
+            response.headers_mut().insert(REQUEST_ID, value);
+        }
+        let caller = response.request().extensions().get::<Caller>().cloned();
+        let status = response.status().as_u16();
+        tell(telemetry.as_deref(), &id, &route, method, status, caller.as_ref(), started);
+    } else if let Err(problem) = &ended {
+        tell(telemetry.as_deref(), &id, &route, method, problem.code.status(), None, started);
+    }
+    match ended {
+        Ok(response) => Ok(close_if_unread(response, unread)),
+        Err(problem) => Err(Error::from(Rendered { problem, id })),
+    }
+}
+
+fn tell(
+    telemetry: Option<&dyn HttpTelemetry>,
+    request_id: &str,
+    route: &str,
+    method: &'static str,
+    status: u16,
+    caller: Option<&Caller>,
+    started: Instant,
+) {
+    let Some(telemetry) = telemetry else { return };
+    let took = started.elapsed();
+    telemetry.request(route, method, status, took);
+    let (tenant, key) = caller.map_or(("", ""), |caller| (&caller.tenant, &caller.key));
+    let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+    tracing::info!(request_id, tenant, key, route, method, status, ms, "request");
+}
+
+/// The caller's own id, where it is short and plain enough for a log.
+fn incoming_id(request: &ServiceRequest) -> Option<String> {
+    let id = request.headers().get(REQUEST_ID)?.to_str().ok()?;
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    ((1..=MAX_REQUEST_ID).contains(&id.len()) && id.bytes().all(plain)).then(|| id.to_owned())
+}
+
+/// Methods come from the wire; a label must come from a closed list.
+fn method_label(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::DELETE => "DELETE",
+        Method::HEAD => "HEAD",
+        Method::OPTIONS => "OPTIONS",
+        Method::PATCH => "PATCH",
+        _ => "OTHER",
+    }
+}
+
+/// Puts the request's id into an error answer; errors that are not ours get a document too.
+fn with_problem(response: ServiceResponse<BoxBody>, id: &str) -> ServiceResponse<BoxBody> {
+    match response.response().error().map(as_problem) {
+        Some(problem) => response.into_response(problem.response(id)),
+        None => response,
+    }
+}
+
+fn as_problem(error: &Error) -> Problem {
+    if let Some(problem) = error.as_error::<Problem>() {
+        return problem.clone();
+    }
+    let status = error.as_response_error().status_code();
+    match status {
+        StatusCode::NOT_FOUND => Problem::new(ErrorCode::NotFound, "there is nothing at this address"),
+        StatusCode::PAYLOAD_TOO_LARGE => Problem::new(ErrorCode::BodyTooLarge, "the body is too large").closing(),
+        status if status.is_client_error() => Problem::new(ErrorCode::InvalidRequest, "the request cannot be read"),
+        _ => {
+            tracing::error!(%error, "an error without a code of its own");
+            Problem::internal()
+        }
+    }
+}
+
+/// A problem as an error of the whole application, where there is no request left to answer.
+#[derive(Debug)]
+struct Rendered {
+    problem: Problem,
+    id: String,
+}
+
+impl std::fmt::Display for Rendered {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.problem.fmt(f)
+    }
+}
+
+impl ResponseError for Rendered {
+    fn status_code(&self) -> StatusCode {
+        self.problem.status_code()
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        let mut response = self.problem.response(&self.id);
+        if let Ok(value) = HeaderValue::from_str(&self.id) {
+            response.headers_mut().insert(REQUEST_ID, value);
+        }
+        response
+    }
+}
+
+/// A request body that remembers whether it was read to its end.
+struct Watched {
+    payload: Payload,
+    ended: bool,
+}
+
+type BoxedPayloadStream = Pin<Box<dyn Stream<Item = Result<Bytes, PayloadError>>>>;
+type SharedPayload = Rc<RefCell<Watched>>;
+
+struct Reader(SharedPayload);
+
+impl Stream for Reader {
+    type Item = Result<Bytes, PayloadError>;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let mut watched = self.0.borrow_mut();
+        let polled = Pin::new(&mut watched.payload).poll_next(context);
+        if matches!(polled, Poll::Ready(None)) {
+            watched.ended = true;
+        }
+        polled
+    }
+}
+
+fn watch_payload(request: ServiceRequest) -> (ServiceRequest, Option<SharedPayload>) {
+    let (request, payload) = request.into_parts();
+    if matches!(payload, Payload::None) {
+        return (ServiceRequest::from_parts(request, payload), None);
+    }
+    let shared = Rc::new(RefCell::new(Watched { payload, ended: false }));
+    let reader: BoxedPayloadStream = Box::pin(Reader(Rc::clone(&shared)));
+    let payload = Payload::Stream { payload: reader };
+    (ServiceRequest::from_parts(request, payload), Some(shared))
+}
+
+/// Ends the connection after the answer when the request's body was not read to its end. Holding
+/// the unread body until the answer is out matters: the server drains a body that was
+/// dropped, for as long as its sender likes.
+fn close_if_unread(response: ServiceResponse<BoxBody>, unread: Option<SharedPayload>) -> ServiceResponse<BoxBody> {
+    let Some(unread) = unread.filter(|unread| !unread.borrow().ended) else { return response };
+    let mut response = response.map_body(|_, body| BoxBody::new(Holding { body, _unread: unread }));
+    response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
+    response
+}
+
+struct Holding {
+    body: BoxBody,
+    _unread: SharedPayload,
+}
+
+impl MessageBody for Holding {
+    type Error = <BoxBody as MessageBody>::Error;
+
+    fn size(&self) -> BodySize {
+        self.body.size()
+    }
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
+        Pin::new(&mut self.body).poll_next(context)
+    }
+}

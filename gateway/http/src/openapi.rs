@@ -1,0 +1,250 @@
+//! The OpenAPI document, made from the handlers, the bodies and the routing table.
+
+use std::sync::OnceLock;
+
+use actix_web::HttpResponse;
+use utoipa::openapi::header::Header;
+use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn, PathItem};
+use utoipa::openapi::response::{Response, ResponseBuilder};
+use utoipa::openapi::schema::AdditionalProperties;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::{Content, ObjectBuilder, Ref, RefOr, Required, Schema, Type};
+use utoipa::{Modify, OpenApi};
+
+use crate::dto;
+use crate::endpoints::{ADMIN, EVERYWHERE, Endpoint, PUBLIC};
+use crate::errors::ErrorCode;
+use crate::problem::{FieldError, PROBLEM_JSON, ProblemDocument};
+use crate::routes::{admin, events, notify, payments, refunds};
+
+const API_KEY: &str = "api_key";
+/// Bodies that are read strictly: a field that is not documented is refused.
+const REQUESTS: &[&str] = &["CreatePayment", "Payer", "CreateRefund"];
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "dukou",
+        description = "The payment gateway that many mini-programs share. Amounts are integers in minor units (fen); \
+                       times are RFC 3339 in UTC; every error is a problem document (RFC 9457)."
+    ),
+    paths(
+        payments::create,
+        payments::list,
+        payments::read,
+        payments::close,
+        refunds::create,
+        refunds::list,
+        refunds::read,
+        events::list,
+        notify::payment,
+        notify::refund,
+        admin::metrics,
+        admin::health,
+        admin::ready,
+        serve,
+    ),
+    components(schemas(ProblemDocument<'static>, FieldError, dto::EventData)),
+    modifiers(&Table),
+    tags(
+        (name = "payments"),
+        (name = "refunds"),
+        (name = "events"),
+        (name = "notify", description = "For the platforms."),
+        (name = "admin", description = "On the admin listener only; no key."),
+    )
+)]
+struct Document;
+
+/// This document.
+#[utoipa::path(
+    get, path = "/openapi.json", tag = "admin",
+    responses((status = 200, description = "OpenAPI 3.1; on both listeners.", content_type = "application/json", body = Object))
+)]
+pub async fn serve() -> HttpResponse {
+    HttpResponse::Ok().content_type("application/json").body(json())
+}
+
+/// The document as it is served.
+pub fn json() -> &'static str {
+    static JSON: OnceLock<String> = OnceLock::new();
+    JSON.get_or_init(|| Document::openapi().to_pretty_json().unwrap_or_default())
+}
+
+/// Adds what the routing table and the error table say about every operation.
+struct Table;
+
+impl Modify for Table {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        for endpoint in PUBLIC.iter().chain(ADMIN) {
+            if let Some(operation) =
+                document.paths.paths.get_mut(endpoint.path).and_then(|item| operation(item, endpoint.method))
+            {
+                describe(operation, endpoint);
+            }
+        }
+        if let Some(components) = &mut document.components {
+            let scheme = HttpBuilder::new()
+                .scheme(HttpAuthScheme::Bearer)
+                .description(Some("An API key of the tenant in the address."))
+                .build();
+            components.add_security_scheme(API_KEY, SecurityScheme::Http(scheme));
+            for name in REQUESTS {
+                if let Some(RefOr::T(Schema::Object(body))) = components.schemas.get_mut(*name) {
+                    body.additional_properties = Some(Box::new(AdditionalProperties::FreeForm(false)));
+                }
+            }
+        }
+    }
+}
+
+/// The operation of a path for one of the methods that the routing table uses.
+fn operation<'a>(item: &'a mut PathItem, method: &str) -> Option<&'a mut Operation> {
+    match method {
+        "GET" => item.get.as_mut(),
+        "POST" => item.post.as_mut(),
+        _ => None,
+    }
+}
+
+fn describe(operation: &mut Operation, endpoint: &Endpoint) {
+    let parameters = operation.parameters.get_or_insert_default();
+    for name in placeholders(endpoint.path) {
+        parameters.retain(|known| !matches!(known, RefOr::T(known) if known.name == name));
+        parameters.push(RefOr::T(text_parameter(name, ParameterIn::Path, Required::True, path_words(name))));
+    }
+    let words = "Names the request in the gateway's log; made by the gateway when left out.";
+    parameters.push(RefOr::T(text_parameter("X-Request-Id", ParameterIn::Header, Required::False, words)));
+    if endpoint.idempotent {
+        let words = "1 to 255 visible ASCII characters. The answer to a key is kept at least 24 h and given again \
+                     for the same request; what may pass (5xx) is not kept.";
+        parameters.push(RefOr::T(text_parameter("Idempotency-Key", ParameterIn::Header, Required::False, words)));
+    }
+    if endpoint.authenticated {
+        operation.security = Some(vec![SecurityRequirement::new(API_KEY, Vec::<String>::new())]);
+    }
+    for response in operation.responses.responses.values_mut() {
+        if let RefOr::T(response) = response {
+            let words = "The id of the request.";
+            response.headers.insert("X-Request-Id".to_owned(), text_header(words));
+            if endpoint.idempotent {
+                let words = "`true` where this answer was kept under the Idempotency-Key.";
+                response.headers.insert("Idempotent-Replayed".to_owned(), text_header(words));
+            }
+        }
+    }
+    let mut codes: Vec<ErrorCode> = endpoint.errors.iter().chain(EVERYWHERE).copied().collect();
+    codes.sort_by_key(|code| code.status());
+    for same in codes.chunk_by(|a, b| a.status() == b.status()) {
+        let status = same[0].status().to_string();
+        operation.responses.responses.insert(status, RefOr::T(error_response(same)));
+    }
+}
+
+fn error_response(codes: &[ErrorCode]) -> Response {
+    let words = codes.iter().map(|code| format!("`{}`: {}.", code.as_str(), code.title())).collect::<Vec<_>>();
+    let mut response = ResponseBuilder::new()
+        .description(words.join(" "))
+        .content(PROBLEM_JSON, Content::new(Some(Ref::from_schema_name("Problem"))))
+        .build();
+    response.headers.insert("X-Request-Id".to_owned(), text_header("The id of the request."));
+    let waits = [ErrorCode::IdempotencyInProgress, ErrorCode::ProviderUnavailable, ErrorCode::Unavailable];
+    if codes.iter().any(|code| waits.contains(code)) {
+        response.headers.insert("Retry-After".to_owned(), text_header("Seconds until another try makes sense."));
+    }
+    if codes.contains(&ErrorCode::Unauthorized) {
+        response.headers.insert("WWW-Authenticate".to_owned(), text_header("`Bearer`."));
+    }
+    response
+}
+
+fn text_parameter(name: &str, place: ParameterIn, required: Required, words: &str) -> Parameter {
+    ParameterBuilder::new()
+        .name(name)
+        .parameter_in(place)
+        .required(required)
+        .description(Some(words))
+        .schema(Some(ObjectBuilder::new().schema_type(Type::String)))
+        .build()
+}
+
+fn text_header(words: &str) -> RefOr<Header> {
+    let mut header = Header::new(ObjectBuilder::new().schema_type(Type::String));
+    header.description = Some(words.to_owned());
+    RefOr::T(header)
+}
+
+/// The names between braces.
+fn placeholders(path: &str) -> impl Iterator<Item = &str> {
+    path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
+}
+
+fn path_words(name: &str) -> &'static str {
+    match name {
+        "tenant" => "The tenant's id.",
+        "provider" => "The tenant's own name for one of its providers.",
+        "out_trade_no" => "The tenant's number of the payment.",
+        "out_refund_no" => "The tenant's number of the refund.",
+        _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn the_document_changes_only_in_plain_sight() {
+        insta::assert_snapshot!("openapi", json());
+    }
+
+    #[test]
+    fn the_document_and_the_routing_table_agree() {
+        let document: serde_json::Value = serde_json::from_str(json()).unwrap();
+        assert_eq!(document["openapi"], "3.1.0");
+        let mut documented = BTreeSet::new();
+        for (path, item) in document["paths"].as_object().unwrap() {
+            for method in item.as_object().unwrap().keys() {
+                documented.insert((method.to_uppercase(), path.clone()));
+            }
+        }
+        let routed: BTreeSet<(String, String)> =
+            PUBLIC.iter().chain(ADMIN).map(|endpoint| (endpoint.method.to_owned(), endpoint.path.to_owned())).collect();
+        assert_eq!(documented, routed);
+    }
+
+    #[test]
+    fn every_operation_names_its_errors_parameters_and_key() {
+        let document: serde_json::Value = serde_json::from_str(json()).unwrap();
+        for endpoint in PUBLIC.iter().chain(ADMIN) {
+            let operation = &document["paths"][endpoint.path][endpoint.method.to_lowercase()];
+            for code in endpoint.errors.iter().chain(EVERYWHERE) {
+                let words = operation["responses"][code.status().to_string()]["description"].as_str().unwrap();
+                assert!(words.contains(code.as_str()), "{} {} {}", endpoint.method, endpoint.path, code.as_str());
+            }
+            let named: BTreeSet<&str> =
+                operation["parameters"].as_array().unwrap().iter().filter_map(|p| p["name"].as_str()).collect();
+            assert!(placeholders(endpoint.path).all(|name| named.contains(name)), "{}", endpoint.path);
+            assert_eq!(named.contains("Idempotency-Key"), endpoint.idempotent, "{}", endpoint.path);
+            assert_eq!(operation.get("security").is_some(), endpoint.authenticated, "{}", endpoint.path);
+        }
+    }
+
+    #[test]
+    fn every_reference_leads_somewhere() {
+        let document: serde_json::Value = serde_json::from_str(json()).unwrap();
+        let mut rest = vec![&document];
+        while let Some(value) = rest.pop() {
+            if let Some(reference) = value.get("$ref").and_then(|reference| reference.as_str()) {
+                let pointer = reference.strip_prefix('#').unwrap();
+                assert!(document.pointer(pointer).is_some(), "{reference}");
+            }
+            match value {
+                serde_json::Value::Object(object) => rest.extend(object.values()),
+                serde_json::Value::Array(values) => rest.extend(values),
+                _ => {}
+            }
+        }
+    }
+}

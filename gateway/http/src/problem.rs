@@ -1,0 +1,308 @@
+//! Problem documents (RFC 9457): the one form of every error answer.
+
+use std::fmt;
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{self, HeaderValue};
+use actix_web::{HttpResponse, ResponseError};
+use dukou_engine::EngineError;
+use dukou_engine::ports::StoreError;
+use dukou_spi::{ErrorKind, ProviderError, Reason};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::errors::ErrorCode;
+
+/// The media type of a problem document.
+pub const PROBLEM_JSON: &str = "application/problem+json";
+
+/// At most this many wrong fields are listed in one answer.
+const MAX_FIELD_ERRORS: usize = 50;
+
+/// One wrong field of a request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct FieldError {
+    /// The field, with dots for what lies inside another (`payer.openid`); a query parameter or a
+    /// header by its name; `body` for the whole body.
+    pub field: String,
+    /// What is wrong and what is expected.
+    pub message: String,
+}
+
+impl FieldError {
+    pub fn new(field: impl Into<String>, message: impl Into<String>) -> Self {
+        FieldError { field: field.into(), message: message.into() }
+    }
+}
+
+/// An error on its way to the caller.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    pub code: ErrorCode,
+    /// What happened this time, and what to change.
+    pub detail: String,
+    /// The wrong fields of an `invalid_request`.
+    pub errors: Vec<FieldError>,
+    /// The provider's own error code.
+    pub provider_code: Option<String>,
+    /// The provider's own words.
+    pub provider_message: Option<String>,
+    /// Seconds until another try makes sense (`Retry-After`).
+    pub retry_after: Option<u32>,
+    /// The methods the address does take (`Allow`).
+    pub allow: Option<String>,
+    /// The rest of the request is not read: the connection ends with this answer.
+    pub close: bool,
+}
+
+impl Problem {
+    pub fn new(code: ErrorCode, detail: impl Into<String>) -> Self {
+        Problem {
+            code,
+            detail: detail.into(),
+            errors: Vec::new(),
+            provider_code: None,
+            provider_message: None,
+            retry_after: None,
+            allow: None,
+            close: false,
+        }
+    }
+
+    /// `invalid_request` with its fields.
+    pub fn invalid(mut errors: Vec<FieldError>) -> Self {
+        errors.truncate(MAX_FIELD_ERRORS);
+        let named: Vec<&str> = errors.iter().map(|error| error.field.as_str()).collect();
+        let detail = format!("correct these and send the request again: {}", named.join(", "));
+        Problem { errors, ..Problem::new(ErrorCode::InvalidRequest, detail) }
+    }
+
+    /// `invalid_request` with a single field.
+    pub fn invalid_field(field: &str, message: impl Into<String>) -> Self {
+        Problem::invalid(vec![FieldError::new(field, message)])
+    }
+
+    pub fn not_found(what: &str) -> Self {
+        Problem::new(ErrorCode::NotFound, format!("there is no such {what} in this tenant"))
+    }
+
+    /// A broken promise of our own. The cause goes to the log, with the request's id.
+    pub fn internal() -> Self {
+        Problem::new(ErrorCode::InternalError, "the gateway failed; report the request_id to its operator")
+    }
+
+    pub fn unavailable() -> Self {
+        let detail = "the gateway cannot keep records at this moment; send the same request again later";
+        Problem { retry_after: Some(5), ..Problem::new(ErrorCode::Unavailable, detail) }
+    }
+
+    #[must_use]
+    pub fn closing(mut self) -> Self {
+        self.close = true;
+        self
+    }
+
+    /// The document itself.
+    pub fn document<'a>(&'a self, request_id: &'a str) -> ProblemDocument<'a> {
+        ProblemDocument {
+            kind: self.code.type_uri(),
+            title: self.code.title(),
+            status: self.code.status(),
+            detail: &self.detail,
+            code: self.code.as_str(),
+            request_id,
+            errors: &self.errors,
+            provider_code: self.provider_code.as_deref(),
+            provider_message: self.provider_message.as_deref(),
+        }
+    }
+
+    /// The document as it is sent.
+    pub fn body(&self, request_id: &str) -> Vec<u8> {
+        serde_json::to_vec(&self.document(request_id)).unwrap_or_default()
+    }
+
+    /// The whole answer.
+    pub fn response(&self, request_id: &str) -> HttpResponse {
+        let mut response = HttpResponse::build(self.status());
+        response.content_type(PROBLEM_JSON);
+        if let Some(seconds) = self.retry_after {
+            response.insert_header((header::RETRY_AFTER, seconds));
+        }
+        if let Some(allow) = self.allow.as_deref().and_then(|allow| HeaderValue::from_str(allow).ok()) {
+            response.insert_header((header::ALLOW, allow));
+        }
+        if self.code == ErrorCode::Unauthorized {
+            response.insert_header((header::WWW_AUTHENTICATE, "Bearer"));
+        }
+        if self.close {
+            response.force_close();
+        }
+        response.body(self.body(request_id))
+    }
+
+    fn status(&self) -> StatusCode {
+        StatusCode::from_u16(self.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+}
+
+/// An error answer (RFC 9457).
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub struct ProblemDocument<'a> {
+    /// `urn:dukou:problem:` and the code.
+    #[serde(rename = "type")]
+    pub kind: &'a str,
+    /// What the code means, the same for every occurrence.
+    pub title: &'a str,
+    /// The HTTP status.
+    pub status: u16,
+    /// What happened this time, and what to change.
+    pub detail: &'a str,
+    /// The stable code to match on.
+    pub code: &'a str,
+    /// Names this request in the gateway's log.
+    pub request_id: &'a str,
+    /// The wrong fields, where the code is `invalid_request`.
+    #[serde(skip_serializing_if = "<[FieldError]>::is_empty")]
+    #[schema(required = false)]
+    pub errors: &'a [FieldError],
+    /// The provider's own error code, where it refused with one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub provider_code: Option<&'a str>,
+    /// The provider's own words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub provider_message: Option<&'a str>,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.code.as_str(), self.detail)
+    }
+}
+
+impl ResponseError for Problem {
+    fn status_code(&self) -> StatusCode {
+        self.status()
+    }
+
+    /// Without a request id; the middleware replaces it by [`Problem::response`].
+    fn error_response(&self) -> HttpResponse {
+        self.response("")
+    }
+}
+
+impl From<EngineError> for Problem {
+    fn from(error: EngineError) -> Self {
+        match error {
+            EngineError::NotFound => Problem::not_found("payment or refund"),
+            EngineError::Invalid(problems) => Problem::invalid(
+                problems.into_iter().map(|problem| FieldError::new(problem.field, problem.message)).collect(),
+            ),
+            EngineError::OutTradeNoConflict(what) => Problem::new(
+                ErrorCode::OutTradeNoConflict,
+                format!("{what}; send the same content again, or use another out_trade_no"),
+            ),
+            EngineError::OutRefundNoConflict(what) => Problem::new(
+                ErrorCode::OutRefundNoConflict,
+                format!("{what}; send the same content again, or use another out_refund_no"),
+            ),
+            EngineError::InvalidState(why) => Problem::new(ErrorCode::InvalidState, why),
+            EngineError::RefundExceedsPayment(why) => Problem::new(ErrorCode::RefundExceedsPayment, why),
+            EngineError::Provider(error) => error.into(),
+            EngineError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<ProviderError> for Problem {
+    fn from(error: ProviderError) -> Self {
+        let code = match (error.kind, error.reason) {
+            (ErrorKind::Refused, Reason::InvalidCode) => ErrorCode::InvalidRequest,
+            (ErrorKind::Refused, _) => ErrorCode::ProviderRefused,
+            (ErrorKind::NotSent, _) => ErrorCode::ProviderUnavailable,
+            (ErrorKind::Unknown, _) => ErrorCode::ProviderTimeout,
+        };
+        let errors = match code {
+            ErrorCode::InvalidRequest => {
+                vec![FieldError::new("payer.code", "the provider does not accept this login code; get a new one")]
+            }
+            _ => Vec::new(),
+        };
+        let retry_after = (code == ErrorCode::ProviderUnavailable).then_some(5);
+        let provider_message = error.code.is_some().then(|| error.message.clone());
+        Problem {
+            errors,
+            provider_code: error.code,
+            provider_message,
+            retry_after,
+            ..Problem::new(code, error.message)
+        }
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        tracing::error!(%error, "the store failed");
+        match error {
+            StoreError::Unavailable(_) | StoreError::Unknown(_) | StoreError::Conflict(_) => Problem::unavailable(),
+            StoreError::Corrupt(_) => Problem::internal(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use actix_web::body::to_bytes;
+
+    fn refused(kind: ErrorKind, reason: Reason) -> Problem {
+        EngineError::Provider(ProviderError::new(kind, reason, "not this way").with_code("NOAUTH")).into()
+    }
+
+    #[test]
+    fn every_engine_error_has_its_code() {
+        let cases: Vec<(Problem, ErrorCode)> = vec![
+            (EngineError::NotFound.into(), ErrorCode::NotFound),
+            (EngineError::Invalid(vec![]).into(), ErrorCode::InvalidRequest),
+            (EngineError::OutTradeNoConflict("amount".into()).into(), ErrorCode::OutTradeNoConflict),
+            (EngineError::OutRefundNoConflict("amount".into()).into(), ErrorCode::OutRefundNoConflict),
+            (EngineError::InvalidState("closed".into()).into(), ErrorCode::InvalidState),
+            (EngineError::RefundExceedsPayment("1 left".into()).into(), ErrorCode::RefundExceedsPayment),
+            (EngineError::Store(StoreError::Unavailable("full".into())).into(), ErrorCode::Unavailable),
+            (EngineError::Store(StoreError::Corrupt("row".into())).into(), ErrorCode::InternalError),
+            (refused(ErrorKind::Refused, Reason::Configuration), ErrorCode::ProviderRefused),
+            (refused(ErrorKind::Refused, Reason::InvalidCode), ErrorCode::InvalidRequest),
+            (refused(ErrorKind::NotSent, Reason::Transport), ErrorCode::ProviderUnavailable),
+            (refused(ErrorKind::Unknown, Reason::Timeout), ErrorCode::ProviderTimeout),
+        ];
+        for (problem, code) in cases {
+            assert_eq!(problem.code, code, "{problem}");
+        }
+    }
+
+    #[test]
+    fn a_store_failure_keeps_its_reasons_to_itself() {
+        let problem = Problem::from(StoreError::Unavailable("disk /var/lib full".into()));
+        assert!(!problem.detail.contains("/var/lib"));
+        assert!(problem.retry_after.is_some());
+    }
+
+    #[actix_web::test]
+    async fn the_document_has_the_members_of_the_contract() {
+        let problem = refused(ErrorKind::Refused, Reason::Configuration);
+        let response = problem.response("req-1");
+        assert_eq!(response.status(), 402);
+        assert_eq!(response.headers().get("content-type").unwrap(), PROBLEM_JSON);
+        let body = to_bytes(response.into_body()).await.unwrap();
+        let document: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(
+            document,
+            serde_json::json!({
+                "type": "urn:dukou:problem:provider_refused", "title": "The provider refused", "status": 402,
+                "detail": "not this way", "code": "provider_refused", "request_id": "req-1",
+                "provider_code": "NOAUTH", "provider_message": "not this way"
+            })
+        );
+    }
+}

@@ -1,0 +1,133 @@
+//! The operator's side: metrics, probes. Never on the public listener.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use actix_web::HttpResponse;
+use actix_web::web::Data;
+use async_trait::async_trait;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::answer::Answer;
+use crate::problem::Problem;
+
+/// How one thing that the gateway needs is doing, or all of them together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ReadyStatus {
+    Ready,
+    /// It works, slower or for less long than it should.
+    Degraded,
+    /// Requests would fail.
+    Unready,
+}
+
+/// One thing that was looked at.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct ReadyCheck {
+    /// A fixed name (`store`).
+    pub name: String,
+    pub status: ReadyStatus,
+    /// What is wrong, for people; empty when nothing is.
+    pub detail: String,
+}
+
+/// Looks at everything the gateway needs. Must answer within a probe's patience, a second or two.
+#[async_trait]
+pub trait Readiness: Send + Sync {
+    async fn checks(&self) -> Vec<ReadyCheck>;
+}
+
+/// What the admin listener works with.
+pub struct AdminState {
+    /// The metrics in Prometheus' text format.
+    pub render_metrics: Arc<dyn Fn() -> String + Send + Sync>,
+    pub readiness: Arc<dyn Readiness>,
+    /// Set when a stop was asked for: from then on the gateway is unready, so that no new traffic
+    /// is sent its way.
+    pub draining: Arc<AtomicBool>,
+}
+
+/// The answer to a readiness probe.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ReadyReport {
+    /// The worst of the checks.
+    pub status: ReadyStatus,
+    pub checks: Vec<ReadyCheck>,
+}
+
+impl ReadyReport {
+    fn new(mut checks: Vec<ReadyCheck>, draining: bool) -> Self {
+        if draining {
+            checks.push(ReadyCheck {
+                name: "shutdown".to_owned(),
+                status: ReadyStatus::Unready,
+                detail: "shutting down: finishing what is in flight".to_owned(),
+            });
+        }
+        let status = checks.iter().map(|check| check.status).max().unwrap_or(ReadyStatus::Ready);
+        ReadyReport { status, checks }
+    }
+
+    fn http_status(&self) -> u16 {
+        match self.status {
+            ReadyStatus::Ready | ReadyStatus::Degraded => 200,
+            ReadyStatus::Unready => 503,
+        }
+    }
+}
+
+/// Metrics in Prometheus' text format.
+#[utoipa::path(
+    get, path = "/metrics", tag = "admin",
+    responses((status = 200, description = "The metrics.", body = String, content_type = "text/plain"))
+)]
+pub async fn metrics(state: Data<AdminState>) -> HttpResponse {
+    HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body((state.render_metrics)())
+}
+
+/// Whether the process answers at all.
+#[utoipa::path(
+    get, path = "/healthz", tag = "admin",
+    responses((status = 200, description = "It does.", body = String, content_type = "text/plain"))
+)]
+pub async fn health() -> HttpResponse {
+    HttpResponse::Ok().content_type("text/plain; charset=utf-8").body("ok")
+}
+
+/// Whether requests would be served, and what is wrong where they would not be served well.
+#[utoipa::path(
+    get, path = "/readyz", tag = "admin",
+    responses(
+        (status = 200, description = "Ready, or degraded: still to be sent traffic.", body = ReadyReport),
+        (status = 503, description = "Unready.", body = ReadyReport),
+    )
+)]
+pub async fn ready(state: Data<AdminState>) -> Result<HttpResponse, Problem> {
+    let report = ReadyReport::new(state.readiness.checks().await, state.draining.load(Ordering::Relaxed));
+    Ok(Answer::json(report.http_status(), &report)?.response())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(status: ReadyStatus) -> ReadyCheck {
+        ReadyCheck { name: "store".into(), status, detail: String::new() }
+    }
+
+    #[test]
+    fn the_worst_check_decides() {
+        use ReadyStatus::{Degraded, Ready, Unready};
+        for (checks, draining, status, http) in [
+            (vec![], false, Ready, 200),
+            (vec![Ready, Degraded], false, Degraded, 200),
+            (vec![Degraded, Unready, Ready], false, Unready, 503),
+            (vec![Ready], true, Unready, 503),
+        ] {
+            let report = ReadyReport::new(checks.into_iter().map(check).collect(), draining);
+            assert_eq!((report.status, report.http_status()), (status, http));
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! The handlers: from a request to a use case and back.
+
+pub mod admin;
+pub mod events;
+pub mod notify;
+pub mod payments;
+pub mod refunds;
+
+use actix_web::HttpRequest;
+use dukou_domain::{OutRefundNo, OutTradeNo};
+
+use crate::problem::Problem;
+
+/// The payment that the address names. A number that cannot be one is not found.
+fn out_trade_no(request: &HttpRequest) -> Result<OutTradeNo, Problem> {
+    let number = request.match_info().get("out_trade_no").unwrap_or_default();
+    OutTradeNo::new(number).map_err(|_| Problem::not_found("payment"))
+}
+
+/// The refund that the address names, likewise.
+fn out_refund_no(request: &HttpRequest) -> Result<OutRefundNo, Problem> {
+    let number = request.match_info().get("out_refund_no").unwrap_or_default();
+    OutRefundNo::new(number).map_err(|_| Problem::not_found("refund"))
+}

@@ -1,0 +1,72 @@
+//! Where the platforms report. Knows no platform's format: bytes and headers go in as they came,
+//! and the reply comes out as the provider wrote it.
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::HeaderMap;
+use actix_web::web::{Data, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+use dukou_spi::{NotifyKind, RawNotify};
+
+use crate::body;
+use crate::gateway::Gateway;
+use crate::problem::Problem;
+
+/// A platform reports a payment.
+///
+/// Body and answer are in the platform's own form.
+#[utoipa::path(
+    post, path = "/notify/{tenant}/{provider}/payment", tag = "notify",
+    request_body(content = Vec<u8>, content_type = "*/*", description = "As the platform sends it."),
+    responses((status = "2XX", description = "The platform's own form, for success and in some cases for failure."))
+)]
+pub async fn payment(gateway: Data<Gateway>, request: HttpRequest, payload: Payload) -> Result<HttpResponse, Problem> {
+    receive(&gateway, &request, payload, NotifyKind::Payment).await
+}
+
+/// A platform reports a refund.
+///
+/// Body and answer are in the platform's own form.
+#[utoipa::path(
+    post, path = "/notify/{tenant}/{provider}/refund", tag = "notify",
+    request_body(content = Vec<u8>, content_type = "*/*", description = "As the platform sends it."),
+    responses((status = "2XX", description = "The platform's own form, for success and in some cases for failure."))
+)]
+pub async fn refund(gateway: Data<Gateway>, request: HttpRequest, payload: Payload) -> Result<HttpResponse, Problem> {
+    receive(&gateway, &request, payload, NotifyKind::Refund).await
+}
+
+async fn receive(
+    gateway: &Gateway,
+    request: &HttpRequest,
+    payload: Payload,
+    kind: NotifyKind,
+) -> Result<HttpResponse, Problem> {
+    if request.uri().query().is_some() {
+        return Err(Problem::invalid_field("query", "expected an address without a query string"));
+    }
+    let bytes = body::read(request, payload, &gateway.config).await?;
+    let raw = RawNotify { kind, headers: headers(request.headers()), body: bytes };
+    let path = request.match_info();
+    let tenant = path.get("tenant").unwrap_or_default();
+    let provider = path.get("provider").unwrap_or_default();
+    let reply =
+        gateway.engine.notify(tenant, provider, raw).await.ok_or_else(|| Problem::not_found("notify address"))?;
+    let status = StatusCode::from_u16(reply.status).map_err(|error| {
+        tracing::error!(%error, status = reply.status, "a provider's reply has a status that is none");
+        Problem::internal()
+    })?;
+    let mut response = HttpResponse::build(status);
+    if reply.body.is_empty() {
+        return Ok(response.finish());
+    }
+    Ok(response.content_type(reply.content_type).body(reply.body))
+}
+
+/// All headers, names in lower case. A value that is not ASCII cannot be part of any signature we
+/// check and is left out.
+fn headers(headers: &HeaderMap) -> Vec<(String, String)> {
+    headers
+        .iter()
+        .filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned())))
+        .collect()
+}

@@ -1,0 +1,138 @@
+//! Payments: create, read, list, close.
+
+use std::sync::Arc;
+
+use actix_web::web::{Data, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+use dukou_domain::PaymentState;
+use dukou_engine::records::PaymentFilter;
+
+use super::out_trade_no;
+use crate::answer::Answer;
+use crate::auth::Authenticated;
+use crate::dto::{CreatePaymentBody, PaymentBody, PaymentList, PaymentRequest};
+use crate::fields::parse_moment;
+use crate::gateway::Gateway;
+use crate::problem::Problem;
+use crate::query::Parameters;
+use crate::{body, cursor, idempotency, json};
+
+const PAGE: u32 = 20;
+const LONGEST_PAGE: u32 = 100;
+
+/// Create a payment.
+///
+/// The same `out_trade_no` with the same content again is the same payment, with a freshly signed
+/// `invoke`.
+#[utoipa::path(
+    post, path = "/v1/{tenant}/payments", tag = "payments", request_body = CreatePaymentBody,
+    responses(
+        (status = 201, description = "It was created.", body = PaymentBody),
+        (status = 200, description = "It was there, with the same content.", body = PaymentBody),
+    )
+)]
+pub async fn create(
+    gateway: Data<Gateway>,
+    caller: Authenticated,
+    request: HttpRequest,
+    payload: Payload,
+) -> Result<HttpResponse, Problem> {
+    Parameters::read(request.query_string(), &[])?.finish()?;
+    body::require_json(request.headers())?;
+    let bytes = body::read(&request, payload, &gateway.config).await?;
+    let tenant = caller.tenant;
+    let engine = Arc::clone(&gateway.engine);
+    let peer = request.peer_addr().map(|address| address.ip());
+    let (shop, content) = (Arc::clone(&tenant), bytes.clone());
+    idempotency::run(&gateway, &request, &tenant, &bytes, move |made_number| async move {
+        let content = json::parse(&content).map_err(|fault| Problem::invalid(vec![fault]))?;
+        let read = PaymentRequest::read(content, made_number, peer, engine.clock().now()).map_err(Problem::invalid)?;
+        if let Some(too_near) = read.too_near
+            && engine.store().payment(&shop.id, &read.command.out_trade_no).await?.is_none()
+        {
+            return Err(Problem::invalid(vec![too_near]));
+        }
+        let answer = engine.create_payment(&shop, read.command).await?;
+        let status = if answer.created { 201 } else { 200 };
+        Answer::json(status, &PaymentBody::from(answer))
+    })
+    .await
+}
+
+/// Read a payment.
+#[utoipa::path(
+    get, path = "/v1/{tenant}/payments/{out_trade_no}", tag = "payments",
+    params(("refresh" = Option<bool>, Query, description = "Ask the provider first.")),
+    responses((status = 200, description = "The payment.", body = PaymentBody))
+)]
+pub async fn read(
+    gateway: Data<Gateway>,
+    caller: Authenticated,
+    request: HttpRequest,
+) -> Result<HttpResponse, Problem> {
+    let number = out_trade_no(&request)?;
+    let mut parameters = Parameters::read(request.query_string(), &["refresh"])?;
+    let refresh = parameters.flag("refresh");
+    parameters.finish()?;
+    let answer = gateway.engine.payment(&caller.tenant, &number, refresh).await?;
+    Ok(Answer::json(200, &PaymentBody::from(answer))?.response())
+}
+
+/// List payments, newest first.
+#[utoipa::path(
+    get, path = "/v1/{tenant}/payments", tag = "payments",
+    params(
+        ("status" = Option<String>, Query, description = "Only those in this state, one of the words of `status`."),
+        ("created_after" = Option<String>, Query, description = "Only those created after this moment (RFC 3339)."),
+        ("cursor" = Option<String>, Query, description = "Where the page begins: `next_cursor` of the page before."),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 100, description = "Length of the page; left out: 20."),
+    ),
+    responses((status = 200, description = "A page of payments.", body = PaymentList))
+)]
+pub async fn list(
+    gateway: Data<Gateway>,
+    caller: Authenticated,
+    request: HttpRequest,
+) -> Result<HttpResponse, Problem> {
+    let mut parameters = Parameters::read(request.query_string(), &["status", "created_after", "cursor", "limit"])?;
+    let words = PaymentState::ALL.map(PaymentState::as_str).join(", ");
+    let filter = PaymentFilter {
+        tenant: caller.tenant.id.clone(),
+        state: parameters.get("status", &format!("one of {words}"), PaymentState::parse),
+        created_after: parameters.get("created_after", "a time as in 2026-11-23T10:00:00Z (RFC 3339)", parse_moment),
+        cursor: parameters.get("cursor", "the next_cursor of an earlier page", cursor::decode),
+        limit: parameters.limit(PAGE, LONGEST_PAGE),
+    };
+    parameters.finish()?;
+    let page = gateway.engine.payments(filter).await?;
+    let list = PaymentList {
+        data: page.items.iter().map(PaymentBody::from).collect(),
+        next_cursor: page.next.map(cursor::encode),
+    };
+    Ok(Answer::json(200, &list)?.response())
+}
+
+/// Close an unpaid payment, at the provider first.
+#[utoipa::path(
+    post, path = "/v1/{tenant}/payments/{out_trade_no}/close", tag = "payments",
+    responses((status = 200, description = "The payment, closed; also when it was closed before.", body = PaymentBody))
+)]
+pub async fn close(
+    gateway: Data<Gateway>,
+    caller: Authenticated,
+    request: HttpRequest,
+    payload: Payload,
+) -> Result<HttpResponse, Problem> {
+    let number = out_trade_no(&request)?;
+    Parameters::read(request.query_string(), &[])?.finish()?;
+    let bytes = body::read(&request, payload, &gateway.config).await?;
+    body::expect_nothing(request.headers(), &bytes)?;
+    let tenant = caller.tenant;
+    let engine = Arc::clone(&gateway.engine);
+    let shop = Arc::clone(&tenant);
+    idempotency::run(&gateway, &request, &tenant, &bytes, move |_| async move {
+        let payment = engine.close_payment(&shop, &number).await?;
+        Answer::json(200, &PaymentBody::from(&payment))
+    })
+    .await
+}

@@ -1,0 +1,95 @@
+//! Refunds: create, read, list.
+
+use std::sync::Arc;
+
+use actix_web::web::{Data, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+
+use super::{out_refund_no, out_trade_no};
+use crate::answer::Answer;
+use crate::auth::Authenticated;
+use crate::dto::{CreateRefundBody, RefundBody, RefundList, read_refund};
+use crate::gateway::Gateway;
+use crate::problem::Problem;
+use crate::query::Parameters;
+use crate::{body, idempotency, json};
+
+/// Refund all or part of a payment.
+///
+/// The same `out_refund_no` is refunded once, however often it is sent.
+#[utoipa::path(
+    post, path = "/v1/{tenant}/payments/{out_trade_no}/refunds", tag = "refunds", request_body = CreateRefundBody,
+    responses(
+        (status = 201, description = "It was created.", body = RefundBody),
+        (status = 200, description = "It was there, with the same content.", body = RefundBody),
+    )
+)]
+pub async fn create(
+    gateway: Data<Gateway>,
+    caller: Authenticated,
+    request: HttpRequest,
+    payload: Payload,
+) -> Result<HttpResponse, Problem> {
+    let number = out_trade_no(&request)?;
+    Parameters::read(request.query_string(), &[])?.finish()?;
+    body::require_json(request.headers())?;
+    let bytes = body::read(&request, payload, &gateway.config).await?;
+    let tenant = caller.tenant;
+    let engine = Arc::clone(&gateway.engine);
+    let (shop, content) = (Arc::clone(&tenant), bytes.clone());
+    idempotency::run(&gateway, &request, &tenant, &bytes, move |_| async move {
+        let content = json::parse(&content).map_err(|fault| Problem::invalid(vec![fault]))?;
+        let command = read_refund(content).map_err(Problem::invalid)?;
+        let answer = engine.create_refund(&shop, &number, command).await?;
+        let status = if answer.created { 201 } else { 200 };
+        Answer::json(status, &RefundBody::from(&answer.refund))
+    })
+    .await
+}
+
+/// List a payment's refunds, oldest first.
+#[utoipa::path(
+    get, path = "/v1/{tenant}/payments/{out_trade_no}/refunds", tag = "refunds",
+    params(("refresh" = Option<bool>, Query, description = "Ask the provider first, about each that is under way.")),
+    responses((status = 200, description = "All of them.", body = RefundList))
+)]
+pub async fn list(
+    gateway: Data<Gateway>,
+    caller: Authenticated,
+    request: HttpRequest,
+) -> Result<HttpResponse, Problem> {
+    let number = out_trade_no(&request)?;
+    let mut parameters = Parameters::read(request.query_string(), &["refresh"])?;
+    let refresh = parameters.flag("refresh");
+    parameters.finish()?;
+    let refunds = gateway.engine.refunds(&caller.tenant, &number).await?;
+    let mut data = Vec::with_capacity(refunds.len());
+    for refund in refunds {
+        if refresh && refund.state.is_open() {
+            let asked = gateway.engine.refund(&caller.tenant, &refund.out_refund_no, true).await?;
+            data.push(RefundBody::from(&asked));
+        } else {
+            data.push(RefundBody::from(&refund));
+        }
+    }
+    Ok(Answer::json(200, &RefundList { data, next_cursor: None })?.response())
+}
+
+/// Read a refund.
+#[utoipa::path(
+    get, path = "/v1/{tenant}/refunds/{out_refund_no}", tag = "refunds",
+    params(("refresh" = Option<bool>, Query, description = "Ask the provider first.")),
+    responses((status = 200, description = "The refund.", body = RefundBody))
+)]
+pub async fn read(
+    gateway: Data<Gateway>,
+    caller: Authenticated,
+    request: HttpRequest,
+) -> Result<HttpResponse, Problem> {
+    let number = out_refund_no(&request)?;
+    let mut parameters = Parameters::read(request.query_string(), &["refresh"])?;
+    let refresh = parameters.flag("refresh");
+    parameters.finish()?;
+    let refund = gateway.engine.refund(&caller.tenant, &number, refresh).await?;
+    Ok(Answer::json(200, &RefundBody::from(&refund))?.response())
+}
