@@ -1,0 +1,1 @@
+//! Fault scenarios against the real binary; see `tests/it`.
