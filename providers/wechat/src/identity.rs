@@ -185,3 +185,6 @@ fn encode(pem: &mut String, label: &str, der: &[u8]) {
     }
     let _ = writeln!(pem, "-----END {label}-----");
 }
+
+#[cfg(test)]
+mod tests;

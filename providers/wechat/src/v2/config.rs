@@ -130,3 +130,6 @@ fn read_root(section: &mut Section<'_>) -> Option<String> {
         _ => section.wrong("ca_cert", "holds no PEM certificate", "a root certificate in PEM"),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -115,3 +115,6 @@ pub fn refund_state(refund_status: &str) -> RefundWord {
         _ => RefundWord::Unrecognised,
     }
 }
+
+#[cfg(test)]
+mod tests;

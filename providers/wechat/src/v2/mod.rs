@@ -19,3 +19,8 @@ mod wire;
 pub mod xml;
 
 pub use provider::Factory;
+
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod vectors;

@@ -99,3 +99,6 @@ fn require<'f>(fields: &'f Fields<'_>, name: &str) -> Result<&'f str, NotifyErro
 fn malformed(message: &str) -> NotifyError {
     NotifyError::Malformed(message.to_owned())
 }
+
+#[cfg(test)]
+mod tests;

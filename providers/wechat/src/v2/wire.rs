@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use dukou_domain::Method;
 use dukou_spi::{PayOrder, Random, RefundOrder};
-use serde_json::json;
+use serde::Serialize;
 
 use super::config::Settings;
 use super::sign::SignType;
@@ -109,7 +109,22 @@ fn scene_info(settings: &Settings, notify_url: &str) -> String {
     let url = settings.h5_url.as_deref().unwrap_or(&notify_url[..origin_end + host_length]);
     let host = url.split("://").nth(1).unwrap_or(url);
     let name = settings.h5_name.as_deref().unwrap_or(host);
-    json!({ "h5_info": { "type": "Wap", "wap_url": url, "wap_name": name } }).to_string()
+    let scene = SceneInfo { h5_info: H5Info { kind: "Wap", wap_url: url, wap_name: name } };
+    serde_json::to_string(&scene).unwrap_or_default()
+}
+
+/// Structs, because their members' order is fixed: a repeated order must be the same bytes.
+#[derive(Serialize)]
+struct SceneInfo<'a> {
+    h5_info: H5Info<'a>,
+}
+
+#[derive(Serialize)]
+struct H5Info<'a> {
+    #[serde(rename = "type")]
+    kind: &'a str,
+    wap_url: &'a str,
+    wap_name: &'a str,
 }
 
 /// `/pay/orderquery` and `/pay/closeorder`.
@@ -145,3 +160,6 @@ pub fn is_carried(character: char) -> bool {
 fn cut(text: &str, bytes: usize) -> &str {
     &text[..text.floor_char_boundary(bytes)]
 }
+
+#[cfg(test)]
+mod tests;

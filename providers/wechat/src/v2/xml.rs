@@ -59,7 +59,7 @@ impl<'a> Fields<'a> {
     }
 
     fn collect(mut fields: Vec<(&'a str, Cow<'a, str>)>) -> Result<Self, XmlError> {
-        fields.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+        fields.sort_unstable_by_key(|(name, _)| *name);
         if fields.windows(2).any(|pair| pair[0].0 == pair[1].0) {
             return Err(XmlError::DuplicateField);
         }

@@ -1,0 +1,143 @@
+use std::fs;
+use std::path::Path;
+
+use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair};
+use serde_json::{Value, json};
+
+use super::*;
+use crate::v2::testing::{self, MCH_ID, vectors};
+
+/// A certificate named `name` and its key, as PEM.
+fn pair(name: &str, expires_year: i32) -> (String, String) {
+    let key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::new(Vec::new()).unwrap();
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, name);
+    params.not_after = rcgen::date_time_ymd(expires_year, 8, 1);
+    (params.self_signed(&key).unwrap().pem(), key.serialize_pem())
+}
+
+fn problems(folder: &Path, changes: Value) -> Vec<String> {
+    let mut section = testing::section(changes);
+    for (_, value) in section.as_object_mut().unwrap() {
+        if let Some(name) = value.as_str().and_then(|text| text.strip_prefix("file:")) {
+            *value = json!(format!("file:{}", folder.join(name).display()));
+        }
+    }
+    testing::build(&section, Default::default()).1
+}
+
+#[test]
+fn each_mistake_with_the_certificate_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, bytes: &[u8]| fs::write(folder.path().join(name), bytes).unwrap();
+    let (certificate, key) = pair(MCH_ID, 2031);
+    let (_, other_key) = pair(MCH_ID, 2031);
+    let (stranger, stranger_key) = pair("somebody", 2031);
+    let (expired, expired_key) = pair(MCH_ID, 2025);
+    let (expiring, expiring_key) = pair(MCH_ID, 2026);
+    for (name, text) in [
+        ("cert.pem", &certificate),
+        ("key.pem", &key),
+        ("other_key.pem", &other_key),
+        ("stranger.pem", &stranger),
+        ("stranger_key.pem", &stranger_key),
+        ("expired.pem", &expired),
+        ("expired_key.pem", &expired_key),
+        ("expiring.pem", &expiring),
+        ("expiring_key.pem", &expiring_key),
+    ] {
+        write(name, text.as_bytes());
+    }
+    write("cert.p12", &vectors::client_p12());
+    write("empty.pem", b"");
+    write("rubbish.pem", b"rubbish");
+
+    let pem = |certificate: &str, key: &str| json!({ "client_cert": format!("file:{certificate}"), "client_key": format!("file:{key}") });
+    let cases = [
+        (pem("cert.pem", "key.pem"), None),
+        (json!({ "client_p12": "file:cert.p12" }), None),
+        (json!({}), Some("warning: shop.toml: providers.wechat.client_cert: is missing, so refunds are refused")),
+        (
+            pem("key.pem", "cert.pem"),
+            Some("error: shop.toml: providers.wechat.client_cert: holds a private key, no certificate"),
+        ),
+        (
+            pem("cert.pem", "cert.pem"),
+            Some("error: shop.toml: providers.wechat.client_key: holds a certificate, no private key"),
+        ),
+        (
+            pem("cert.p12", "key.pem"),
+            Some("error: shop.toml: providers.wechat.client_cert: is not PEM (it looks like PKCS#12)"),
+        ),
+        (pem("empty.pem", "key.pem"), Some("error: shop.toml: providers.wechat.client_cert: holds no certificate")),
+        (pem("rubbish.pem", "key.pem"), Some("error: shop.toml: providers.wechat.client_cert: holds no certificate")),
+        (
+            pem("cert.pem", "other_key.pem"),
+            Some("error: shop.toml: providers.wechat.client_key: is not the key of the certificate"),
+        ),
+        (pem("cert.pem", "gone.pem"), Some("error: shop.toml: providers.wechat.client_key: names ")),
+        (json!({ "client_cert": "file:cert.pem" }), Some("error: shop.toml: providers.wechat.client_key: is missing")),
+        (json!({ "client_key": "file:key.pem" }), Some("error: shop.toml: providers.wechat.client_cert: is missing")),
+        (
+            json!({ "client_p12": "file:cert.pem" }),
+            Some("error: shop.toml: providers.wechat.client_p12: holds PEM, not PKCS#12"),
+        ),
+        (
+            json!({ "client_p12": "file:cert.p12", "client_p12_password": "env:API_KEY" }),
+            Some("error: shop.toml: providers.wechat.client_p12: cannot be opened"),
+        ),
+        (
+            json!({ "client_p12": "file:cert.p12", "client_cert": "file:cert.pem", "client_key": "file:key.pem" }),
+            Some("error: shop.toml: providers.wechat.client_p12: stands beside"),
+        ),
+        (
+            pem("stranger.pem", "stranger_key.pem"),
+            Some(
+                "warning: shop.toml: providers.wechat.client_cert: holds a certificate whose common name is not the mch_id",
+            ),
+        ),
+        (
+            pem("expired.pem", "expired_key.pem"),
+            Some("warning: shop.toml: providers.wechat.client_cert: holds a certificate that has expired"),
+        ),
+        (
+            pem("expiring.pem", "expiring_key.pem"),
+            Some("warning: shop.toml: providers.wechat.client_cert: holds a certificate that expires in 27 days"),
+        ),
+    ];
+    for (changes, expected) in cases {
+        let shown = changes.to_string();
+        let noted = problems(folder.path(), changes);
+        assert!(!noted.iter().any(|problem| problem.contains("PRIVATE")), "{noted:?}");
+        match expected {
+            None => assert_eq!(noted, Vec::<String>::new(), "{shown}"),
+            Some(expected) => assert!(noted.len() == 1 && noted[0].starts_with(expected), "{shown}: {noted:#?}"),
+        }
+    }
+}
+
+#[test]
+fn pem_pairs_of_rsa_and_p12_come_to_the_same_identity() {
+    let keys = &vectors::load()["keys"]["merchant"];
+    let folder = tempfile::tempdir().unwrap();
+    for (name, text) in [("cert.pem", "certificate_pem"), ("key.pem", "private_key_pkcs8_pem")] {
+        fs::write(folder.path().join(name), keys[text].as_str().unwrap()).unwrap();
+    }
+    fs::write(folder.path().join("cert.p12"), vectors::client_p12()).unwrap();
+    let identity = |table: Value| {
+        let mut table = table;
+        for (_, value) in table.as_object_mut().unwrap() {
+            *value = json!(format!("file:{}", folder.path().join(value.as_str().unwrap()).display()));
+        }
+        let mut section = Section::new("shop.toml", "", table.as_object().unwrap(), &testing::Fixed);
+        read(&mut section, MCH_ID, testing::NOW).unwrap().expose().to_owned()
+    };
+    let from_pem = identity(json!({ "client_cert": "cert.pem", "client_key": "key.pem" }));
+    let from_p12 = identity(json!({ "client_p12": "cert.p12" }));
+    let public = |pem: &str| {
+        let blocks: Vec<Pem> = Pem::iter_from_buffer(pem.as_bytes()).map(Result::unwrap).collect();
+        (blocks[0].contents.clone(), public_key(&blocks.last().unwrap().contents).unwrap())
+    };
+    assert_eq!(public(&from_pem), public(&from_p12));
+}
