@@ -5,7 +5,9 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::check;
+#[cfg(feature = "sandbox")]
+use crate::commands::demo;
+use crate::commands::{check, serve};
 use crate::logging::{self, LogForm};
 
 /// The version, and what is compiled in that must not be in production.
@@ -19,20 +21,33 @@ const VERSION: &str = if cfg!(feature = "failpoints") {
 #[derive(Debug, Parser)]
 #[command(name = "dukou", version = VERSION, arg_required_else_help = true)]
 struct Cli {
-    /// How log lines are written to standard error.
-    #[arg(long, global = true, value_enum, default_value = "json")]
-    log: LogForm,
+    /// How log lines are written to standard error: json (the default), or text for people.
+    #[arg(long, global = true, value_enum)]
+    log: Option<LogForm>,
     #[command(subcommand)]
     command: Command,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Run the gateway.
+    Serve {
+        /// The folder of gateway.toml and tenants/.
+        #[arg(long, default_value = "config")]
+        config: PathBuf,
+    },
     /// Validate the whole configuration without starting; every problem on a line of its own.
     Check {
         /// The folder of gateway.toml and tenants/.
         #[arg(long, default_value = "config")]
         config: PathBuf,
+    },
+    /// Show the whole way of a payment on this machine: the gateway, the platform simulated, a shop.
+    #[cfg(feature = "sandbox")]
+    Demo {
+        /// End after the walk instead of staying up.
+        #[arg(long)]
+        once: bool,
     },
 }
 
@@ -44,8 +59,21 @@ pub fn run() -> ExitCode {
     let _scenario = fail::FailScenario::setup();
 
     let cli = Cli::parse();
-    logging::start(cli.log);
+    let form = cli.log.unwrap_or(LogForm::Json);
     match cli.command {
-        Command::Check { config } => check::run(&config),
+        Command::Serve { config } => {
+            logging::start(form, "info");
+            serve::run(&config)
+        }
+        Command::Check { config } => {
+            logging::start(form, "warn");
+            check::run(&config)
+        }
+        #[cfg(feature = "sandbox")]
+        Command::Demo { once } => {
+            // Its own words go to standard output; a log line stands out beside them.
+            logging::start(cli.log.unwrap_or(LogForm::Text), "error");
+            demo::run(once)
+        }
     }
 }

@@ -5,8 +5,14 @@
 mod cli;
 mod commands;
 pub mod config;
+mod jobs;
 mod logging;
+mod metrics;
 mod outside;
 mod providers;
+mod readiness;
+mod service;
+mod shutdown;
+mod tenants;
 
 pub use cli::run;

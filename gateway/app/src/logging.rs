@@ -13,14 +13,14 @@ pub enum LogForm {
     Json,
 }
 
-/// Starts logging. `RUST_LOG` sets the level; without it, or with one that cannot be read, `info`.
-pub fn start(form: LogForm) {
+/// Starts logging. `RUST_LOG` sets the level; without it, or with one that cannot be read, `level`.
+pub fn start(form: LogForm, level: &str) {
     let (filter, unreadable) = match std::env::var("RUST_LOG") {
         Ok(text) if !text.is_empty() => match EnvFilter::try_new(&text) {
             Ok(filter) => (filter, false),
-            Err(_) => (EnvFilter::new("info"), true),
+            Err(_) => (EnvFilter::new(level), true),
         },
-        _ => (EnvFilter::new("info"), false),
+        _ => (EnvFilter::new(level), false),
     };
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     // A second start in one process (tests) keeps the first one's.
@@ -29,6 +29,6 @@ pub fn start(form: LogForm) {
         LogForm::Text => builder.with_ansi(std::io::stderr().is_terminal()).try_init(),
     };
     if unreadable {
-        tracing::warn!("RUST_LOG cannot be read; the level is info");
+        tracing::warn!("RUST_LOG cannot be read; the level is {level}");
     }
 }

@@ -1,0 +1,101 @@
+//! The merchant's back end: what it sends to the gateway with its key, and what a person does at
+//! the sandbox.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use dukou_domain::Secret;
+use serde_json::{Value, json};
+
+use super::setting::{APP, MERCHANT, PROVIDER, TENANT};
+
+/// Everything here is on this machine.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+#[derive(Clone)]
+pub struct Client {
+    http: reqwest::Client,
+    base: String,
+    sandbox: String,
+    api_key: Secret,
+}
+
+/// An answer in JSON.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    pub status: u16,
+    pub body: Value,
+}
+
+impl Client {
+    pub fn new(gateway: &str, sandbox: &str, api_key: Secret) -> anyhow::Result<Self> {
+        // Plain HTTP on the loopback alone: no certificate is trusted.
+        let http = reqwest::Client::builder().no_proxy().tls_certs_only([]).timeout(PATIENCE).build()?;
+        Ok(Client { http, base: format!("{gateway}/v1/{TENANT}"), sandbox: sandbox.to_owned(), api_key })
+    }
+
+    /// Calls the gateway as the merchant's back end.
+    pub async fn post(&self, path: &str, body: &Value) -> anyhow::Result<Answer> {
+        let request = self.http.post(format!("{}{path}", self.base)).bearer_auth(self.api_key.expose()).json(body);
+        answer(request).await.with_context(|| format!("POST {path} at the gateway"))
+    }
+
+    pub async fn get(&self, path: &str) -> anyhow::Result<Answer> {
+        let request = self.http.get(format!("{}{path}", self.base)).bearer_auth(self.api_key.expose());
+        answer(request).await.with_context(|| format!("GET {path} at the gateway"))
+    }
+
+    /// Does something at the platform, as a person or the platform's own machinery would.
+    pub async fn platform(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
+        let request = self.http.post(format!("{}/_sandbox{path}", self.sandbox)).json(body);
+        let answer = answer(request).await.with_context(|| format!("{path} at the sandbox"))?;
+        if answer.status >= 300 {
+            bail!("the sandbox refused {path}: {}", answer.body);
+        }
+        Ok(answer.body)
+    }
+
+    /// What crossed the wire at the platform.
+    pub async fn journal(&self) -> anyhow::Result<Value> {
+        let request = self.http.get(format!("{}/_sandbox/journal", self.sandbox));
+        Ok(answer(request).await.context("the sandbox's journal")?.body)
+    }
+
+    /// An order as the platform knows it.
+    pub async fn platform_order(&self, out_trade_no: &str) -> anyhow::Result<Value> {
+        let request = self.http.get(format!("{}/_sandbox{}", self.sandbox, Self::order_path(out_trade_no)));
+        Ok(answer(request).await.context("the sandbox's order")?.body)
+    }
+
+    pub async fn text(&self, url: &str) -> anyhow::Result<String> {
+        Ok(self.http.get(url).send().await?.error_for_status()?.text().await?)
+    }
+
+    /// What `wx.login` gives the mini-program.
+    pub async fn login_code(&self) -> anyhow::Result<String> {
+        let answer = self.platform("/codes", &json!({ "app_id": APP })).await?;
+        Ok(answer["code"].as_str().context("the sandbox gave no code")?.to_owned())
+    }
+
+    /// Where the sandbox keeps an order.
+    pub fn order_path(out_trade_no: &str) -> String {
+        format!("/orders/{MERCHANT}/{out_trade_no}")
+    }
+
+    /// The body of a new payment.
+    pub fn new_payment(code: &str, amount: i64, description: &str) -> Value {
+        json!({
+            "provider": PROVIDER, "method": "jsapi", "amount": amount, "currency": "CNY",
+            "description": description, "payer": { "code": code }, "client_ip": "203.0.113.9",
+        })
+    }
+}
+
+async fn answer(request: reqwest::RequestBuilder) -> anyhow::Result<Answer> {
+    let response = request.send().await?;
+    let status = response.status().as_u16();
+    let bytes = response.bytes().await?;
+    let body = serde_json::from_slice(&bytes)
+        .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&bytes).chars().take(300).collect()));
+    Ok(Answer { status, body })
+}

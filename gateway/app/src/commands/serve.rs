@@ -1,0 +1,58 @@
+//! `dukou serve`: runs the gateway until it is told to stop.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use dukou_spi::settings::Severity;
+
+use crate::config::{self, Loaded};
+use crate::service::Service;
+use crate::{outside, providers, shutdown};
+
+pub fn run(directory: &Path) -> ExitCode {
+    let mut loaded = config::load(directory, config::process_variables(), &providers::builtin(), outside::context);
+    report(&loaded);
+    let Some(settings) = loaded.gateway.take() else {
+        tracing::error!("gateway.toml cannot be used; `dukou check` lists every problem");
+        return ExitCode::FAILURE;
+    };
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            tracing::error!(%error, "cannot start threads");
+            return ExitCode::FAILURE;
+        }
+    };
+    let ended = runtime.block_on(async {
+        let service = Service::start(settings, &loaded.tenants).await?;
+        let reason = shutdown::requested().await?;
+        tracing::info!(reason, "draining");
+        tokio::select! {
+            () = service.stop() => {}
+            _ = shutdown::requested() => tracing::warn!("asked twice to stop; not waiting any longer"),
+        }
+        anyhow::Ok(())
+    });
+    match ended {
+        Ok(()) => {
+            tracing::info!("stopped");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            tracing::error!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn report(loaded: &Loaded) {
+    for problem in &loaded.problems {
+        match problem.severity {
+            Severity::Error => tracing::error!("{problem}"),
+            Severity::Warning => tracing::warn!("{problem}"),
+        }
+    }
+    for file in &loaded.refused {
+        tracing::error!(file = %file.display(), "this tenant is not served; the others are");
+    }
+}

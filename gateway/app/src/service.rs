@@ -1,0 +1,159 @@
+//! Puts the parts together, and takes them apart in the right order.
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use actix_web::dev::{Server, ServerHandle};
+use actix_web::web::Data;
+use anyhow::Context as _;
+use dukou_engine::ports::{Coordinator, Store};
+use dukou_engine::{Engine, EngineConfig};
+use dukou_http::{AdminState, Gateway, HttpConfig};
+use dukou_store::{ProcessCoordinator, ProcessOptions, SqliteOptions, SqliteStore};
+use tokio::runtime::Handle;
+use tokio::time::{Instant, timeout_at};
+
+use crate::config::{GatewaySettings, TenantSettings};
+use crate::jobs::Jobs;
+use crate::metrics::Metrics;
+use crate::outside::SystemClock;
+use crate::readiness::GatewayReadiness;
+use crate::tenants::ServedTenants;
+
+/// How long what is in flight may go on after the stop was asked for.
+const DRAIN_LIMIT: Duration = Duration::from_secs(30);
+/// Connections that may wait to be accepted.
+const BACKLOG: u32 = 1024;
+
+/// A running gateway.
+pub struct Service {
+    /// Where it really listens; the configuration may have said port 0.
+    pub public: SocketAddr,
+    pub admin: SocketAddr,
+    public_server: ServerHandle,
+    admin_server: ServerHandle,
+    gateway: Data<Gateway>,
+    jobs: Jobs,
+    store: Arc<SqliteStore>,
+    draining: Arc<AtomicBool>,
+}
+
+impl Service {
+    /// Starts everything; returns when requests are answered.
+    ///
+    /// # Errors
+    /// When an address or the store cannot be had; the text says which.
+    pub async fn start(settings: GatewaySettings, tenants: &[TenantSettings]) -> anyhow::Result<Self> {
+        let (public_listener, public) = listen(settings.listen, "server.listen")?;
+        let (admin_listener, admin) = listen(settings.admin_listen, "admin.listen")?;
+
+        let store = Arc::new(open_store(&settings).await?);
+        let coordinator = coordinator(&settings, &store).await?;
+
+        let mut metrics = Metrics::new().context("metrics")?;
+        if settings.redis.is_some() {
+            metrics.watch_redis(Arc::clone(&coordinator)).context("metrics")?;
+        }
+        let measured: Arc<dyn Store> = Arc::new(metrics.measure(Arc::clone(&store) as Arc<dyn Store>));
+        let engine = Arc::new(Engine::new(
+            EngineConfig {
+                public_url: settings.public_url,
+                expires_after: settings.expires_after,
+                schedule: settings.schedule,
+            },
+            Arc::clone(&measured),
+            Arc::clone(&coordinator),
+            Arc::new(ServedTenants::new(tenants)),
+            Arc::new(SystemClock),
+            Arc::clone(&metrics.engine) as _,
+        ));
+
+        let draining = Arc::new(AtomicBool::new(false));
+        let readiness = Arc::new(GatewayReadiness { store: measured, coordinator });
+        let config = HttpConfig {
+            body_limit: settings.body_limit,
+            shutdown_timeout: DRAIN_LIMIT,
+            ..HttpConfig::default()
+        };
+        let admin_config = config.clone();
+        let gateway = Data::new(Gateway::new(
+            Arc::clone(&engine),
+            uuid::Uuid::now_v7(),
+            Arc::clone(&metrics.http) as _,
+            config,
+            Handle::current(),
+        ));
+                let state = Data::new(AdminState {
+            render_metrics: Arc::new(move || metrics.render()),
+            readiness,
+            draining: Arc::clone(&draining),
+        });
+        let public_server = run(dukou_http::serve_public(public_listener, gateway.clone())?);
+        let admin_server = run(dukou_http::serve_admin(admin_listener, &admin_config, state)?);
+        let jobs = Jobs::start(&engine);
+        tracing::info!(%public, %admin, tenants = tenants.len(), version = env!("CARGO_PKG_VERSION"), "listening");
+        Ok(Service { public, admin, public_server, admin_server, gateway, jobs, store, draining })
+    }
+
+    /// Stops taking requests, finishes what is in flight (30 s at most), and closes the store. The
+    /// admin listener goes last, so that a probe can see what happens.
+    pub async fn stop(self) {
+        let deadline = Instant::now() + DRAIN_LIMIT;
+        self.draining.store(true, Ordering::Release);
+        let work = async {
+            tokio::join!(self.public_server.stop(true), self.jobs.stop());
+            self.gateway.idle().await;
+        };
+        if timeout_at(deadline, work).await.is_err() {
+            tracing::warn!("some requests were still running after {DRAIN_LIMIT:?}");
+        }
+        self.store.close().await;
+        self.admin_server.stop(false).await;
+    }
+}
+
+/// Listens; the connections wait until the server takes them.
+fn listen(address: SocketAddr, key: &str) -> anyhow::Result<(TcpListener, SocketAddr)> {
+    let open = || {
+        let socket = match address {
+            SocketAddr::V4(_) => tokio::net::TcpSocket::new_v4()?,
+            SocketAddr::V6(_) => tokio::net::TcpSocket::new_v6()?,
+        };
+        // A restart must not wait for the old connections' last packets.
+        #[cfg(unix)]
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        let listener = socket.listen(BACKLOG)?.into_std()?;
+        let address = listener.local_addr()?;
+        std::io::Result::Ok((listener, address))
+    };
+    open().with_context(|| format!("cannot listen on {address} ({key})"))
+}
+
+async fn open_store(settings: &GatewaySettings) -> anyhow::Result<SqliteStore> {
+    let options = SqliteOptions { max_batch: settings.max_batch, ..SqliteOptions::at(&settings.storage_path) };
+    let path = settings.storage_path.display().to_string();
+    let opened = tokio::task::spawn_blocking(move || SqliteStore::open(options)).await?;
+    opened.with_context(|| format!("cannot open the store sqlite://{path}"))
+}
+
+async fn coordinator(settings: &GatewaySettings, store: &SqliteStore) -> anyhow::Result<Arc<dyn Coordinator>> {
+    let Some(_redis) = &settings.redis else {
+        return Ok(Arc::new(ProcessCoordinator::new(ProcessOptions::default())));
+    };
+    let _ = store;
+    anyhow::bail!("redis")
+}
+
+/// Lets a server run beside everything else.
+fn run(server: Server) -> ServerHandle {
+    let handle = server.handle();
+    tokio::spawn(async move {
+        if let Err(error) = server.await {
+            tracing::error!(%error, "a listener ended");
+        }
+    });
+    handle
+}
