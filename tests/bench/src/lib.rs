@@ -1,1 +1,20 @@
-//! The load generator and micro-benchmarks
+//! The load generator: it starts the real gateway, drives it from a process of its own, and prints
+//! a card of what it can do on this machine.
+//!
+//! `cli` is the way in, `card` puts the measurements in order, `measure` holds one a file, `load`
+//! sends requests and takes the time, `gateway` and `platform` are the two ends.
+
+// A program for people at a terminal, and rates and percentiles are not money.
+#![allow(clippy::print_stdout, clippy::float_arithmetic)]
+
+mod card;
+pub mod cli;
+mod gateway;
+mod load;
+mod machine;
+mod measure;
+pub mod messages;
+mod platform;
+mod process;
+mod report;
+mod session;

@@ -1,0 +1,133 @@
+//! The program under load: the release binary with a configuration of its own.
+
+use std::fs::{self, File};
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::messages::{APP_ID, MCH_ID, PLATFORM_KEY, PROVIDER, TENANT};
+use crate::process::Process;
+
+/// The tenant's key for the gateway.
+pub const API_KEY: &str = "bench-api-key-0123456789abcdef";
+const READY: Duration = Duration::from_secs(15);
+
+pub struct Gateway {
+    pub process: Process,
+    pub address: SocketAddr,
+    /// From the start of the process to the first "ready".
+    pub started_in: Duration,
+    log: PathBuf,
+}
+
+impl Gateway {
+    /// Starts the program on `directory`, which keeps its configuration and its store, and waits
+    /// until it is ready. `max_batch` left out is the program's own default.
+    pub fn start(binary: &Path, directory: &Path, platform: SocketAddr, max_batch: Option<u32>) -> Result<Gateway> {
+        let (address, admin) = (free_address()?, free_address()?);
+        configure(directory, address, admin, platform, max_batch)?;
+        let log = directory.join("gateway.log");
+        let output = File::options().create(true).append(true).open(&log).with_context(|| log.display().to_string())?;
+        let from = Instant::now();
+        let child = Command::new(binary)
+            .arg("serve")
+            .arg("--config")
+            .arg(directory)
+            .env("BENCH_API_KEY", API_KEY)
+            .env("BENCH_PLATFORM_KEY", PLATFORM_KEY)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(output)
+            .spawn()
+            .with_context(|| format!("cannot start {}; build it with: cargo build --release", binary.display()))?;
+        let mut process = Process::new(child);
+        loop {
+            if is_ready(admin) {
+                let started_in = from.elapsed();
+                return Ok(Gateway { process, address, started_in, log });
+            }
+            if let Some(status) = process.child().try_wait()? {
+                bail!("the gateway ended with {status}:\n{}", tail(&log));
+            }
+            if from.elapsed() > READY {
+                bail!("the gateway was not ready within {READY:?}:\n{}", tail(&log));
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// The end of its log, for a message about what went wrong.
+    pub fn log_tail(&self) -> String {
+        tail(&self.log)
+    }
+
+    /// # Errors
+    /// When it did not drain and end by itself.
+    pub fn stop(mut self) -> Result<()> {
+        if self.process.end()? { Ok(()) } else { bail!("the gateway did not end well:\n{}", tail(&self.log)) }
+    }
+}
+
+fn configure(
+    directory: &Path,
+    address: SocketAddr,
+    admin: SocketAddr,
+    platform: SocketAddr,
+    max_batch: Option<u32>,
+) -> Result<()> {
+    let tenants = directory.join("tenants");
+    fs::create_dir_all(&tenants)?;
+    let store = directory.join("dukou.db");
+    let max_batch = max_batch.map(|count| format!("max_batch = {count}\n")).unwrap_or_default();
+    // Orders are not asked after: the platform here answers nothing else, and a run is short.
+    fs::write(
+        directory.join("gateway.toml"),
+        format!(
+            "[server]\nlisten = \"{address}\"\npublic_url = \"http://{address}\"\ninsecure = true\n\
+             [admin]\nlisten = \"{admin}\"\n\
+             [storage]\nurl = \"sqlite://{}\"\n{max_batch}\
+             [queries]\npending = [\"1h\"]\n",
+            store.display()
+        ),
+    )?;
+    fs::write(
+        tenants.join(format!("{TENANT}.toml")),
+        format!(
+            "id = \"{TENANT}\"\nname = \"Bench\"\n\
+             api_keys = [{{ id = \"backend\", secret = \"env:BENCH_API_KEY\" }}]\n\
+             [providers.{PROVIDER}]\nkind = \"wechat-v2\"\napp_id = \"{APP_ID}\"\nmch_id = \"{MCH_ID}\"\n\
+             api_key = \"env:BENCH_PLATFORM_KEY\"\nbase_url = \"http://{platform}\"\n"
+        ),
+    )?;
+    Ok(())
+}
+
+/// Free a moment ago. The gateway takes fixed addresses here, so that its start can be timed
+/// without reading its log.
+fn free_address() -> Result<SocketAddr> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("cannot listen on loopback")?;
+    Ok(listener.local_addr()?)
+}
+
+fn is_ready(admin: SocketAddr) -> bool {
+    let ask = || {
+        let mut stream = TcpStream::connect_timeout(&admin, Duration::from_millis(200))?;
+        stream.set_read_timeout(Some(Duration::from_secs(2)))?;
+        stream.write_all(b"GET /readyz HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\r\n")?;
+        let mut answer = [0; 12];
+        stream.read_exact(&mut answer)?;
+        std::io::Result::Ok(&answer == b"HTTP/1.1 200")
+    };
+    ask().unwrap_or(false)
+}
+
+fn tail(log: &Path) -> String {
+    let text = fs::read_to_string(log).unwrap_or_default();
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(12)..].join("\n")
+}

@@ -1,0 +1,5 @@
+//! `dukou-bench`: see the README beside it.
+
+fn main() -> anyhow::Result<()> {
+    dukou_bench::cli::run()
+}

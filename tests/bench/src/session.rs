@@ -1,0 +1,100 @@
+//! A gateway with a platform behind it, and the payments that were made on it.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+
+use crate::gateway::{API_KEY, Gateway};
+use crate::load::{self, Answer, Outcome, Plan, Requests};
+use crate::messages::{Order, PROVIDER, TENANT};
+use crate::platform::Platform;
+
+/// Enough to keep the commits full while payments are made for a later measurement.
+const FILLING_CONNECTIONS: usize = 64;
+const FILLING_TIME: Duration = Duration::from_secs(45);
+
+pub struct Session {
+    pub platform: Platform,
+    pub gateway: Gateway,
+    binary: PathBuf,
+    directory: PathBuf,
+    /// The place of the next payment to make.
+    next: usize,
+    /// Made and not yet paid.
+    unpaid: Vec<Order>,
+    /// Already paid: messages about them are duplicates.
+    pub paid: Vec<Order>,
+}
+
+impl Session {
+    pub fn start(binary: &Path, directory: &Path) -> Result<Session> {
+        let platform = Platform::start()?;
+        let gateway = Gateway::start(binary, directory, platform.address, None)?;
+        let (binary, directory) = (binary.to_owned(), directory.to_owned());
+        Ok(Session { platform, gateway, binary, directory, next: 0, unpaid: Vec::new(), paid: Vec::new() })
+    }
+
+    /// The same store under a gateway with another `max_batch`.
+    pub fn restart(self, max_batch: Option<u32>) -> Result<Session> {
+        self.gateway.stop()?;
+        let gateway = Gateway::start(&self.binary, &self.directory, self.platform.address, max_batch)?;
+        Ok(Session { gateway, ..self })
+    }
+
+    /// Makes payments, at most `count`, until `time` is over.
+    pub fn create(&mut self, connections: usize, count: usize, time: Duration) -> Result<Outcome> {
+        let orders: Vec<Order> = (self.next..self.next + count).map(Order).collect();
+        let path = format!("/v1/{TENANT}/payments");
+        let headers = format!("authorization: Bearer {API_KEY}\r\ncontent-type: application/json\r\n");
+        let requests = orders.iter().map(|order| load::post(&path, &headers, &order.create())).collect();
+        let requests = Arc::new(Requests::once(requests));
+        let plan = Plan { address: self.gateway.address, connections, requests: &requests, wanted: is_created };
+        let outcome = load::closed(&plan, time)?.whole("create").with_context(|| self.gateway.log_tail())?;
+        self.next += requests.taken();
+        self.unpaid.extend(&orders[..requests.taken()]);
+        Ok(outcome)
+    }
+
+    /// Sees to it that at least `count` payments wait to be paid.
+    pub fn fill(&mut self, count: usize) -> Result<()> {
+        let missing = count.saturating_sub(self.unpaid.len());
+        if missing > 0 {
+            self.create(FILLING_CONNECTIONS, missing, FILLING_TIME)?;
+        }
+        Ok(())
+    }
+
+    /// Sends distinct messages as `run` says, which is given the plan; at most `count`.
+    pub fn notify(
+        &mut self,
+        connections: usize,
+        count: usize,
+        run: impl FnOnce(&Plan<'_>) -> Result<Outcome>,
+    ) -> Result<Outcome> {
+        self.fill(count)?;
+        let orders = self.unpaid.split_off(self.unpaid.len() - count.min(self.unpaid.len()));
+        let requests = Arc::new(Requests::once(orders.iter().map(notify_request).collect()));
+        let plan = Plan { address: self.gateway.address, connections, requests: &requests, wanted: is_acknowledged };
+        let outcome = run(&plan)?.whole("notify").with_context(|| self.gateway.log_tail())?;
+        let (sent, unsent) = orders.split_at(requests.taken());
+        self.paid.extend(sent);
+        self.unpaid.extend(unsent);
+        Ok(outcome)
+    }
+}
+
+pub fn notify_request(order: &Order) -> Vec<u8> {
+    load::post(&format!("/notify/{TENANT}/{PROVIDER}/payment"), "content-type: text/xml\r\n", &order.notify())
+}
+
+fn is_created(answer: &Answer<'_>) -> bool {
+    answer.status == 201
+}
+
+/// Success counts only in the platform's own words.
+pub fn is_acknowledged(answer: &Answer<'_>) -> bool {
+    let word = b"<return_code><![CDATA[SUCCESS]]></return_code>";
+    answer.status == 200 && answer.body.windows(word.len()).any(|part| part == word)
+}
