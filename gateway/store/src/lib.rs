@@ -1,16 +1,18 @@
 //! The engine's ports over SQLite, Redis and process memory.
 //!
-//! [`SqliteStore`] is the ledger: durable, and the only truth. [`ProcessCoordinator`]
-//! makes duplicates cheap and keeps requests out of each other's way; losing
-//! it costs speed, never an effect. Nothing here decides about a payment.
+//! [`SqliteStore`] is the ledger: durable, and the only truth. [`ProcessCoordinator`] and
+//! [`RedisCoordinator`] make duplicates cheap and keep requests out of each other's way; losing
+//! them costs speed, never an effect. Nothing here decides about a payment.
 
 mod codec;
 mod keyed_locks;
 mod migrate;
 pub mod process;
+pub mod redis;
 pub mod sqlite;
 
 pub use process::{ProcessCoordinator, ProcessOptions};
+pub use redis::{RedisCoordinator, RedisOptions};
 pub use sqlite::{SqliteOptions, SqliteStore};
 
 /// Where a test may crash the process, with the feature `failpoints` and the action `return`.

@@ -1,5 +1,11 @@
 //! The store and the coordinators from outside.
+// The lint spares unit tests only; helpers of integration tests panic just the same.
+#![allow(clippy::unwrap_used)]
 
+mod coordinator_behaviour;
+mod process;
 mod records;
+mod redis;
+mod redis_server;
 mod sqlite;
 mod store_behaviour;

@@ -1,0 +1,201 @@
+//! The connection to Redis: there or not, never waited for.
+//!
+//! A call on a connection that fails or does not answer in time ends the connection. Until a
+//! background task has made another one and had a write answered on it, every call is told at
+//! once that Redis is away, so that a Redis that hangs costs a few requests their patience and
+//! the others nothing.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use dukou_engine::ports::Health;
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, Client, FromRedisValue, RedisResult, ScriptInvocation};
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+
+use super::scripts::Scripts;
+
+/// How long making a connection and the first answer on it may take, in the background.
+const CONNECT_PATIENCE: Duration = Duration::from_secs(1);
+/// How long an answer may take before the connection counts as dead.
+const ANSWER_PATIENCE: Duration = Duration::from_millis(200);
+/// A call that was given less time than this says nothing about the connection.
+const FAIR_PATIENCE: Duration = Duration::from_millis(100);
+/// Between two looks at a connection that nobody complains about.
+const CHECK_EVERY: Duration = Duration::from_secs(1);
+const RETRY_FIRST: Duration = Duration::from_millis(50);
+const RETRY_AT_MOST: Duration = Duration::from_secs(1);
+
+/// There was no answer; go on without Redis.
+#[derive(Debug)]
+pub(super) struct Away;
+
+pub(super) struct Link {
+    client: Result<Client, String>,
+    position_key: String,
+    pub scripts: Scripts,
+    state: Mutex<State>,
+    broken: Notify,
+    /// The position the store was opened at.
+    opened_at: i64,
+    /// The highest position this process knows of.
+    position: AtomicI64,
+}
+
+struct State {
+    connection: Option<MultiplexedConnection>,
+    /// Counts connections, so that a late complaint about an old one does not end a new one.
+    generation: u64,
+    /// Why there is no connection.
+    why: String,
+    greeted: bool,
+    behind: Option<(i64, i64)>,
+}
+
+impl Link {
+    pub fn new(client: Result<Client, String>, position_key: String, position: i64) -> Self {
+        let state =
+            State { connection: None, generation: 0, why: "not connected yet".into(), greeted: false, behind: None };
+        Link {
+            client,
+            position_key,
+            scripts: Scripts::new(),
+            state: Mutex::new(state),
+            broken: Notify::new(),
+            opened_at: position,
+            position: AtomicI64::new(position),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn health(&self) -> Health {
+        let state = self.state();
+        if state.connection.is_some() { Health::Working } else { Health::Degraded(format!("redis: {}", state.why)) }
+    }
+
+    /// The store's position and the higher one that was seen before, when that was so.
+    pub fn behind(&self) -> Option<(i64, i64)> {
+        self.state().behind
+    }
+
+    pub fn note_position(&self, position: i64) {
+        self.position.fetch_max(position, Ordering::Relaxed);
+    }
+
+    /// Runs a script, if there is a connection and an answer before `deadline`.
+    pub async fn call<T: FromRedisValue>(&self, script: &ScriptInvocation<'_>, deadline: Instant) -> Result<T, Away> {
+        let (mut connection, generation) = {
+            let state = self.state();
+            (state.connection.clone().ok_or(Away)?, state.generation)
+        };
+        let begun = Instant::now();
+        match timeout_at(deadline, script.invoke_async(&mut connection)).await {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(error)) => {
+                self.complain(generation, error.to_string());
+                Err(Away)
+            }
+            Err(_) => {
+                if deadline.duration_since(begun) >= FAIR_PATIENCE {
+                    self.complain(generation, format!("no answer within {} ms", begun.elapsed().as_millis()));
+                }
+                Err(Away)
+            }
+        }
+    }
+
+    /// Ends the connection of this generation.
+    fn complain(&self, generation: u64, why: String) {
+        let mut state = self.state();
+        if state.generation == generation && state.connection.take().is_some() {
+            tracing::warn!(why, "redis is away; going on without it");
+            state.why = why;
+            self.broken.notify_one();
+        }
+    }
+
+    /// Makes one attempt to connect.
+    pub async fn connect_once(&self) {
+        let outcome = match &self.client {
+            Ok(client) => timeout(CONNECT_PATIENCE, self.greet(client))
+                .await
+                .map_err(|_| format!("no answer within {} ms", CONNECT_PATIENCE.as_millis()))
+                .and_then(|outcome| outcome.map_err(|error| error.to_string())),
+            Err(why) => Err(why.clone()),
+        };
+        let mut state = self.state();
+        match outcome {
+            Ok((connection, told, seen)) => {
+                state.generation += 1;
+                state.connection = Some(connection);
+                if seen > told {
+                    tracing::error!(
+                        store = told,
+                        seen,
+                        "the store is behind what redis has seen of it: was it restored from an older backup?"
+                    );
+                    state.behind = Some((told, seen));
+                }
+                state.greeted = true;
+                tracing::info!("redis is in use");
+            }
+            Err(why) => {
+                if state.why != why {
+                    tracing::warn!(why, "redis cannot be reached; going on without it");
+                }
+                state.why = why;
+            }
+        }
+    }
+
+    /// Tells Redis where the store is. The connection, the store's position to compare with, and
+    /// the highest position seen before.
+    async fn greet(&self, client: &Client) -> RedisResult<(MultiplexedConnection, i64, i64)> {
+        // At first, what an earlier life left is compared with where this life began.
+        let greeted = self.state().greeted;
+        // Every wait has a limit of its own here; those of the client would only blur it.
+        let config =
+            AsyncConnectionConfig::new().set_connection_timeout(Some(CONNECT_PATIENCE)).set_response_timeout(None);
+        let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
+        let position = self.position.load(Ordering::Relaxed);
+        let seen: i64 = self.scripts.greet.key(&self.position_key).arg(position).invoke_async(&mut connection).await?;
+        Ok((connection, if greeted { position } else { self.opened_at }, seen))
+    }
+
+    /// Keeps a connection for as long as the task is let live.
+    pub async fn keep(self: Arc<Self>) {
+        let mut pause = RETRY_FIRST;
+        loop {
+            let connected = self.state().connection.is_some();
+            if connected {
+                pause = RETRY_FIRST;
+                if timeout(CHECK_EVERY, self.broken.notified()).await.is_err() {
+                    self.check().await;
+                }
+            } else {
+                sleep(pause).await;
+                pause = (pause * 2).min(RETRY_AT_MOST);
+                self.connect_once().await;
+            }
+        }
+    }
+
+    async fn check(&self) {
+        let (connection, generation) = {
+            let state = self.state();
+            (state.connection.clone(), state.generation)
+        };
+        let Some(mut connection) = connection else { return };
+        let ping = redis::cmd("PING");
+        match timeout(ANSWER_PATIENCE, ping.query_async::<()>(&mut connection)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => self.complain(generation, error.to_string()),
+            Err(_) => self.complain(generation, format!("no answer within {} ms", ANSWER_PATIENCE.as_millis())),
+        }
+    }
+}

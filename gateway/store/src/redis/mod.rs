@@ -1,0 +1,230 @@
+//! The coordinator of several instances, on one Redis (not a cluster).
+//!
+//! Keys begin with the prefix, the store's identity and its incarnation: what another store, or
+//! another life of this one, has left there is never read. Redis holds no truth; every method
+//! answers within 200 ms whatever state it is in.
+
+mod link;
+mod scripts;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use dukou_domain::Secret;
+use dukou_engine::ports::{Claim, ClaimToken, Coordinator, Health, Lock, Marker};
+use dukou_engine::records::{NotificationKey, StoreIdentity};
+use redis::{Client, IntoConnectionInfo};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep};
+use uuid::Uuid;
+
+use self::link::{Away, Link};
+use crate::keyed_locks::KeyedLocks;
+
+/// The longest any call waits for Redis.
+const PATIENCE: Duration = Duration::from_millis(200);
+/// Between two looks at what somebody else holds.
+const POLL: Duration = Duration::from_millis(20);
+/// How long a claim or a lock counts that nobody gives back.
+const CLAIM_MILLIS: u64 = 30_000;
+/// How long a marker is kept: longer than the day and a half a platform repeats a message for.
+const MARKER_MILLIS: u64 = 72 * 3_600_000;
+
+const ACCEPTED: &str = "done:accepted";
+
+/// Which Redis, and under which prefix.
+#[derive(Debug, Clone)]
+pub struct RedisOptions {
+    /// `redis://` or `rediss://`; it may hold a password.
+    pub url: Secret,
+    /// Stands before every key.
+    pub prefix: String,
+}
+
+/// Why a Redis address cannot be used. Never holds the address, which may hold a password.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidUrl {
+    #[error("not a redis address: expected redis://host:port/database or rediss://host:port/database")]
+    Malformed,
+    #[error("a fragment is not allowed in a redis address: the server's certificate is always checked")]
+    Fragment,
+}
+
+impl RedisOptions {
+    /// Whether the address can be used at all; it does not connect.
+    ///
+    /// # Errors
+    /// [`InvalidUrl`].
+    pub fn check(&self) -> Result<(), InvalidUrl> {
+        self.client().map(|_| ())
+    }
+
+    fn client(&self) -> Result<Client, InvalidUrl> {
+        let url = self.url.expose();
+        if !(url.starts_with("redis://") || url.starts_with("rediss://")) {
+            return Err(InvalidUrl::Malformed);
+        }
+        if url.contains('#') {
+            return Err(InvalidUrl::Fragment);
+        }
+        let info = url.into_connection_info().map_err(|_| InvalidUrl::Malformed)?;
+        Client::open(info).map_err(|_| InvalidUrl::Malformed)
+    }
+}
+
+/// Claims and locks shared by all instances of one store.
+pub struct RedisCoordinator {
+    link: Arc<Link>,
+    keeper: JoinHandle<()>,
+    locks: KeyedLocks,
+    /// `{prefix}:{store}:{incarnation}`.
+    base: String,
+    position_key: String,
+}
+
+impl RedisCoordinator {
+    /// Tries for at most a second to reach Redis; when it is away the coordinator begins degraded
+    /// and finds it by itself later. `position` is the store's own, as it was opened. Needs a Tokio
+    /// runtime, in which a background task runs until the coordinator is dropped.
+    pub async fn connect(options: RedisOptions, identity: StoreIdentity, position: i64) -> RedisCoordinator {
+        let store = format!("{}:{}", options.prefix, identity.store.simple());
+        let base = format!("{store}:{}", identity.incarnation.simple());
+        let position_key = format!("{store}:position");
+        let client = options.client().map_err(|error| error.to_string());
+        let link = Arc::new(Link::new(client, position_key.clone(), position));
+        link.connect_once().await;
+        let keeper = tokio::spawn(Arc::clone(&link).keep());
+        RedisCoordinator { link, keeper, locks: KeyedLocks::new(), base, position_key }
+    }
+
+    /// The store's position and the higher one that Redis had seen of the same store, when they
+    /// were compared and differed so: the store has lost its newest entries, as one restored from
+    /// an older backup has. Stays for as long as the process lives.
+    pub fn behind(&self) -> Option<(i64, i64)> {
+        self.link.behind()
+    }
+
+    fn message_key(&self, key: &NotificationKey) -> String {
+        let NotificationKey { tenant, provider, kind, digest } = key;
+        format!("{}:{{{tenant}/{provider}/{}/{digest}}}", self.base, kind.as_str())
+    }
+
+    /// The lock and its counter.
+    fn lock_keys(&self, name: &str) -> (String, String) {
+        let lock = format!("{}:{{lock/{name}}}", self.base);
+        let fence = format!("{lock}:fence");
+        (lock, fence)
+    }
+
+    async fn remote_lock(&self, name: &str) -> Option<String> {
+        let deadline = Instant::now() + PATIENCE;
+        let (lock, fence) = self.lock_keys(name);
+        let scripts = &self.link.scripts;
+        let mut call = scripts.lock.key(lock);
+        call.key(fence).arg(Uuid::new_v4().simple().to_string()).arg(CLAIM_MILLIS).arg(MARKER_MILLIS);
+        loop {
+            match self.link.call::<Option<String>>(&call, deadline).await {
+                Ok(Some(token)) => return Some(token),
+                Ok(None) if Instant::now() + POLL < deadline => sleep(POLL).await,
+                Ok(None) | Err(Away) => return None,
+            }
+        }
+    }
+}
+
+impl Drop for RedisCoordinator {
+    fn drop(&mut self) {
+        self.keeper.abort();
+    }
+}
+
+#[async_trait]
+impl Coordinator for RedisCoordinator {
+    fn backend(&self) -> &'static str {
+        "redis"
+    }
+
+    async fn claim(&self, key: &NotificationKey) -> Claim {
+        let deadline = Instant::now() + PATIENCE;
+        let token = Uuid::new_v4().simple().to_string();
+        let mut call = self.link.scripts.claim.key(self.message_key(key));
+        call.arg(&token).arg(CLAIM_MILLIS);
+        let mut busy = false;
+        loop {
+            match self.link.call::<String>(&call, deadline).await.as_deref() {
+                Ok("mine") => return Claim::Mine(ClaimToken(token)),
+                Ok(ACCEPTED) => return Claim::Done(Marker::Accepted),
+                Ok("busy") if Instant::now() + POLL < deadline => {
+                    busy = true;
+                    sleep(POLL).await;
+                }
+                Ok("busy") => return Claim::Busy,
+                // A marker that this program does not know stands for nothing.
+                Ok(_) => return Claim::Unavailable,
+                Err(Away) => return if busy { Claim::Busy } else { Claim::Unavailable },
+            }
+        }
+    }
+
+    async fn finish(&self, key: &NotificationKey, _token: ClaimToken, marker: Marker, position: i64) {
+        self.link.note_position(position);
+        let Marker::Accepted = marker;
+        let mut call = self.link.scripts.finish.key(self.message_key(key));
+        call.key(&self.position_key).arg("accepted").arg(MARKER_MILLIS).arg(position);
+        // Without a marker the next copy is found in the store.
+        let _: Result<i64, Away> = self.link.call(&call, Instant::now() + PATIENCE).await;
+    }
+
+    async fn release(&self, key: &NotificationKey, token: ClaimToken) {
+        let mut call = self.link.scripts.delete_if.key(self.message_key(key));
+        call.arg(format!("claim:{}", token.0));
+        // A claim that cannot be given back ends by itself.
+        let _: Result<i64, Away> = self.link.call(&call, Instant::now() + PATIENCE).await;
+    }
+
+    /// Without Redis, and after waiting for somebody elsewhere in vain, the lock holds in this
+    /// process only and its token is empty.
+    async fn lock(&self, name: &str) -> Option<Lock> {
+        let held = self.locks.lock(name).await;
+        let token = self.remote_lock(name).await.unwrap_or_default();
+        Some(Lock { name: name.to_owned(), token, local: Some(Box::new(held)) })
+    }
+
+    async fn unlock(&self, lock: Lock) {
+        if !lock.token.is_empty() {
+            let (key, _) = self.lock_keys(&lock.name);
+            let mut call = self.link.scripts.delete_if.key(key);
+            call.arg(&lock.token);
+            // A lock that cannot be given back ends by itself.
+            let _: Result<i64, Away> = self.link.call(&call, Instant::now() + PATIENCE).await;
+        }
+        drop(lock);
+    }
+
+    fn health(&self) -> Health {
+        self.link.health()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses() {
+        for (url, expected) in [
+            ("redis://127.0.0.1:6379/0", Ok(())),
+            ("redis://user:hush@127.0.0.1/3", Ok(())),
+            ("rediss://cache.example.com:6380/0", Ok(())),
+            ("rediss://cache.example.com:6380/0#insecure", Err(InvalidUrl::Fragment)),
+            ("http://127.0.0.1", Err(InvalidUrl::Malformed)),
+            ("redis://127.0.0.1/zero", Err(InvalidUrl::Malformed)),
+            ("", Err(InvalidUrl::Malformed)),
+        ] {
+            let options = RedisOptions { url: Secret::new(url), prefix: "dukou".into() };
+            assert_eq!(options.check(), expected, "{url}");
+            assert!(!format!("{options:?}").contains("hush"));
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! What runs inside Redis: one script an operation, so that each is one step and one round trip.
+
+use redis::Script;
+
+/// `KEYS[1]` is a message. Answers `mine`, `busy`, or the marker that was left (`done:…`).
+const CLAIM: &str = r"
+local state = redis.call('GET', KEYS[1])
+if not state then
+    redis.call('SET', KEYS[1], 'claim:' .. ARGV[1], 'PX', ARGV[2])
+    return 'mine'
+end
+if string.sub(state, 1, 5) == 'done:' then return state end
+return 'busy'
+";
+
+/// `KEYS[1]` is a message, `KEYS[2]` the highest position seen. The marker replaces whatever claim
+/// stands there: the effect is in the store by now.
+const FINISH: &str = r"
+redis.call('SET', KEYS[1], 'done:' .. ARGV[1], 'PX', ARGV[2])
+local seen = tonumber(redis.call('GET', KEYS[2]) or '-1')
+if tonumber(ARGV[3]) > seen then redis.call('SET', KEYS[2], ARGV[3]) end
+return 1
+";
+
+/// Deletes `KEYS[1]` when it still holds `ARGV[1]`.
+const DELETE_IF: &str = r"
+if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
+return 0
+";
+
+/// `KEYS[1]` is a lock, `KEYS[2]` its counter. Answers the holder's token, which begins with a
+/// number higher than that of every holder before, or nothing while somebody holds it.
+const LOCK: &str = r"
+if redis.call('EXISTS', KEYS[1]) == 1 then return false end
+local fence = redis.call('INCR', KEYS[2])
+redis.call('PEXPIRE', KEYS[2], ARGV[3])
+local token = fence .. ':' .. ARGV[1]
+redis.call('SET', KEYS[1], token, 'PX', ARGV[2])
+return token
+";
+
+/// Tells Redis the store's position (`ARGV[1]`) and answers the highest one seen before, or -1. It
+/// writes, so that a Redis that cannot write counts as away.
+const GREET: &str = r"
+local seen = tonumber(redis.call('GET', KEYS[1]) or '-1')
+redis.call('SET', KEYS[1], ARGV[1])
+return seen
+";
+
+pub(super) struct Scripts {
+    pub claim: Script,
+    pub finish: Script,
+    pub delete_if: Script,
+    pub lock: Script,
+    pub greet: Script,
+}
+
+impl Scripts {
+    pub fn new() -> Self {
+        Scripts {
+            claim: Script::new(CLAIM),
+            finish: Script::new(FINISH),
+            delete_if: Script::new(DELETE_IF),
+            lock: Script::new(LOCK),
+            greet: Script::new(GREET),
+        }
+    }
+}
