@@ -15,12 +15,14 @@ pub enum LogForm {
 
 /// Starts logging. `RUST_LOG` sets the level; without it, or with one that cannot be read, `level`.
 pub fn start(form: LogForm, level: &str) {
+    // The web server tells of its threads and its listeners, all of which is in a line of ours.
+    let default = || EnvFilter::new(format!("{level},actix_server=warn"));
     let (filter, unreadable) = match std::env::var("RUST_LOG") {
         Ok(text) if !text.is_empty() => match EnvFilter::try_new(&text) {
             Ok(filter) => (filter, false),
-            Err(_) => (EnvFilter::new(level), true),
+            Err(_) => (default(), true),
         },
-        _ => (EnvFilter::new(level), false),
+        _ => (default(), false),
     };
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     // A second start in one process (tests) keeps the first one's.

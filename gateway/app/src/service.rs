@@ -11,11 +11,13 @@ use anyhow::Context as _;
 use dukou_engine::ports::{Coordinator, Store};
 use dukou_engine::{Engine, EngineConfig};
 use dukou_http::{AdminState, Gateway, HttpConfig};
-use dukou_store::{ProcessCoordinator, ProcessOptions, SqliteOptions, SqliteStore};
+use dukou_store::{
+    ProcessCoordinator, ProcessOptions, RedisCoordinator, RedisOptions, SqliteOptions, SqliteStore,
+};
 use tokio::runtime::Handle;
 use tokio::time::{Instant, timeout_at};
 
-use crate::config::{GatewaySettings, TenantSettings};
+use crate::config::{GatewaySettings, RedisSettings, TenantSettings};
 use crate::jobs::Jobs;
 use crate::metrics::Metrics;
 use crate::outside::SystemClock;
@@ -50,11 +52,22 @@ impl Service {
         let (admin_listener, admin) = listen(settings.admin_listen, "admin.listen")?;
 
         let store = Arc::new(open_store(&settings).await?);
-        let coordinator = coordinator(&settings, &store).await?;
-
         let mut metrics = Metrics::new().context("metrics")?;
-        if settings.redis.is_some() {
-            metrics.watch_redis(Arc::clone(&coordinator)).context("metrics")?;
+        let coordinator: Arc<dyn Coordinator> = match settings.redis {
+            None => Arc::new(ProcessCoordinator::new(ProcessOptions::default())),
+            Some(RedisSettings { url, prefix }) => {
+                let position = store.position().await.context("the store's position")?;
+                // Redis may be away: then this says so, and the gateway works without it.
+                let options = RedisOptions { url, prefix };
+                let redis = Arc::new(RedisCoordinator::connect(options, store.identity(), position).await);
+                metrics.watch_redis(Arc::clone(&redis)).context("metrics")?;
+                redis
+            }
+        };
+        for settings in tenants {
+            for provider in settings.tenant.providers.keys() {
+                metrics.engine.announce(&settings.tenant.id, provider);
+            }
         }
         let measured: Arc<dyn Store> = Arc::new(metrics.measure(Arc::clone(&store) as Arc<dyn Store>));
         let engine = Arc::new(Engine::new(
@@ -91,7 +104,7 @@ impl Service {
             draining: Arc::clone(&draining),
         });
         let public_server = run(dukou_http::serve_public(public_listener, gateway.clone())?);
-        let admin_server = run(dukou_http::serve_admin(admin_listener, &admin_config, state)?);
+        let admin_server = run(dukou_http::serve_admin(admin_listener, admin_config, state)?);
         let jobs = Jobs::start(&engine);
         tracing::info!(%public, %admin, tenants = tenants.len(), version = env!("CARGO_PKG_VERSION"), "listening");
         Ok(Service { public, admin, public_server, admin_server, gateway, jobs, store, draining })
@@ -137,14 +150,6 @@ async fn open_store(settings: &GatewaySettings) -> anyhow::Result<SqliteStore> {
     let path = settings.storage_path.display().to_string();
     let opened = tokio::task::spawn_blocking(move || SqliteStore::open(options)).await?;
     opened.with_context(|| format!("cannot open the store sqlite://{path}"))
-}
-
-async fn coordinator(settings: &GatewaySettings, store: &SqliteStore) -> anyhow::Result<Arc<dyn Coordinator>> {
-    let Some(_redis) = &settings.redis else {
-        return Ok(Arc::new(ProcessCoordinator::new(ProcessOptions::default())));
-    };
-    let _ = store;
-    anyhow::bail!("redis")
 }
 
 /// Lets a server run beside everything else.

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use dukou_domain::Secret;
 use dukou_engine::{Schedule, Steps};
-use dukou_spi::settings::{Problem, Section, parse_duration};
+use dukou_spi::settings::{Problem, Section, Severity, parse_duration};
+use dukou_store::RedisOptions;
 use serde_json::{Map, Value};
 
 use super::sources::{Merged, Sources};
@@ -80,7 +81,7 @@ impl<'a> Reader<'a> {
         self.broken |= section.has_errors();
         let problems = section.finish();
         // A key that nobody knows shows only now.
-        self.broken |= problems.iter().any(|problem| problem.severity == dukou_spi::settings::Severity::Error);
+        self.broken |= problems.iter().any(|problem| problem.severity == Severity::Error);
         self.problems.extend(problems);
     }
 
@@ -219,10 +220,12 @@ impl<'a> Reader<'a> {
             None => None,
         };
         let url = url.and_then(|url| {
-            let parsed = url::Url::parse(url.expose()).ok();
-            let valid = parsed
-                .is_some_and(|url| matches!(url.scheme(), "redis" | "rediss") && url.host_str().is_some_and(|h| !h.is_empty()));
-            if valid { Some(url) } else { section.wrong("url", "is not the address of a Redis server", expected) }
+            let options = RedisOptions { url: url.clone(), prefix: String::new() };
+            match options.check() {
+                Ok(()) => Some(url),
+                // The error holds nothing of the address.
+                Err(error) => section.wrong("url", &format!("cannot be used: {error}"), expected),
+            }
         });
         let prefix = if section.has("prefix") {
             section.checked_text("prefix", "1 to 32 of A-Z a-z 0-9 _ -", |text| {

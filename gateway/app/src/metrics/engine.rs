@@ -27,6 +27,8 @@ pub struct EngineMetrics {
 struct Handles {
     notifies: [[OnceLock<IntCounter>; NotifyOutcome::ALL.len()]; 2],
     notify_seconds: Histogram,
+    payments: [OnceLock<IntCounter>; PaymentState::ALL.len()],
+    refunds: [OnceLock<IntCounter>; RefundState::ALL.len()],
 }
 
 impl EngineMetrics {
@@ -74,6 +76,31 @@ impl EngineMetrics {
         })
     }
 
+    /// Shows every outcome of a notify at 0 before the first one happens: an alert on an increase
+    /// does not see a series that begins at 1.
+    pub fn announce(&self, tenant: &TenantId, provider: &ProviderName) {
+        let handles = self.handles(tenant, provider);
+        for kind in [NotifyKind::Payment, NotifyKind::Refund] {
+            for outcome in NotifyOutcome::ALL {
+                self.notify_counter(&handles, tenant, provider, kind, outcome);
+            }
+        }
+    }
+
+    fn notify_counter<'a>(
+        &self,
+        handles: &'a Handles,
+        tenant: &TenantId,
+        provider: &ProviderName,
+        kind: NotifyKind,
+        outcome: NotifyOutcome,
+    ) -> &'a IntCounter {
+        handles.notifies[kind as usize][outcome as usize].get_or_init(|| {
+            let labels = [tenant.as_str(), provider.as_str(), kind.as_str(), outcome.as_str()];
+            self.notifies.with_label_values(&labels)
+        })
+    }
+
     fn handles(&self, tenant: &TenantId, provider: &ProviderName) -> Arc<Handles> {
         let routes = self.routes.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(handles) = routes.get(tenant).and_then(|providers| providers.get(provider)) {
@@ -85,6 +112,8 @@ impl EngineMetrics {
             Arc::new(Handles {
                 notifies: Default::default(),
                 notify_seconds: self.notify_seconds.with_label_values(&[provider.as_str()]),
+                payments: Default::default(),
+                refunds: Default::default(),
             })
         });
         Arc::clone(handles)
@@ -101,21 +130,20 @@ impl Telemetry for EngineMetrics {
         took: Duration,
     ) {
         let handles = self.handles(tenant, provider);
-        handles.notifies[kind as usize][outcome as usize]
-            .get_or_init(|| {
-                let labels = [tenant.as_str(), provider.as_str(), kind.as_str(), outcome.as_str()];
-                self.notifies.with_label_values(&labels)
-            })
-            .inc();
+        self.notify_counter(&handles, tenant, provider, kind, outcome).inc();
         handles.notify_seconds.observe(took.as_secs_f64());
     }
 
     fn payment(&self, tenant: &TenantId, provider: &ProviderName, state: PaymentState) {
-        self.payments.with_label_values(&[tenant.as_str(), provider.as_str(), state.as_str()]).inc();
+        let labels = [tenant.as_str(), provider.as_str(), state.as_str()];
+        let handles = self.handles(tenant, provider);
+        handles.payments[state as usize].get_or_init(|| self.payments.with_label_values(&labels)).inc();
     }
 
     fn refund(&self, tenant: &TenantId, provider: &ProviderName, state: RefundState) {
-        self.refunds.with_label_values(&[tenant.as_str(), provider.as_str(), state.as_str()]).inc();
+        let labels = [tenant.as_str(), provider.as_str(), state.as_str()];
+        let handles = self.handles(tenant, provider);
+        handles.refunds[state as usize].get_or_init(|| self.refunds.with_label_values(&labels)).inc();
     }
 
     fn provider_call(&self, provider: &ProviderName, operation: &'static str, outcome: &'static str, took: Duration) {
@@ -124,5 +152,35 @@ impl Telemetry for EngineMetrics {
 
     fn idempotency(&self, backend: &'static str, outcome: IdempotencyOutcome) {
         self.idempotency.with_label_values(&[backend, outcome.as_str()]).inc();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_outcome_and_state_has_its_own_series() {
+        let registry = Registry::new();
+        let metrics = EngineMetrics::new(&registry).expect("names differ");
+        let (tenant, provider) = (TenantId::new("bookshop").expect("an id"), ProviderName::new("wechat").expect("a name"));
+        metrics.announce(&tenant, &provider);
+        for (index, outcome) in NotifyOutcome::ALL.into_iter().enumerate() {
+            for _ in 0..=index {
+                metrics.notify(&tenant, &provider, NotifyKind::Refund, outcome, Duration::ZERO);
+            }
+            let count = |kind: &str| {
+                metrics.notifies.with_label_values(&["bookshop", "wechat", kind, outcome.as_str()]).get()
+            };
+            assert_eq!((count("refund"), count("payment")), (index as u64 + 1, 0), "{outcome:?}");
+        }
+        for state in PaymentState::ALL {
+            metrics.payment(&tenant, &provider, state);
+            assert_eq!(metrics.payments.with_label_values(&["bookshop", "wechat", state.as_str()]).get(), 1);
+        }
+        for state in RefundState::ALL {
+            metrics.refund(&tenant, &provider, state);
+            assert_eq!(metrics.refunds.with_label_values(&["bookshop", "wechat", state.as_str()]).get(), 1);
+        }
     }
 }

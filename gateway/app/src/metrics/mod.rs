@@ -9,6 +9,7 @@ mod store;
 use std::sync::Arc;
 
 use dukou_engine::ports::{Coordinator, Health};
+use dukou_store::RedisCoordinator;
 use prometheus::{
     Encoder, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
@@ -29,14 +30,15 @@ pub struct Metrics {
     pub engine: Arc<EngineMetrics>,
     pub http: Arc<HttpMetrics>,
     store_seconds: HistogramVec,
-    redis: Option<Degradation>,
+    redis: Option<RedisGauges>,
     process: process::ProcessMetrics,
 }
 
-/// Whether Redis is away, and how often it went.
-struct Degradation {
-    coordinator: Arc<dyn Coordinator>,
+/// What the coordinator on Redis knows at a scrape.
+struct RedisGauges {
+    coordinator: Arc<RedisCoordinator>,
     degraded: IntGauge,
+    behind: IntGauge,
 }
 
 impl Metrics {
@@ -71,14 +73,19 @@ impl Metrics {
         MeasuredStore::new(store, &self.store_seconds)
     }
 
-    /// Shows whether Redis is away. Called only where Redis is configured.
+    /// Shows how the coordinator on Redis is doing. Called only where Redis is configured.
     ///
     /// # Errors
     /// When called twice.
-    pub fn watch_redis(&mut self, coordinator: Arc<dyn Coordinator>) -> Result<(), prometheus::Error> {
+    pub fn watch_redis(&mut self, coordinator: Arc<RedisCoordinator>) -> Result<(), prometheus::Error> {
         let degraded = IntGauge::new("dukou_redis_degraded", "1 while Redis is away or too slow.")?;
+        let behind = IntGauge::new(
+            "dukou_store_behind",
+            "Events that Redis remembers and the store does not have; above 0 after an old backup was restored.",
+        )?;
         self.registry.register(Box::new(degraded.clone()))?;
-        self.redis = Some(Degradation { coordinator, degraded });
+        self.registry.register(Box::new(behind.clone()))?;
+        self.redis = Some(RedisGauges { coordinator, degraded, behind });
         Ok(())
     }
 
@@ -86,6 +93,7 @@ impl Metrics {
     pub fn render(&self) -> String {
         if let Some(redis) = &self.redis {
             redis.degraded.set(i64::from(redis.coordinator.health() != Health::Working));
+            redis.behind.set(redis.coordinator.behind().map_or(0, |(store, seen)| seen.saturating_sub(store)));
         }
         self.process.update();
         let mut text = Vec::new();

@@ -1,0 +1,115 @@
+//! A running `dukou serve` for the tests.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Listeners on free ports, the store below the folder.
+pub const LOCAL: &str = "[server]\nlisten = \"127.0.0.1:0\"\npublic_url = \"https://pay.example.com\"\n\
+                         [admin]\nlisten = \"127.0.0.1:0\"\n";
+
+pub struct Gateway {
+    child: Child,
+    log: Arc<Mutex<Vec<Value>>>,
+    reader: Option<JoinHandle<()>>,
+    pub public: SocketAddr,
+    pub admin: SocketAddr,
+}
+
+/// Writes the files of a configuration into `folder/config`.
+pub fn configure(folder: &Path, files: &[(&str, &str)]) {
+    std::fs::create_dir_all(folder.join("config/tenants")).expect("a folder");
+    for (name, text) in files {
+        std::fs::write(folder.join("config").join(name), text).expect("a file");
+    }
+}
+
+pub fn command(folder: &Path, variables: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_dukou"));
+    command.arg("serve").current_dir(folder).env_clear().envs(variables.iter().copied());
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    command
+}
+
+impl Gateway {
+    /// Starts it and waits until it listens.
+    pub fn start(folder: &Path, variables: &[(&str, &str)]) -> Self {
+        let mut child = command(folder, variables).spawn().expect("the program starts");
+        let log: Arc<Mutex<Vec<Value>>> = Arc::default();
+        let lines = BufReader::new(child.stderr.take().expect("standard error"));
+        let copy = Arc::clone(&log);
+        let reader = std::thread::spawn(move || {
+            for line in lines.lines().map_while(Result::ok) {
+                let line = serde_json::from_str(&line).unwrap_or(Value::String(line));
+                copy.lock().expect("the log").push(line);
+            }
+        });
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let mut gateway = Gateway { child, log, reader: Some(reader), public: any, admin: any };
+        let listening = gateway.logged(|line| line["message"] == "listening");
+        let address = |key: &str| listening[key].as_str().and_then(|text| text.parse().ok()).expect("an address");
+        (gateway.public, gateway.admin) = (address("public"), address("admin"));
+        gateway
+    }
+
+    /// Waits for a line of the log.
+    pub fn logged(&self, wanted: impl Fn(&Value) -> bool) -> Value {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let log = self.log.lock().expect("the log").clone();
+            if let Some(line) = log.iter().find(|line| wanted(line)) {
+                return line.clone();
+            }
+            assert!(Instant::now() < deadline, "the log never had it: {log:#?}");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    pub fn log(&self) -> Vec<Value> {
+        self.log.lock().expect("the log").clone()
+    }
+
+    pub fn terminate(&self) {
+        let killed = Command::new("kill").arg(self.child.id().to_string()).status().expect("kill");
+        assert!(killed.success());
+    }
+
+    /// Waits for the end.
+    pub fn ended(&mut self) -> ExitStatus {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.child.try_wait().expect("the process") {
+                self.reader.take().expect("one end").join().expect("the log");
+                return status;
+            }
+            assert!(Instant::now() < deadline, "it does not end: {:#?}", self.log());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// One request over a connection of its own: the status and everything after it.
+pub fn get(address: SocketAddr, path: &str) -> (u16, String) {
+    let mut stream = TcpStream::connect(address).expect("a connection");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a limit");
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n").expect("a request");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer");
+    let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
+    (status, answer)
+}
