@@ -8,7 +8,7 @@ CREATE TABLE meta (
     store       BLOB    NOT NULL,
     incarnation BLOB    NOT NULL,
     -- Written to find out whether the disk takes writes again.
-    probes      INTEGER NOT NULL DEFAULT 0
+    probe       BLOB
 ) STRICT;
 
 CREATE TABLE payments (

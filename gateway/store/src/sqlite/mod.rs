@@ -18,8 +18,8 @@ mod writing;
 
 use std::fs::File;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -37,6 +37,9 @@ use self::writing::Writing;
 
 /// How long a readiness probe waits for the writer.
 const READY_PATIENCE: Duration = Duration::from_secs(2);
+
+/// More than a change takes, so that a disk on which only the probe has room does not count.
+const PROBE: &str = "UPDATE meta SET probe = zeroblob(65536)";
 
 /// Where the ledger is and how much may wait for it.
 #[derive(Debug, Clone)]
@@ -68,8 +71,8 @@ struct Inner {
     identity: StoreIdentity,
     writer: Writer,
     readers: Readers,
-    /// Declared last: the file is given free after the connections are gone.
-    _lock: File,
+    /// The right to the file, until the connections are gone.
+    lock: Mutex<Option<File>>,
 }
 
 impl SqliteStore {
@@ -95,7 +98,7 @@ impl SqliteStore {
         let thread = |error: std::io::Error| StoreError::Unavailable(format!("cannot start a thread: {error}"));
         let readers = Readers::start(connections, options.queue).map_err(thread)?;
         let writer = Writer::start(connection, position, options.queue, options.max_batch).map_err(thread)?;
-        Ok(SqliteStore { inner: Arc::new(Inner { identity, writer, readers, _lock: lock }) })
+        Ok(SqliteStore { inner: Arc::new(Inner { identity, writer, readers, lock: Mutex::new(Some(lock)) }) })
     }
 
     /// Finishes what is queued, folds the log into the database and closes the file. Whoever asks
@@ -123,6 +126,7 @@ impl Inner {
     fn stop(&self) {
         self.readers.stop();
         self.writer.stop();
+        drop(self.lock.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 }
 
@@ -196,13 +200,13 @@ impl Store for SqliteStore {
         Ok(self.inner.writer.shared().position.load(Ordering::Acquire))
     }
 
-    /// Goes through the writer and its lock. After a write that failed it writes a little, to see
-    /// whether the disk takes it again; otherwise it writes nothing.
+    /// Goes through the writer and its lock. After a write that failed it writes, to see whether the
+    /// disk takes it again; otherwise it writes nothing.
     async fn ready(&self) -> Result<()> {
         let failing = self.inner.writer.shared().failing.load(Ordering::Relaxed);
         let probe = self.write(move |w| {
             if failing {
-                w.execute("UPDATE meta SET probes = probes + 1", [])?;
+                w.execute(PROBE, [])?;
             }
             Ok(())
         });
