@@ -1,1 +1,37 @@
-//! The real binary, driven over HTTP against the sandbox
+//! A harness that runs the real gateway as a process of its own, beside the sandbox and, where asked for, a real Redis.
+//!
+//! [`World`] starts everything and stops it when dropped. [`Merchant`] talks to the gateway as a merchant's backend
+//! does, [`Control`] to the sandbox as a test does, [`Proxy`] stands in a connection and spoils it, and [`Checker`]
+//! says afterwards whether everything that must hold did. What goes wrong in the harness itself is a panic with the
+//! words that a failing test needs.
+#![allow(clippy::unwrap_used, reason = "a harness of tests fails by panicking")]
+
+mod binary;
+mod checker;
+mod config_files;
+mod control;
+mod eventually;
+mod gateway;
+mod merchant;
+mod metrics;
+mod port;
+mod process;
+mod proxy;
+mod redis_server;
+mod tenant;
+mod world;
+mod xml;
+
+pub use binary::{Finished, dukou, dukou_path, start_dukou};
+pub use checker::{Checker, Entry, History, Order, TenantHistory, Violation};
+pub use control::Control;
+pub use eventually::{eventually, settled};
+pub use gateway::Gateway;
+pub use merchant::{Answer, Merchant};
+pub use metrics::Metrics;
+pub use port::free_port;
+pub use process::Process;
+pub use proxy::{Mode, Proxy};
+pub use redis_server::Redis;
+pub use tenant::Tenant;
+pub use world::{World, WorldBuilder};

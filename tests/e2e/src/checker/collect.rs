@@ -1,0 +1,128 @@
+//! Reading a world.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use serde_json::{Map, Value};
+
+use super::history::{Entry, History, Order, PlatformRefund, TenantHistory, is_paid, trade_nos};
+use crate::merchant::Merchant;
+use crate::world::World;
+use crate::xml;
+
+/// So much of a private key's text gives it away.
+const KEY_LINE: usize = 2;
+
+pub async fn history(world: &World, more_secrets: &[String], degraded: bool) -> History {
+    let mut tenants = Vec::new();
+    let mut seen = Vec::new();
+    let mut secrets: BTreeSet<String> = more_secrets.iter().cloned().collect();
+    for tenant in &world.tenants {
+        let history = tenant_history(&world.merchant(&tenant.id)).await;
+        for (what, values) in
+            [("payments", &history.payments), ("refunds", &history.refunds), ("events", &history.events)]
+        {
+            seen.push((format!("{what} of {}", tenant.id), serde_json::to_string(values).unwrap()));
+        }
+        tenants.push(history);
+        secrets.extend(tenant.secrets());
+        if let Ok(files) = world.sandbox.merchant(&tenant.mch_id) {
+            secrets.extend(files.client_key_pem.lines().nth(KEY_LINE).map(str::to_owned));
+        }
+    }
+    let journal = world.control.journal("").await;
+    let journal_is_whole = journal.first().is_none_or(|entry| entry["seq"] == 1);
+    let mut journal: Vec<Entry> = journal.iter().map(entry).collect();
+    for tenant in &tenants {
+        find_proofs(world, tenant, &mut journal).await;
+    }
+    let metrics = world.metrics().await;
+    let readiness = world.gateway.readiness().await.ok();
+    seen.push(("metrics".to_owned(), metrics.text.clone()));
+    seen.push(("log".to_owned(), world.gateway.logs()));
+    seen.extend(store_files(world.directory()));
+    History {
+        tenants,
+        journal,
+        journal_is_whole,
+        orders: world.control.orders().await.iter().map(order).collect(),
+        metrics,
+        readiness: readiness.map(|(status, body)| (status, text(&body, "status"))),
+        degraded,
+        secrets,
+        seen,
+    }
+}
+
+async fn tenant_history(merchant: &Merchant) -> TenantHistory {
+    let payments = merchant.all_payments().await;
+    let mut refunds = Vec::new();
+    for payment in payments.iter().filter(|payment| is_paid(payment)) {
+        refunds.extend(merchant.refunds(&text(payment, "out_trade_no")).await);
+    }
+    TenantHistory { tenant: merchant.tenant.clone(), payments, refunds, events: merchant.all_events().await }
+}
+
+/// Signs accepted notifies again, one a payment as a rule, to see whose word a success rests on.
+async fn find_proofs(world: &World, history: &TenantHistory, journal: &mut [Entry]) {
+    let tenant = &history.tenant;
+    let paid: BTreeSet<&str> = history.payments.iter().filter(|payment| is_paid(payment)).flat_map(trade_nos).collect();
+    let mut proven = BTreeSet::new();
+    for entry in journal.iter_mut().filter(|entry| entry.operation == "notify_payment" && entry.mch_id == tenant.mch_id)
+    {
+        if !paid.contains(entry.trade_no.as_str()) || proven.contains(&entry.trade_no) || !entry.is_accepted() {
+            continue;
+        }
+        let fields = xml::fields(&entry.request).into_iter().filter(|(name, _)| name != "sign");
+        let fields: Map<String, Value> = fields.map(|(name, value)| (name, Value::from(value))).collect();
+        let signed = world.control.sign(&tenant.mch_id, &tenant.sign_type, &Value::Object(fields)).await;
+        entry.genuine = xml::field(&signed, "sign") == entry.asked("sign");
+        if entry.genuine {
+            proven.insert(entry.trade_no.clone());
+        }
+    }
+}
+
+fn entry(value: &Value) -> Entry {
+    Entry {
+        outgoing: value["direction"] == "out",
+        operation: text(value, "operation"),
+        url: text(value, "url"),
+        mch_id: text(value, "mch_id"),
+        trade_no: text(value, "out_trade_no"),
+        out_refund_no: text(value, "out_refund_no"),
+        request: text(value, "request"),
+        response: text(value, "response"),
+        note: text(value, "note"),
+        genuine: false,
+    }
+}
+
+fn order(value: &Value) -> Order {
+    let refunds = value["refunds"].as_array().into_iter().flatten().map(|refund| PlatformRefund {
+        out_refund_no: text(refund, "out_refund_no"),
+        amount: refund["refund_fee"].as_i64().unwrap_or_default(),
+        state: text(refund, "status"),
+    });
+    Order {
+        mch_id: text(value, "mch_id"),
+        app_id: text(&value["parameters"], "appid"),
+        trade_no: text(value, "out_trade_no"),
+        state: text(value, "trade_state"),
+        total: value["total_fee"].as_i64().unwrap_or_default(),
+        transaction_id: value["transaction_id"].as_str().map(str::to_owned),
+        refunds: refunds.collect(),
+    }
+}
+
+fn text(value: &Value, name: &str) -> String {
+    value[name].as_str().unwrap_or_default().to_owned()
+}
+
+/// The embedded store's files, as far as they are in the world's own folder.
+fn store_files(directory: &Path) -> Vec<(String, String)> {
+    let names = ["dukou.db", "dukou.db-wal"];
+    let read = |name: &&str| std::fs::read(directory.join("data").join(name)).ok();
+    let found = names.iter().filter_map(|name| Some(((*name).to_owned(), read(name)?)));
+    found.map(|(name, bytes)| (name, String::from_utf8_lossy(&bytes).into_owned())).collect()
+}

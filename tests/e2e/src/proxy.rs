@@ -1,0 +1,273 @@
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{oneshot, watch};
+
+/// Bytes read at once.
+const CHUNK: usize = 16 * 1024;
+
+/// What a [`Proxy`] does with what passes through it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    #[default]
+    Pass,
+    /// Every chunk waits so long, each way.
+    Delay(Duration),
+    /// Connections are closed, new ones as soon as they are there.
+    Cut,
+    /// Connections are taken and stay open; nothing passes, either way, until the mode changes.
+    Silent,
+    /// Requests pass; answers do not until the mode changes.
+    SilentAnswers,
+    /// A connection is closed once so many bytes of requests have passed it since the mode was set.
+    CutAfter(u64),
+    /// A connection is closed once so many bytes of answers have passed it since the mode was set: 0 loses the answer
+    /// to a request that arrived.
+    CutAnswersAfter(u64),
+}
+
+/// A TCP proxy in front of one address, on a thread of its own. What it does can be changed at any time, for open
+/// connections too. It ends when dropped.
+pub struct Proxy {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+struct Shared {
+    target: Mutex<String>,
+    /// With a number that grows by every change, so that setting the same mode again counts anew.
+    mode: watch::Sender<(u64, Mode)>,
+    connections: AtomicU64,
+}
+
+impl Proxy {
+    /// Listens on a free port of loopback; `target` is `host:port`.
+    ///
+    /// # Panics
+    /// When it cannot listen.
+    pub fn start(target: &str) -> Self {
+        let shared = Arc::new(Shared {
+            target: Mutex::new(target.to_owned()),
+            mode: watch::Sender::new((0, Mode::Pass)),
+            connections: AtomicU64::new(0),
+        });
+        let (stop, stopped) = oneshot::channel();
+        let (report, reported) = mpsc::channel();
+        let inside = Arc::clone(&shared);
+        let thread = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async move {
+                let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+                let _ = report.send(listener.local_addr().unwrap());
+                tokio::select! {
+                    () = accept(listener, inside) => {}
+                    _ = stopped => {}
+                }
+            });
+        });
+        let address = reported.recv().expect("the proxy's thread listens");
+        Self { address, shared, stop: Some(stop), thread: Some(thread) }
+    }
+
+    /// `127.0.0.1:port`.
+    pub fn address(&self) -> String {
+        self.address.to_string()
+    }
+
+    pub fn port(&self) -> u16 {
+        self.address.port()
+    }
+
+    pub fn set(&self, mode: Mode) {
+        self.shared.mode.send_modify(|(number, current)| {
+            *number += 1;
+            *current = mode;
+        });
+    }
+
+    /// Where new connections go from now on.
+    pub fn set_target(&self, target: &str) {
+        target.clone_into(&mut self.shared.target.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Connections taken so far.
+    pub fn connections(&self) -> u64 {
+        self.shared.connections.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+async fn accept(listener: TcpListener, shared: Arc<Shared>) {
+    loop {
+        let Ok((client, _)) = listener.accept().await else { return };
+        shared.connections.fetch_add(1, Ordering::Relaxed);
+        if shared.mode.borrow().1 == Mode::Cut {
+            continue;
+        }
+        tokio::spawn(serve(client, Arc::clone(&shared)));
+    }
+}
+
+/// Which way a chunk goes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Request,
+    Answer,
+}
+
+async fn serve(client: TcpStream, shared: Arc<Shared>) {
+    let target = shared.target.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let Ok(server) = TcpStream::connect(target).await else { return };
+    let _ = client.set_nodelay(true);
+    let _ = server.set_nodelay(true);
+    let (client_reads, client_writes) = client.into_split();
+    let (server_reads, server_writes) = server.into_split();
+    // An error in one way, or the limit of its mode, ends the whole connection; a way that ends in order lets the other
+    // one finish.
+    tokio::select! {
+        _ = async {
+            tokio::try_join!(
+                carry(client_reads, server_writes, Way::Request, shared.mode.subscribe()),
+                carry(server_reads, client_writes, Way::Answer, shared.mode.subscribe()),
+            )
+        } => {}
+        () = cut(shared.mode.subscribe()) => {}
+    }
+}
+
+async fn cut(mut mode: watch::Receiver<(u64, Mode)>) {
+    if mode.wait_for(|(_, mode)| *mode == Mode::Cut).await.is_err() {
+        std::future::pending().await
+    }
+}
+
+async fn carry(
+    mut from: impl AsyncRead + Unpin,
+    mut to: impl AsyncWrite + Unpin,
+    way: Way,
+    mut mode: watch::Receiver<(u64, Mode)>,
+) -> std::io::Result<()> {
+    let mut buffer = vec![0; CHUNK];
+    let (mut passed, mut counted_in) = (0_u64, mode.borrow().0);
+    loop {
+        let count = from.read(&mut buffer).await?;
+        if count == 0 {
+            return to.shutdown().await;
+        }
+        let held = |mode: Mode| mode == Mode::Silent || (mode == Mode::SilentAnswers && way == Way::Answer);
+        let (number, now) = match mode.wait_for(|(_, mode)| !held(*mode)).await {
+            Ok(found) => *found,
+            Err(_) => return Ok(()),
+        };
+        if number != counted_in {
+            (passed, counted_in) = (0, number);
+        }
+        let limit = match now {
+            Mode::Delay(pause) => {
+                tokio::time::sleep(pause).await;
+                None
+            }
+            Mode::CutAfter(bytes) if way == Way::Request => Some(bytes),
+            Mode::CutAnswersAfter(bytes) if way == Way::Answer => Some(bytes),
+            _ => None,
+        };
+        let room =
+            limit.map_or(count, |limit| usize::try_from(limit.saturating_sub(passed)).unwrap_or(usize::MAX).min(count));
+        to.write_all(&buffer[..room]).await?;
+        passed += room as u64;
+        if limit.is_some_and(|limit| passed >= limit) {
+            return Err(std::io::ErrorKind::ConnectionAborted.into());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Instant;
+
+    /// Answers every chunk with itself.
+    async fn echo() -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                tokio::spawn(async move {
+                    let (mut reads, mut writes) = stream.split();
+                    tokio::io::copy(&mut reads, &mut writes).await
+                });
+            }
+        });
+        address
+    }
+
+    /// What comes back for ten bytes within the time.
+    async fn ask(stream: &mut TcpStream, time: Duration) -> Option<usize> {
+        let _ = stream.write_all(b"0123456789").await;
+        let mut got = [0; 10];
+        let mut total = 0;
+        let reading = async {
+            while total < 10 {
+                match stream.read(&mut got).await {
+                    Ok(0) | Err(_) => break,
+                    Ok(count) => total += count,
+                }
+            }
+            total
+        };
+        tokio::time::timeout(time, reading).await.ok()
+    }
+
+    #[tokio::test]
+    async fn each_mode_does_what_it_says() {
+        let target = echo().await;
+        for (mode, answer) in [
+            (Mode::Pass, Some(10)),
+            (Mode::Delay(Duration::from_millis(30)), Some(10)),
+            (Mode::Cut, Some(0)),
+            (Mode::Silent, None),
+            (Mode::SilentAnswers, None),
+            (Mode::CutAfter(4), Some(4)),
+            (Mode::CutAnswersAfter(0), Some(0)),
+            (Mode::CutAnswersAfter(3), Some(3)),
+        ] {
+            let proxy = Proxy::start(&target);
+            let mut stream = TcpStream::connect(proxy.address()).await.unwrap();
+            let long = Duration::from_secs(5);
+            assert_eq!(ask(&mut stream, long).await, Some(10), "before {mode:?}");
+            proxy.set(mode);
+            let started = Instant::now();
+            let time = if answer.is_none() { Duration::from_millis(100) } else { long };
+            let got = ask(&mut stream, time).await;
+            // A request that is cut may come back in part or not at all.
+            let fits = got == answer || (matches!(mode, Mode::CutAfter(_)) && got.is_some_and(|got| got <= 4));
+            assert!(fits, "{mode:?}: {got:?}");
+            if let Mode::Delay(pause) = mode {
+                assert!(started.elapsed() >= pause * 2);
+            }
+            proxy.set(Mode::Pass);
+            if answer.is_none() {
+                let mut held = [0; 10];
+                tokio::time::timeout(long, stream.read_exact(&mut held)).await.unwrap().unwrap();
+            }
+            let mut again = TcpStream::connect(proxy.address()).await.unwrap();
+            assert_eq!(ask(&mut again, long).await, Some(10), "after {mode:?}");
+            assert_eq!(proxy.connections(), 2);
+        }
+    }
+}

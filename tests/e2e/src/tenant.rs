@@ -1,0 +1,85 @@
+use dukou_sandbox::Merchant as SandboxMerchant;
+use toml::Value;
+
+/// One tenant: what its file says, and what the sandbox knows of it.
+#[derive(Clone, Debug)]
+pub struct Tenant {
+    pub id: String,
+    /// The key of the merchant's backend.
+    pub api_key: String,
+    pub mch_id: String,
+    /// The platform's key: 32 characters.
+    pub mch_key: String,
+    pub app_id: String,
+    pub app_secret: String,
+    /// `MD5` or `HMAC-SHA256`.
+    pub sign_type: String,
+    /// The certificate is configured as PKCS#12 instead of two PEM files.
+    pub p12: bool,
+    /// Stands before `out_trade_no` at the platform.
+    pub trade_no_prefix: String,
+    /// Further keys of the tenant's file, with dots: they win.
+    pub settings: Vec<(String, Value)>,
+}
+
+impl Tenant {
+    /// Afei Books: MD5 and PEM files.
+    pub fn bookshop() -> Self {
+        Self::new("bookshop", "1900000109", "wx8888888888888888")
+    }
+
+    /// The tea house: HMAC-SHA256 and a PKCS#12 file.
+    pub fn teahouse() -> Self {
+        let tenant = Self::new("teahouse", "1900000110", "wx7777777777777777");
+        Self { sign_type: "HMAC-SHA256".to_owned(), p12: true, ..tenant }
+    }
+
+    /// A tenant with a merchant account and an app of its own, and secrets that no other has.
+    pub fn new(id: &str, mch_id: &str, app_id: &str) -> Self {
+        Self {
+            id: id.to_owned(),
+            api_key: format!("backend-key-of-{id}-Zq8+w/3K"),
+            mch_id: mch_id.to_owned(),
+            mch_key: format!("{:k<32}", format!("mchkey{mch_id}")),
+            app_id: app_id.to_owned(),
+            app_secret: format!("app-secret-of-{app_id}"),
+            sign_type: "MD5".to_owned(),
+            p12: false,
+            trade_no_prefix: String::new(),
+            settings: Vec::new(),
+        }
+    }
+
+    /// Sets a key of the tenant's file: `.set("providers.wechat.timeout", "1s")`.
+    #[must_use]
+    pub fn set(mut self, key: &str, value: impl Into<Value>) -> Self {
+        self.settings.push((key.to_owned(), value.into()));
+        self
+    }
+
+    /// A prefix before the numbers at the platform.
+    #[must_use]
+    pub fn prefix(mut self, prefix: &str) -> Self {
+        prefix.clone_into(&mut self.trade_no_prefix);
+        self
+    }
+
+    /// The number of a payment's first attempt at the platform.
+    pub fn trade_no(&self, out_trade_no: &str) -> String {
+        format!("{}{out_trade_no}", self.trade_no_prefix)
+    }
+
+    /// An openid of the tenant's app. The same number gives the same person.
+    pub fn openid(&self, number: u32) -> String {
+        format!("o{}-{number:08}", &self.app_id[2..])
+    }
+
+    /// Everything that must never leave the gateway.
+    pub fn secrets(&self) -> Vec<String> {
+        vec![self.api_key.clone(), self.mch_key.clone(), self.app_secret.clone()]
+    }
+
+    pub(crate) fn at_sandbox(&self) -> SandboxMerchant {
+        SandboxMerchant::new(&self.mch_id, &self.mch_key).app(&self.app_id, &self.app_secret)
+    }
+}

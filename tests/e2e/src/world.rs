@@ -1,0 +1,261 @@
+use std::path::PathBuf;
+
+use dukou_sandbox::{Options, Sandbox};
+use tempfile::TempDir;
+use toml::Value;
+
+use crate::checker::Checker;
+use crate::config_files::{self, GatewayFile};
+use crate::control::Control;
+use crate::gateway::{Gateway, Launch};
+use crate::merchant::Merchant;
+use crate::metrics::Metrics;
+use crate::port::free_port;
+use crate::proxy::Proxy;
+use crate::redis_server::Redis;
+use crate::tenant::Tenant;
+
+/// How often a start is tried when another process takes the port first.
+const TRIES: usize = 5;
+
+/// A gateway, the platform it talks to, and everything between.
+pub struct World {
+    pub gateway: Gateway,
+    pub sandbox: Sandbox,
+    pub control: Control,
+    pub redis: Option<Redis>,
+    /// From the gateway to the platform.
+    pub platform_proxy: Option<Proxy>,
+    /// From the gateway to Redis.
+    pub redis_proxy: Option<Proxy>,
+    /// From the platform to the gateway.
+    pub notify_proxy: Option<Proxy>,
+    pub tenants: Vec<Tenant>,
+    client: reqwest::Client,
+    directory: TempDir,
+    launch: Launch,
+}
+
+/// What a world has besides one tenant, the bookshop.
+#[derive(Default)]
+pub struct WorldBuilder {
+    tenants: Vec<Tenant>,
+    redis: bool,
+    platform_proxy: bool,
+    redis_proxy: bool,
+    notify_proxy: bool,
+    settings: Vec<(String, Value)>,
+    environment: Vec<(String, String)>,
+    store: Option<PathBuf>,
+}
+
+impl WorldBuilder {
+    /// Adds a tenant; the bookshop is then only there if it is added.
+    #[must_use]
+    pub fn tenant(mut self, tenant: Tenant) -> Self {
+        self.tenants.push(tenant);
+        self
+    }
+
+    /// A real Redis, and a gateway that uses it.
+    #[must_use]
+    pub fn redis(mut self) -> Self {
+        self.redis = true;
+        self
+    }
+
+    /// The gateway reaches the platform through [`World::platform_proxy`].
+    #[must_use]
+    pub fn platform_proxy(mut self) -> Self {
+        self.platform_proxy = true;
+        self
+    }
+
+    /// A real Redis that the gateway reaches through [`World::redis_proxy`].
+    #[must_use]
+    pub fn redis_proxy(mut self) -> Self {
+        self.redis = true;
+        self.redis_proxy = true;
+        self
+    }
+
+    /// The platform's notifies reach the gateway through [`World::notify_proxy`].
+    #[must_use]
+    pub fn notify_proxy(mut self) -> Self {
+        self.notify_proxy = true;
+        self
+    }
+
+    /// Sets a key of `gateway.toml`: `.set("server.body_limit", "1KiB")`.
+    #[must_use]
+    pub fn set(mut self, key: &str, value: impl Into<Value>) -> Self {
+        self.settings.push((key.to_owned(), value.into()));
+        self
+    }
+
+    /// Sets an environment variable of the gateway, for all its runs.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Keeps the store in a file of the caller's, such as one on a small file system.
+    #[must_use]
+    pub fn store(mut self, path: impl Into<PathBuf>) -> Self {
+        self.store = Some(path.into());
+        self
+    }
+
+    /// Starts everything; the gateway is ready when this returns.
+    ///
+    /// # Panics
+    /// When something does not start.
+    pub async fn start(self) -> World {
+        let tenants = if self.tenants.is_empty() { vec![Tenant::bookshop()] } else { self.tenants };
+        let merchants = tenants.iter().map(Tenant::at_sandbox).collect();
+        let sandbox = Sandbox::start(Options { merchants, ..Options::default() }).unwrap();
+        let redis = if self.redis { Some(Redis::start().await) } else { None };
+        let client = reqwest::Client::builder().no_proxy().tls_certs_only([]).build().unwrap();
+        let control = Control::new(&sandbox.http_url(), client.clone());
+
+        let directory = tempfile::tempdir().unwrap();
+        let config = directory.path().join("config");
+        let platform_proxy =
+            self.platform_proxy.then(|| Proxy::start(sandbox.https_url().trim_start_matches("https://")));
+        let platform_url = platform_proxy.as_ref().map(|proxy| format!("https://{}", proxy.address()));
+        let platform_url = platform_url.unwrap_or_else(|| sandbox.https_url());
+        for tenant in &tenants {
+            let files = sandbox.merchant(&tenant.mch_id).unwrap();
+            config_files::write_tenant(&config, tenant, &platform_url, &sandbox.ca_pem(), &files);
+        }
+        let redis_proxy = redis.as_ref().filter(|_| self.redis_proxy).map(|redis| Proxy::start(&redis.address()));
+        let redis_url = redis.as_ref().map(|redis| match &redis_proxy {
+            Some(proxy) => format!("redis://{}/0", proxy.address()),
+            None => redis.url(),
+        });
+        let store = self.store.unwrap_or_else(|| directory.path().join("data/dukou.db"));
+
+        let mut failure = String::new();
+        for _ in 0..TRIES {
+            let launch = Launch {
+                config: config.clone(),
+                log: directory.path().join("gateway.log"),
+                port: free_port(),
+                admin_port: free_port(),
+                environment: self.environment.clone(),
+            };
+            let listen = format!("127.0.0.1:{}", launch.port);
+            let notify_proxy = self.notify_proxy.then(|| Proxy::start(&listen));
+            let public = notify_proxy.as_ref().map_or_else(|| listen.clone(), Proxy::address);
+            let file = GatewayFile {
+                listen,
+                admin_listen: format!("127.0.0.1:{}", launch.admin_port),
+                public_url: format!("http://{public}"),
+                store: &store,
+                redis_url: redis_url.clone(),
+                settings: &self.settings,
+            };
+            config_files::write_gateway(&config, &file);
+            match Gateway::start(launch.clone(), client.clone()).await {
+                Ok(gateway) => {
+                    return World {
+                        gateway,
+                        sandbox,
+                        control,
+                        redis,
+                        platform_proxy,
+                        redis_proxy,
+                        notify_proxy,
+                        tenants,
+                        client,
+                        directory,
+                        launch,
+                    };
+                }
+                Err(log) if log.contains("in use") => failure = log,
+                Err(log) => panic!("the gateway does not start:\n{log}"),
+            }
+        }
+        panic!("the gateway finds no free port:\n{failure}");
+    }
+}
+
+impl World {
+    /// A gateway with one tenant, the bookshop, and the embedded store.
+    pub async fn start() -> Self {
+        Self::builder().start().await
+    }
+
+    pub fn builder() -> WorldBuilder {
+        WorldBuilder::default()
+    }
+
+    /// # Panics
+    /// When there is no such tenant.
+    pub fn tenant(&self, id: &str) -> &Tenant {
+        self.tenants.iter().find(|tenant| tenant.id == id).unwrap_or_else(|| panic!("no tenant {id}"))
+    }
+
+    /// The backend of a tenant.
+    ///
+    /// # Panics
+    /// When there is no such tenant.
+    pub fn merchant(&self, id: &str) -> Merchant {
+        Merchant::new(self.tenant(id), &self.gateway.url(), self.client.clone())
+    }
+
+    /// The bookshop and its backend: what most walks need.
+    pub fn bookshop(&self) -> (Tenant, Merchant) {
+        (self.tenant("bookshop").clone(), self.merchant("bookshop"))
+    }
+
+    /// One scrape of the gateway's metrics.
+    pub async fn metrics(&self) -> Metrics {
+        self.gateway.metrics().await
+    }
+
+    /// What a tenant's notifies of one kind are sent to.
+    pub fn notify_url(&self, tenant: &str, kind: &str) -> String {
+        format!("{}/notify/{tenant}/wechat/{kind}", self.gateway.url())
+    }
+
+    /// A client that speaks plain HTTP to anything.
+    pub fn client(&self) -> &reqwest::Client {
+        &self.client
+    }
+
+    /// A folder that lives as long as the world.
+    pub fn directory(&self) -> &std::path::Path {
+        self.directory.path()
+    }
+
+    /// The checker over this world; see [`Checker::verify`].
+    pub fn checker(&self) -> Checker<'_> {
+        Checker::new(self)
+    }
+
+    /// Reads everything and fails if any rule was broken.
+    ///
+    /// # Panics
+    /// When one was: with every violation.
+    pub async fn verify(&self) {
+        self.checker().verify().await;
+    }
+
+    /// Starts another gateway with the same configuration on ports of its own, with further environment variables.
+    ///
+    /// # Errors
+    /// The end of its log, when it does not become ready.
+    pub async fn start_another(&self, environment: &[(&str, &str)]) -> Result<Gateway, String> {
+        let mut launch = self.launch.clone();
+        launch.log = self.directory.path().join(format!("gateway-{}.log", free_port()));
+        launch.port = free_port();
+        launch.admin_port = free_port();
+        let listen = |port: u16| format!("127.0.0.1:{port}");
+        launch.environment.push(("DUKOU__SERVER__LISTEN".to_owned(), listen(launch.port)));
+        launch.environment.push(("DUKOU__ADMIN__LISTEN".to_owned(), listen(launch.admin_port)));
+        launch.environment.extend(environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        Gateway::start(launch, self.client.clone()).await
+    }
+}

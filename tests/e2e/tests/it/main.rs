@@ -1,0 +1,1 @@
+//! Walks through the real binary, named after what a user does.
