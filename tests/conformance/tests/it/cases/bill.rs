@@ -1,0 +1,46 @@
+use dukou_spi::{BillRowKind, Clock as _};
+use time::{Date, Duration, OffsetDateTime, UtcOffset};
+
+use crate::subject::{Subject, SystemClock, fen};
+
+/// The platform's calendar day.
+fn today(zone: UtcOffset) -> Date {
+    OffsetDateTime::from_unix_timestamp(SystemClock.now().as_seconds()).unwrap().to_offset(zone).date()
+}
+
+fn beijing() -> UtcOffset {
+    UtcOffset::from_hms(8, 0, 0).unwrap()
+}
+
+pub async fn a_days_movements_are_in_its_bill(subject: Subject) {
+    if !subject.provider.capabilities().bill {
+        return;
+    }
+    let before = today(beijing());
+    let order = subject.paid().await;
+    let refund = subject.refund_of(&order, 19);
+    subject.provider.refund(&refund).await.unwrap();
+    subject.made().await;
+    let mut rows = subject.provider.bill(before).await.unwrap().rows;
+    if today(beijing()) != before {
+        rows.extend(subject.provider.bill(today(beijing())).await.unwrap().rows);
+    }
+    let found: Vec<_> =
+        rows.iter().map(|row| (row.kind, row.trade_no.as_str(), row.amount, row.out_refund_no.as_deref())).collect();
+    let number = order.trade_no.as_str();
+    assert_eq!(
+        found,
+        [
+            (BillRowKind::Payment, number, fen(101), None),
+            (BillRowKind::Refund, number, fen(19), Some(refund.out_refund_no.as_str())),
+        ]
+    );
+}
+
+pub async fn a_day_without_trade_is_an_empty_bill(subject: Subject) {
+    if !subject.provider.capabilities().bill {
+        return;
+    }
+    let bill = subject.provider.bill(today(beijing()) - Duration::days(30)).await.unwrap();
+    assert_eq!(bill.rows, []);
+}
