@@ -1,10 +1,8 @@
 //! Which measurements run, in which order.
 
-use std::path::Path;
-
 use anyhow::Result;
 
-use crate::measure::{Bench, create, duplicates, hello, idle, machine, notify};
+use crate::measure::{Bench, create, duplicates, hello, idle, least, machine, notify};
 use crate::report::Report;
 use crate::session::Session;
 
@@ -34,7 +32,10 @@ pub fn run(what: What, bench: &Bench) -> Result<Report> {
     if matches!(what, What::Hello | What::Idle) {
         return Ok(report);
     }
-    let mut session = Session::start(&bench.binary, Path::new(&bench.directory.join("load")))?;
+    if matches!(what, What::Card | What::Create) {
+        least::run(bench, report_to)?;
+    }
+    let mut session = Session::start(&bench.binary, &bench.directory.join("load"))?;
     if matches!(what, What::Card | What::Create) {
         create::at_once(bench, &mut session, report_to)?;
         create::slow_platform(bench, &mut session, report_to)?;

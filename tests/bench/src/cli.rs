@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -7,7 +8,7 @@ use anyhow::{Context as _, Result, ensure};
 use clap::{Args, Parser, Subcommand};
 
 use crate::card::{self, What};
-use crate::measure::{Bench, hello};
+use crate::measure::{Bench, hello, least};
 
 /// Measures a release build of the gateway on this machine.
 #[derive(Debug, Parser)]
@@ -34,6 +35,9 @@ enum Command {
     /// The server of `hello`.
     #[command(hide = true)]
     HelloServer,
+    /// What `create` is compared with.
+    #[command(hide = true)]
+    LeastServer { platform: SocketAddr, journal: PathBuf },
 }
 
 #[derive(Debug, Args)]
@@ -65,6 +69,7 @@ pub fn run() -> Result<()> {
         Command::Duplicates(options) => (What::Duplicates, options),
         Command::Idle(options) => (What::Idle, options),
         Command::HelloServer => return hello::serve(),
+        Command::LeastServer { platform, journal } => return least::serve(platform, &journal),
     };
     let from = Instant::now();
     let own = std::env::current_exe()?;

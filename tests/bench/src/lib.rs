@@ -17,4 +17,5 @@ pub mod messages;
 mod platform;
 mod process;
 mod report;
+mod server;
 mod session;

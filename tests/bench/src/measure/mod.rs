@@ -4,6 +4,7 @@ pub mod create;
 pub mod duplicates;
 pub mod hello;
 pub mod idle;
+pub mod least;
 pub mod machine;
 pub mod notify;
 
