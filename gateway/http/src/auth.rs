@@ -80,35 +80,11 @@ fn bearer(authorization: &[u8]) -> Option<&[u8]> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::tenant_id;
-    use dukou_engine::tenant::LatePayment;
-    use std::collections::BTreeMap;
-
-    struct OneShop(Arc<Tenant>);
-
-    impl Tenants for OneShop {
-        fn find(&self, id: &str) -> Option<Arc<Tenant>> {
-            (id == self.0.id.as_str()).then(|| Arc::clone(&self.0))
-        }
-    }
-
-    fn shop(keys: &[(&str, &str)]) -> OneShop {
-        OneShop(Arc::new(Tenant {
-            id: tenant_id(),
-            name: "Afei Books".into(),
-            api_keys: keys
-                .iter()
-                .map(|(id, secret)| ApiKey { id: (*id).into(), secret: Secret::new(*secret) })
-                .collect(),
-            late_payment: LatePayment::Accept,
-            trade_no_prefix: String::new(),
-            providers: BTreeMap::new(),
-        }))
-    }
+    use crate::testing_engine::bookshop;
 
     #[test]
     fn any_key_of_the_tenant_opens_and_nothing_else() {
-        let shop = shop(&[("backend", "sk-one"), ("backup", "sk-two"), ("unset", "")]);
+        let shop = bookshop(&[("backend", "sk-one"), ("backup", "sk-two"), ("unset", "")]);
         let cases: [(&str, Option<&[u8]>, Option<&str>); 12] = [
             ("bookshop", Some(b"Bearer sk-one"), Some("backend")),
             ("bookshop", Some(b"bearer sk-two"), Some("backup")),
@@ -124,16 +100,16 @@ mod tests {
             ("nobody", Some(b"Bearer no tenant has this key, and nobody is let in by it"), None),
         ];
         for (tenant, authorization, key) in cases {
-            let found = authenticate(&shop, tenant, authorization).ok().map(|(_, key)| key);
+            let found = authenticate(shop.as_ref(), tenant, authorization).ok().map(|(_, key)| key);
             assert_eq!(found.as_deref(), key, "{tenant} {authorization:?}");
         }
     }
 
     #[test]
     fn an_unknown_tenant_and_a_wrong_key_answer_alike() {
-        let shop = shop(&[("backend", "sk-one")]);
-        let wrong_key = authenticate(&shop, "bookshop", Some(b"Bearer x")).err();
-        let no_tenant = authenticate(&shop, "nobody", Some(b"Bearer x")).err();
+        let shop = bookshop(&[("backend", "sk-one")]);
+        let wrong_key = authenticate(shop.as_ref(), "bookshop", Some(b"Bearer x")).err();
+        let no_tenant = authenticate(shop.as_ref(), "nobody", Some(b"Bearer x")).err();
         assert!(wrong_key.is_some() && wrong_key == no_tenant);
     }
 }

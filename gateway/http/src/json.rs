@@ -18,12 +18,19 @@ const MAX_PATH: usize = 100;
 pub fn parse(bytes: &[u8]) -> Result<Value, FieldError> {
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let Strict(value) = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
-        let path = error.path().to_string();
-        let field = if path == "." { "body".to_owned() } else { shortened(&path) };
+        let field = field_of(&error.path().to_string());
         FieldError::new(field, format!("not valid JSON: {}", shortened(&error.into_inner().to_string())))
     })?;
     reader.end().map_err(|error| FieldError::new("body", format!("not valid JSON: {error}")))?;
     Ok(value)
+}
+
+/// A fault between two fields has a `?` where the name would be, one outside of all a single dot.
+fn field_of(path: &str) -> String {
+    match path.trim_end_matches(['?', '.']) {
+        "" => "body".to_owned(),
+        path => shortened(path),
+    }
 }
 
 /// The beginning of a text that a caller chose, short enough to be shown.
@@ -128,7 +135,7 @@ mod tests {
             (b"{\"description\": \"\\ud800\\u0041\"}", "description"),
             (b"{\"description\": \"\xff\"}", "description"),
             (b"{\"amount\": 1e999}", "amount"),
-            (b"{\"amount\": 01}", "body"),
+            (b"{\"amount\": 01}", "amount"),
         ];
         for (text, field) in cases {
             let fault = parse(text).unwrap_err();

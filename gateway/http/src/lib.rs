@@ -7,6 +7,7 @@
 mod answer;
 mod auth;
 mod body;
+mod connection;
 mod cursor;
 pub mod dto;
 pub mod endpoints;
@@ -23,6 +24,8 @@ mod routes;
 mod server;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod testing_engine;
 
 pub use gateway::{Gateway, HttpConfig, HttpTelemetry};
 pub use middleware::{Edge, around};

@@ -23,6 +23,7 @@ use tracing::Instrument;
 use uuid::Uuid;
 
 use crate::auth::Caller;
+use crate::connection::Activity;
 use crate::errors::ErrorCode;
 use crate::gateway::HttpTelemetry;
 use crate::problem::Problem;
@@ -51,6 +52,7 @@ pub fn request_id(request: &HttpRequest) -> String {
 /// Only when a handler panicked: a problem document, with the connection kept.
 pub async fn around(request: ServiceRequest, next: Next<BoxBody>) -> Result<ServiceResponse<BoxBody>, Error> {
     let started = Instant::now();
+    let _busy = request.conn_data::<Activity>().map(Activity::begin);
     let id = incoming_id(&request).unwrap_or_else(|| Uuid::now_v7().to_string());
     request.extensions_mut().insert(RequestId(id.clone()));
     let telemetry = request.app_data::<Data<Edge>>().and_then(|edge| edge.telemetry.clone());

@@ -1,15 +1,20 @@
 //! The two listeners, with their limits.
 
+use std::future::ready;
 use std::io;
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::dev::Server;
+use actix_http::{HttpService, Protocol};
+use actix_service::{IntoServiceFactory, ServiceFactoryExt, fn_service, map_config};
+use actix_web::App;
+use actix_web::dev::{AppConfig, Extensions, Server};
 use actix_web::middleware::from_fn;
+use actix_web::rt::net::TcpStream;
 use actix_web::web::{Data, ServiceConfig};
-use actix_web::{App, HttpServer};
 
+use crate::connection::Connection;
 use crate::endpoints::{self, ADMIN, PUBLIC};
 use crate::gateway::{Gateway, HttpConfig};
 use crate::middleware::{Edge, around};
@@ -20,20 +25,6 @@ const LINGER: Duration = Duration::from_secs(2);
 /// Threads of the admin listener.
 const ADMIN_WORKERS: usize = 1;
 const ADMIN_CONNECTIONS: usize = 256;
-
-// A macro because the server's type cannot be named.
-macro_rules! limited {
-    ($server:expr, $config:expr, $workers:expr, $connections:expr) => {
-        $server
-            .workers($workers)
-            .max_connections($connections)
-            .client_request_timeout($config.header_read_timeout)
-            .client_disconnect_timeout(LINGER)
-            .keep_alive($config.keep_alive)
-            .shutdown_timeout($config.shutdown_timeout.as_secs())
-            .disable_signals()
-    };
-}
 
 /// All routes of the public listener.
 pub fn public_routes(config: &mut ServiceConfig, gateway: Data<Gateway>) {
@@ -47,31 +38,74 @@ pub fn admin_routes(config: &mut ServiceConfig, state: Data<AdminState>) {
     endpoints::configure(config, ADMIN);
 }
 
+/// Serves an application over HTTP/1.1 within the limits. A macro because the type of an
+/// application cannot be named.
+macro_rules! serve {
+    ($listener:expr, $limits:expr, $workers:expr, $connections:expr, $app:expr) => {{
+        let (listener, limits, app): (TcpListener, HttpConfig, _) = ($listener, $limits, $app);
+        let address = listener.local_addr()?;
+        let server = Server::build()
+            .workers($workers)
+            .max_concurrent_connections($connections)
+            .shutdown_timeout(limits.shutdown_timeout.as_secs())
+            .disable_signals();
+        let stopping = server.graceful_shutdown_signal();
+        let patience = limits.keep_alive + limits.header_read_timeout;
+        let server = server.listen("http", listener, move || {
+            let stopping = stopping.clone();
+            let http = HttpService::build()
+                .keep_alive(limits.keep_alive)
+                .client_request_timeout(limits.header_read_timeout)
+                .client_disconnect_timeout(LINGER)
+                .graceful_shutdown_signal(move || {
+                    let stopping = stopping.clone();
+                    async move { stopping.notified().await }
+                })
+                .local_addr(address)
+                .on_connect_ext(|connection: &Connection, data: &mut Extensions| {
+                    data.insert(connection.activity());
+                })
+                .finish(map_config(app().into_factory(), |()| AppConfig::default()));
+            fn_service(move |stream: TcpStream| {
+                let peer = stream.peer_addr().ok();
+                // Answers are small and waited for; without this they may be held back.
+                let _ = stream.set_nodelay(true);
+                ready(Ok((Connection::new(stream, patience), Protocol::Http1, peer)))
+            })
+            .and_then(http)
+        })?;
+        Ok(server.run())
+    }};
+}
+
 /// Serves the public interface: HTTP/1.1, every part of a request limited in bytes and in time.
 /// The server runs when it is awaited and ends when its handle is stopped; it takes no signals.
 ///
 /// # Errors
 /// When the listener cannot be used.
 pub fn serve_public(listener: TcpListener, gateway: Data<Gateway>) -> io::Result<Server> {
-    let config = gateway.config.clone();
+    let limits = gateway.config.clone();
     let edge = Data::new(Edge { telemetry: Some(Arc::clone(&gateway.telemetry)) });
-    let workers = config.workers.max(1);
-    let server = HttpServer::new(move || {
+    let workers = limits.workers.max(1);
+    let connections = (limits.max_connections / workers).max(1);
+    serve!(listener, limits, workers, connections, move || {
         let gateway = gateway.clone();
         App::new().app_data(edge.clone()).wrap(from_fn(around)).configure(move |routes| public_routes(routes, gateway))
-    });
-    Ok(limited!(server, config, workers, (config.max_connections / workers).max(1)).listen(listener)?.run())
+    })
 }
 
-/// Serves metrics and probes. As [`serve_public`] otherwise.
+/// Serves metrics and probes; otherwise as [`serve_public`].
 ///
 /// # Errors
 /// When the listener cannot be used.
-pub fn serve_admin(listener: TcpListener, config: &HttpConfig, state: Data<AdminState>) -> io::Result<Server> {
+pub fn serve_admin(listener: TcpListener, limits: HttpConfig, state: Data<AdminState>) -> io::Result<Server> {
     let edge = Data::new(Edge { telemetry: None });
-    let server = HttpServer::new(move || {
+    serve!(listener, limits, ADMIN_WORKERS, ADMIN_CONNECTIONS, move || {
         let state = state.clone();
         App::new().app_data(edge.clone()).wrap(from_fn(around)).configure(move |routes| admin_routes(routes, state))
-    });
-    Ok(limited!(server, config, ADMIN_WORKERS, ADMIN_CONNECTIONS).listen(listener)?.run())
+    })
 }
+
+#[cfg(test)]
+#[path = "server_tests.rs"]
+mod tests;

@@ -18,8 +18,8 @@ const MAX_OPENID: usize = 128;
 const MAX_CODE: usize = 256;
 
 /// What is to be paid, by whom and how.
-///
-/// Only documents the body; [`PaymentRequest::read`] reads it, field by field.
+//
+// Only documents the body; `PaymentRequest::read` reads it, field by field.
 #[derive(ToSchema)]
 #[schema(as = CreatePayment)]
 #[allow(dead_code, reason = "a schema: nothing makes a value of it")]

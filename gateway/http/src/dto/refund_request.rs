@@ -9,8 +9,8 @@ use crate::problem::FieldError;
 const REASON: TextRule = TextRule { max: 80, plane_zero_only: true };
 
 /// How much is to be given back.
-///
-/// Only documents the body; [`read_refund`] reads it, field by field.
+//
+// Only documents the body; `read_refund` reads it, field by field.
 #[derive(ToSchema)]
 #[schema(as = CreateRefund)]
 #[allow(dead_code, reason = "a schema: nothing makes a value of it")]

@@ -80,7 +80,7 @@ impl ReadyReport {
 
 /// Metrics in Prometheus' text format.
 #[utoipa::path(
-    get, path = "/metrics", tag = "admin",
+    get, path = "/metrics", operation_id = "getMetrics", tag = "admin",
     responses((status = 200, description = "The metrics.", body = String, content_type = "text/plain"))
 )]
 pub async fn metrics(state: Data<AdminState>) -> HttpResponse {
@@ -89,7 +89,7 @@ pub async fn metrics(state: Data<AdminState>) -> HttpResponse {
 
 /// Whether the process answers at all.
 #[utoipa::path(
-    get, path = "/healthz", tag = "admin",
+    get, path = "/healthz", operation_id = "getHealth", tag = "admin",
     responses((status = 200, description = "It does.", body = String, content_type = "text/plain"))
 )]
 pub async fn health() -> HttpResponse {
@@ -98,7 +98,7 @@ pub async fn health() -> HttpResponse {
 
 /// Whether requests would be served, and what is wrong where they would not be served well.
 #[utoipa::path(
-    get, path = "/readyz", tag = "admin",
+    get, path = "/readyz", operation_id = "getReadiness", tag = "admin",
     responses(
         (status = 200, description = "Ready, or degraded: still to be sent traffic.", body = ReadyReport),
         (status = 503, description = "Unready.", body = ReadyReport),

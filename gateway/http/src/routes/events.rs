@@ -21,7 +21,7 @@ const LONGEST_PAGE: u32 = 500;
 /// `next_cursor` is the last event's id where the page is full, else `null`. To follow the log,
 /// ask again with the last id you have as `after`.
 #[utoipa::path(
-    get, path = "/v1/{tenant}/events", tag = "events",
+    get, path = "/v1/{tenant}/events", operation_id = "listEvents", tag = "events",
     params(
         ("after" = Option<String>, Query, description = "Begin after this event (`evt_…`); left out: at the first."),
         ("limit" = Option<u32>, Query, minimum = 1, maximum = 500, description = "Length of the page; left out: 100."),

@@ -15,9 +15,12 @@ use crate::problem::Problem;
 ///
 /// Body and answer are in the platform's own form.
 #[utoipa::path(
-    post, path = "/notify/{tenant}/{provider}/payment", tag = "notify",
-    request_body(content = Vec<u8>, content_type = "*/*", description = "As the platform sends it."),
-    responses((status = "2XX", description = "The platform's own form, for success and in some cases for failure."))
+    post, path = "/notify/{tenant}/{provider}/payment", operation_id = "notifyPayment", tag = "notify",
+    request_body(content = String, content_type = "*/*", description = "As the platform sends it."),
+    responses(
+        (status = "2XX", description = "In the platform's own form: taken, or with some platforms also not taken."),
+        (status = "default", description = "In the platform's own form: not taken, to be sent again."),
+    )
 )]
 pub async fn payment(gateway: Data<Gateway>, request: HttpRequest, payload: Payload) -> Result<HttpResponse, Problem> {
     receive(&gateway, &request, payload, NotifyKind::Payment).await
@@ -27,9 +30,12 @@ pub async fn payment(gateway: Data<Gateway>, request: HttpRequest, payload: Payl
 ///
 /// Body and answer are in the platform's own form.
 #[utoipa::path(
-    post, path = "/notify/{tenant}/{provider}/refund", tag = "notify",
-    request_body(content = Vec<u8>, content_type = "*/*", description = "As the platform sends it."),
-    responses((status = "2XX", description = "The platform's own form, for success and in some cases for failure."))
+    post, path = "/notify/{tenant}/{provider}/refund", operation_id = "notifyRefund", tag = "notify",
+    request_body(content = String, content_type = "*/*", description = "As the platform sends it."),
+    responses(
+        (status = "2XX", description = "In the platform's own form: taken, or with some platforms also not taken."),
+        (status = "default", description = "In the platform's own form: not taken, to be sent again."),
+    )
 )]
 pub async fn refund(gateway: Data<Gateway>, request: HttpRequest, payload: Payload) -> Result<HttpResponse, Problem> {
     receive(&gateway, &request, payload, NotifyKind::Refund).await

@@ -25,7 +25,7 @@ const LONGEST_PAGE: u32 = 100;
 /// The same `out_trade_no` with the same content again is the same payment, with a freshly signed
 /// `invoke`.
 #[utoipa::path(
-    post, path = "/v1/{tenant}/payments", tag = "payments", request_body = CreatePaymentBody,
+    post, path = "/v1/{tenant}/payments", operation_id = "createPayment", tag = "payments", request_body = CreatePaymentBody,
     responses(
         (status = 201, description = "It was created.", body = PaymentBody),
         (status = 200, description = "It was there, with the same content.", body = PaymentBody),
@@ -61,7 +61,7 @@ pub async fn create(
 
 /// Read a payment.
 #[utoipa::path(
-    get, path = "/v1/{tenant}/payments/{out_trade_no}", tag = "payments",
+    get, path = "/v1/{tenant}/payments/{out_trade_no}", operation_id = "getPayment", tag = "payments",
     params(("refresh" = Option<bool>, Query, description = "Ask the provider first.")),
     responses((status = 200, description = "The payment.", body = PaymentBody))
 )]
@@ -80,7 +80,7 @@ pub async fn read(
 
 /// List payments, newest first.
 #[utoipa::path(
-    get, path = "/v1/{tenant}/payments", tag = "payments",
+    get, path = "/v1/{tenant}/payments", operation_id = "listPayments", tag = "payments",
     params(
         ("status" = Option<String>, Query, description = "Only those in this state, one of the words of `status`."),
         ("created_after" = Option<String>, Query, description = "Only those created after this moment (RFC 3339)."),
@@ -114,7 +114,7 @@ pub async fn list(
 
 /// Close an unpaid payment, at the provider first.
 #[utoipa::path(
-    post, path = "/v1/{tenant}/payments/{out_trade_no}/close", tag = "payments",
+    post, path = "/v1/{tenant}/payments/{out_trade_no}/close", operation_id = "closePayment", tag = "payments",
     responses((status = 200, description = "The payment, closed; also when it was closed before.", body = PaymentBody))
 )]
 pub async fn close(

@@ -18,7 +18,7 @@ use crate::{body, idempotency, json};
 ///
 /// The same `out_refund_no` is refunded once, however often it is sent.
 #[utoipa::path(
-    post, path = "/v1/{tenant}/payments/{out_trade_no}/refunds", tag = "refunds", request_body = CreateRefundBody,
+    post, path = "/v1/{tenant}/payments/{out_trade_no}/refunds", operation_id = "createRefund", tag = "refunds", request_body = CreateRefundBody,
     responses(
         (status = 201, description = "It was created.", body = RefundBody),
         (status = 200, description = "It was there, with the same content.", body = RefundBody),
@@ -49,7 +49,7 @@ pub async fn create(
 
 /// List a payment's refunds, oldest first.
 #[utoipa::path(
-    get, path = "/v1/{tenant}/payments/{out_trade_no}/refunds", tag = "refunds",
+    get, path = "/v1/{tenant}/payments/{out_trade_no}/refunds", operation_id = "listRefunds", tag = "refunds",
     params(("refresh" = Option<bool>, Query, description = "Ask the provider first, about each that is under way.")),
     responses((status = 200, description = "All of them.", body = RefundList))
 )]
@@ -77,7 +77,7 @@ pub async fn list(
 
 /// Read a refund.
 #[utoipa::path(
-    get, path = "/v1/{tenant}/refunds/{out_refund_no}", tag = "refunds",
+    get, path = "/v1/{tenant}/refunds/{out_refund_no}", operation_id = "getRefund", tag = "refunds",
     params(("refresh" = Option<bool>, Query, description = "Ask the provider first.")),
     responses((status = 200, description = "The refund.", body = RefundBody))
 )]

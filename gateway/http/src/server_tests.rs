@@ -1,0 +1,332 @@
+//! The listener as a raw client sees it.
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use actix_web::dev::ServerHandle;
+use actix_web::rt;
+use futures_util::FutureExt;
+use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::timeout;
+
+use super::*;
+use crate::testing_engine::{Away, Counted, gateway};
+
+/// Far beyond every limit set here.
+const DEADLINE: Duration = Duration::from_secs(20);
+/// The HTTP library's clock ticks every half second: a shorter limit may be over at once.
+const SHORT: Duration = Duration::from_secs(1);
+
+struct Running {
+    address: SocketAddr,
+    handle: ServerHandle,
+    store: Arc<Away>,
+    counted: Arc<Counted>,
+    gateway: Data<Gateway>,
+}
+
+fn start() -> Running {
+    let config = HttpConfig {
+        body_limit: 64 * 1024,
+        header_read_timeout: SHORT,
+        body_read_timeout: SHORT / 2,
+        keep_alive: SHORT,
+        max_connections: 100,
+        workers: 1,
+        shutdown_timeout: Duration::from_secs(5),
+    };
+    let (gateway, store, counted) = gateway(config);
+    let gateway = Data::new(gateway);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = serve_public(listener, gateway.clone()).unwrap();
+    let handle = server.handle();
+    rt::spawn(server);
+    Running { address, handle, store, counted, gateway }
+}
+
+impl Running {
+    async fn connect(&self) -> TcpStream {
+        TcpStream::connect(self.address).await.unwrap()
+    }
+
+    /// Sends bytes and reads until the server ends the connection.
+    async fn raw(&self, bytes: &[u8]) -> String {
+        let mut stream = self.connect().await;
+        // The server may answer and close before everything is sent.
+        let _ = stream.write_all(bytes).await;
+        read_to_end(&mut stream).await
+    }
+
+    /// One request on a connection of its own.
+    async fn ask(&self, line: &str, headers: &str, body: &str) -> Answered {
+        let length = if body.is_empty() { String::new() } else { format!("Content-Length: {}\r\n", body.len()) };
+        let request = format!("{line} HTTP/1.1\r\nHost: t\r\nConnection: close\r\n{headers}{length}\r\n{body}");
+        Answered::new(&self.raw(request.as_bytes()).await)
+    }
+
+    async fn stop(self) {
+        timeout(DEADLINE, self.handle.stop(true)).await.unwrap();
+    }
+}
+
+async fn read_to_end(stream: &mut TcpStream) -> String {
+    let mut answer = Vec::new();
+    let mut buffer = [0; 4096];
+    timeout(DEADLINE, async {
+        // A reset after the answer ends the connection as well.
+        while let Ok(read @ 1..) = stream.read(&mut buffer).await {
+            answer.extend_from_slice(&buffer[..read]);
+        }
+    })
+    .await
+    .expect("the server ends the connection");
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+struct Answered {
+    status: u16,
+    head: String,
+    body: Value,
+}
+
+impl Answered {
+    fn new(text: &str) -> Self {
+        let (head, body) = text.split_once("\r\n\r\n").unwrap_or((text, ""));
+        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
+        Answered { status, head: head.to_ascii_lowercase(), body: serde_json::from_str(body).unwrap_or(Value::Null) }
+    }
+
+    fn code(&self) -> &str {
+        self.body["code"].as_str().unwrap_or_default()
+    }
+}
+
+const KEY: &str = "Authorization: Bearer sk-one\r\n";
+const JSON: &str = "Authorization: Bearer sk-one\r\nContent-Type: application/json\r\n";
+const NOTIFY: &str = "POST /notify/bookshop/wechat/payment";
+
+#[actix_web::test]
+async fn every_error_is_a_problem_with_its_code_and_the_request_id() {
+    let server = start();
+    let cases = [
+        ("GET /nothing", KEY, "", 404, "not_found"),
+        ("GET /v1/bookshop/payments/", KEY, "", 404, "not_found"),
+        ("DELETE /v1/bookshop/payments", KEY, "", 405, "method_not_allowed"),
+        ("GET /v1/bookshop/payments", "", "", 401, "unauthorized"),
+        ("GET /v1/nobody/payments", KEY, "", 401, "unauthorized"),
+        ("GET /v1/Bookshop/payments", KEY, "", 401, "unauthorized"),
+        ("GET /v1/bookshop%2f/payments", KEY, "", 401, "unauthorized"),
+        ("GET /v1/..%2fbookshop/payments", KEY, "", 401, "unauthorized"),
+        ("GET /v1/bookshop/payments/a%2fb", KEY, "", 404, "not_found"),
+        ("GET /v1/bookshop/payments/%E8%AE%A2", KEY, "", 404, "not_found"),
+        ("GET /v1/bookshop/payments?page=2", KEY, "", 400, "invalid_request"),
+        ("GET /v1/bookshop/payments?cursor=x", KEY, "", 400, "invalid_request"),
+        ("GET /v1/bookshop/payments", KEY, "", 500, "internal_error"),
+        ("GET /v1/bookshop/events", KEY, "", 503, "unavailable"),
+        (
+            "GET /v1/bookshop/events",
+            "Authorization: Bearer sk-one\r\nAccept: text/event-stream\r\n",
+            "",
+            406,
+            "not_acceptable",
+        ),
+        ("POST /v1/bookshop/payments", KEY, "{}", 415, "unsupported_media_type"),
+        ("POST /v1/bookshop/payments", JSON, "{\"amount\":1.0}", 400, "invalid_request"),
+        ("POST /v1/bookshop/payments", "Authorization: Bearer wrong\r\n", "{}", 401, "unauthorized"),
+        (NOTIFY, "Content-Encoding: gzip\r\n", "x", 415, "unsupported_media_type"),
+        (NOTIFY, "", "<xml/>", 404, "not_found"),
+        ("POST /notify/bookshop/wechat/payment?a=1", "", "<xml/>", 400, "invalid_request"),
+        ("POST /notify/bookshop/wechat/transfer", "", "<xml/>", 404, "not_found"),
+    ];
+    for (line, headers, body, status, code) in cases {
+        let headers = format!("{headers}X-Request-Id: test-7\r\n");
+        let answer = server.ask(line, &headers, body).await;
+        assert_eq!((answer.status, answer.code()), (status, code), "{line} {headers}");
+        assert_eq!(answer.body["request_id"], "test-7", "{line}");
+        assert!(answer.head.contains("x-request-id: test-7"), "{line}: {}", answer.head);
+        assert!(answer.head.contains("content-type: application/problem+json"), "{line}: {}", answer.head);
+        assert_eq!(answer.head.contains("www-authenticate: bearer"), status == 401, "{line}");
+        assert_eq!(answer.head.contains("allow: post, get"), status == 405, "{line}: {}", answer.head);
+        assert_eq!(answer.head.contains("retry-after"), status == 503, "{line}");
+    }
+    let counted = std::mem::take(&mut *server.counted.0.lock().unwrap());
+    assert!(counted.contains(&("unmatched".to_owned(), "GET", 404)));
+    assert!(counted.contains(&("/v1/{tenant}/payments".to_owned(), "GET", 500)), "{counted:?}");
+    assert!(counted.contains(&("/notify/{tenant}/{provider}/payment".to_owned(), "POST", 415)));
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn an_id_that_does_not_belong_into_a_log_is_replaced() {
+    let server = start();
+    let answer = server.ask("GET /nothing", "X-Request-Id: a\"b c\r\n", "").await;
+    let id = answer.body["request_id"].as_str().unwrap();
+    assert!(uuid::Uuid::try_parse(id).is_ok(), "{id}");
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn the_openapi_document_is_served() {
+    let server = start();
+    let answer = server.ask("GET /openapi.json", "", "").await;
+    assert_eq!((answer.status, &answer.body["openapi"]), (200, &Value::from("3.1.0")));
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn a_body_beyond_the_limit_is_refused_early_and_the_connection_ends() {
+    let server = start();
+    let declared = format!("{NOTIFY} HTTP/1.1\r\nHost: t\r\nContent-Length: 104857600\r\n\r\n");
+    let answer = Answered::new(&server.raw(declared.as_bytes()).await);
+    assert_eq!((answer.status, answer.code()), (413, "body_too_large"));
+    assert!(answer.head.contains("connection: close"), "{}", answer.head);
+
+    let mut stream = server.connect().await;
+    let head = format!("{NOTIFY} HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n");
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let chunk = [b"4000\r\n".as_slice(), &[b'x'; 0x4000], b"\r\n"].concat();
+    let (mut reader, mut writer) = stream.split();
+    let sending = async {
+        for _ in 0..6400 {
+            if writer.write_all(&chunk).await.is_err() {
+                return true;
+            }
+        }
+        false
+    };
+    let mut answer = vec![0; 4096];
+    let reading = async {
+        let read = reader.read(&mut answer).await.unwrap_or(0);
+        // The rest, so that the sender is not held up by us.
+        while let Ok(1..) = reader.read(&mut [0; 4096]).await {}
+        read
+    };
+    // 100 MB may still fit into the time it lingers; a trickle is tested below.
+    let (_, read) = timeout(DEADLINE, futures_util::future::join(sending, reading)).await.unwrap();
+    assert_eq!(Answered::new(&String::from_utf8_lossy(&answer[..read])).code(), "body_too_large");
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn a_trickling_body_is_cut_whether_or_not_anybody_reads_it() {
+    let server = start();
+    for (head, code) in [
+        (format!("{NOTIFY} HTTP/1.1\r\nHost: t\r\nContent-Length: 1000\r\n\r\nx"), "request_timeout"),
+        (format!("{NOTIFY} HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n"), "request_timeout"),
+        ("POST /nothing HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n".to_owned(), "not_found"),
+        ("POST /nothing HTTP/1.1\r\nHost: t\r\nContent-Length: 1000\r\n\r\nx".to_owned(), "not_found"),
+    ] {
+        let started = Instant::now();
+        let mut stream = server.connect().await;
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let answer = Answered::new(&trickle(&mut stream, b"1\r\nx\r\n").await);
+        assert_eq!(answer.code(), code, "{head}");
+        assert!(answer.head.contains("connection: close"), "{head}: {}", answer.head);
+        assert!(started.elapsed() < Duration::from_secs(8), "{head}: {:?}", started.elapsed());
+    }
+    server.stop().await;
+}
+
+/// Keeps sending now and then until the server ends the connection; what it answered.
+async fn trickle(stream: &mut TcpStream, bytes: &[u8]) -> String {
+    let (mut reader, mut writer) = stream.split();
+    let mut answer = Vec::new();
+    let mut buffer = [0; 4096];
+    let ended = timeout(DEADLINE, async {
+        let mut ticks = tokio::time::interval(Duration::from_millis(50));
+        loop {
+            tokio::select! {
+                read = reader.read(&mut buffer) => match read {
+                    Ok(read @ 1..) => answer.extend_from_slice(&buffer[..read]),
+                    _ => return,
+                },
+                _ = ticks.tick() => if writer.write_all(bytes).await.is_err() {
+                    return;
+                },
+            }
+        }
+    });
+    ended.await.expect("the server ends the connection");
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+#[actix_web::test]
+async fn a_trickling_head_is_cut_the_first_and_any_later_one() {
+    let server = start();
+    let whole = "GET /nothing HTTP/1.1\r\nHost: t\r\n\r\n";
+    let half = "GET /nothing HTTP/1.1\r\nHost: t\r\nX-Slow: ";
+    for (begin, answers) in [(half.to_owned(), 0), (format!("{whole}{half}"), 1), (format!("{whole}{whole}{half}"), 2)]
+    {
+        for drip in [b"a".as_slice(), b""] {
+            let started = Instant::now();
+            let mut stream = server.connect().await;
+            stream.write_all(begin.as_bytes()).await.unwrap();
+            let answer = trickle(&mut stream, drip).await;
+            assert_eq!(answer.matches("\"code\":\"not_found\"").count(), answers, "{begin:?}: {answer}");
+            assert!(started.elapsed() < Duration::from_secs(8), "{begin:?} {drip:?}: {:?}", started.elapsed());
+        }
+    }
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn a_connection_serves_one_request_after_another() {
+    let server = start();
+    let mut stream = server.connect().await;
+    for _ in 0..3 {
+        let request = format!("{NOTIFY} HTTP/1.1\r\nHost: t\r\nContent-Length: 6\r\n\r\n<xml/>");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut buffer = [0; 4096];
+        let read = timeout(DEADLINE, stream.read(&mut buffer)).await.unwrap().unwrap();
+        let answer = Answered::new(&String::from_utf8_lossy(&buffer[..read]));
+        assert_eq!(answer.code(), "not_found");
+        assert!(!answer.head.contains("connection: close"), "{}", answer.head);
+    }
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn ambiguous_framing_is_refused_with_one_answer() {
+    let server = start();
+    let second = "GET /openapi.json HTTP/1.1\r\nHost: t\r\n\r\n";
+    for headers in [
+        "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n",
+        "Content-Length: 5\r\nContent-Length: 6\r\n",
+        "Content-Length: +6\r\n",
+        "Transfer-Encoding: xchunked\r\n",
+        "Transfer-Encoding : chunked\r\n",
+        "X-Folded: a\r\n b\r\nContent-Length: 5\r\n",
+    ] {
+        let request = format!("{NOTIFY} HTTP/1.1\r\nHost: t\r\n{headers}\r\n0\r\n\r\n{second}");
+        let answer = server.raw(request.as_bytes()).await;
+        assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{headers:?}: {answer}");
+        assert!(answer.starts_with("HTTP/1.1 400"), "{headers:?}: {answer}");
+    }
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn a_call_goes_on_when_its_caller_hangs_up() {
+    let server = start();
+    // An end too near makes the route look for the payment, where the test holds it.
+    let body =
+        r#"{"provider":"wechat","method":"native","amount":1,"description":"b","expires_at":"2020-01-01T00:00:00Z"}"#;
+    let request = format!(
+        "POST /v1/bookshop/payments HTTP/1.1\r\nHost: t\r\n{JSON}Idempotency-Key: k\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let mut stream = server.connect().await;
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut begun = server.store.begun.subscribe();
+    timeout(DEADLINE, begun.wait_for(|begun| *begun == 1)).await.unwrap().unwrap();
+    drop(stream);
+    assert!(server.gateway.idle().now_or_never().is_none(), "the call is under way");
+
+    server.store.gate.add_permits(1);
+    let mut forgotten = server.store.forgotten.subscribe();
+    timeout(DEADLINE, forgotten.wait_for(|forgotten| *forgotten == 1)).await.unwrap().unwrap();
+    timeout(DEADLINE, server.gateway.idle()).await.unwrap();
+    server.stop().await;
+}

@@ -1,0 +1,203 @@
+//! An engine over a store that is away, for tests of everything before and around the engine. No
+//! test of a payment's way belongs here: those run against a real store.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use dukou_domain::{
+    EventId, OutRefundNo, OutTradeNo, PaymentId, PaymentState, ProviderName, RefundState, Secret, TenantId, Timestamp,
+};
+use dukou_engine::ports::{
+    Claim, ClaimToken, Coordinator, Decide, Health, IdempotencyOutcome, Lock, Marker, NotifyOutcome, Store, StoreError,
+    Target, Telemetry,
+};
+use dukou_engine::records::{
+    Begun, Event, IdempotentCall, NotificationKey, Page, Payment, PaymentFilter, Refund, StoreIdentity, StoredAnswer,
+};
+use dukou_engine::tenant::{ApiKey, LatePayment, Tenant, Tenants};
+use dukou_engine::{Engine, EngineConfig, Schedule};
+use dukou_spi::{Clock, NotifyKind};
+use tokio::sync::{Semaphore, watch};
+use uuid::Uuid;
+
+use crate::gateway::{Gateway, HttpConfig, HttpTelemetry};
+use crate::testing::{moment, tenant_id};
+
+/// A store that keeps nothing, and lets a test watch and hold the calls it needs.
+pub struct Away {
+    /// Reading a payment waits for a permit here.
+    pub gate: Semaphore,
+    /// Calls under an idempotency key: begun and not ended, ended and forgotten.
+    pub begun: watch::Sender<usize>,
+    pub forgotten: watch::Sender<usize>,
+}
+
+fn away<T>() -> Result<T, StoreError> {
+    Err(StoreError::Unavailable("a test took it away".to_owned()))
+}
+
+#[async_trait]
+impl Store for Away {
+    fn identity(&self) -> StoreIdentity {
+        StoreIdentity { store: Uuid::nil(), incarnation: Uuid::nil() }
+    }
+
+    async fn apply(&self, _: Target, _: Decide) -> Result<(), StoreError> {
+        away()
+    }
+
+    async fn payment(&self, _: &TenantId, _: &OutTradeNo) -> Result<Option<Payment>, StoreError> {
+        let _permit = self.gate.acquire().await;
+        away()
+    }
+
+    /// Stands for a bug.
+    async fn payments(&self, _: PaymentFilter) -> Result<Page<Payment>, StoreError> {
+        panic!("a test's bug");
+    }
+
+    async fn refund(&self, _: &TenantId, _: &OutRefundNo) -> Result<Option<Refund>, StoreError> {
+        away()
+    }
+
+    async fn refunds(&self, _: &TenantId, _: PaymentId) -> Result<Vec<Refund>, StoreError> {
+        away()
+    }
+
+    async fn events(&self, _: &TenantId, _: i64, _: u32) -> Result<Vec<Event>, StoreError> {
+        away()
+    }
+
+    async fn event_position(&self, _: &TenantId, _: EventId) -> Result<Option<i64>, StoreError> {
+        away()
+    }
+
+    async fn take_due_payments(&self, _: Timestamp, _: Timestamp, _: u32) -> Result<Vec<Payment>, StoreError> {
+        away()
+    }
+
+    async fn take_due_refunds(&self, _: Timestamp, _: Timestamp, _: u32) -> Result<Vec<Refund>, StoreError> {
+        away()
+    }
+
+    async fn begin_call(&self, call: IdempotentCall) -> Result<Begun, StoreError> {
+        self.begun.send_modify(|begun| *begun += 1);
+        Ok(Begun::Run { made_number: call.made_number })
+    }
+
+    async fn end_call(&self, _: &TenantId, _: &str, _: Uuid, answer: Option<StoredAnswer>) -> Result<(), StoreError> {
+        if answer.is_none() {
+            self.forgotten.send_modify(|forgotten| *forgotten += 1);
+        }
+        Ok(())
+    }
+
+    async fn forget_calls(&self, _: Timestamp, _: u32) -> Result<u64, StoreError> {
+        away()
+    }
+
+    async fn position(&self) -> Result<i64, StoreError> {
+        away()
+    }
+
+    async fn ready(&self) -> Result<(), StoreError> {
+        away()
+    }
+}
+
+struct Nobody;
+
+#[async_trait]
+impl Coordinator for Nobody {
+    fn backend(&self) -> &'static str {
+        "process"
+    }
+
+    async fn claim(&self, _: &NotificationKey) -> Claim {
+        Claim::Unavailable
+    }
+
+    async fn finish(&self, _: &NotificationKey, _: ClaimToken, _: Marker, _: i64) {}
+
+    async fn release(&self, _: &NotificationKey, _: ClaimToken) {}
+
+    async fn lock(&self, _: &str) -> Option<Lock> {
+        None
+    }
+
+    async fn unlock(&self, _: Lock) {}
+
+    fn health(&self) -> Health {
+        Health::Working
+    }
+}
+
+impl Telemetry for Nobody {
+    fn notify(&self, _: &TenantId, _: &ProviderName, _: NotifyKind, _: NotifyOutcome, _: Duration) {}
+    fn payment(&self, _: &TenantId, _: &ProviderName, _: PaymentState) {}
+    fn refund(&self, _: &TenantId, _: &ProviderName, _: RefundState) {}
+    fn provider_call(&self, _: &ProviderName, _: &'static str, _: &'static str, _: Duration) {}
+    fn idempotency(&self, _: &'static str, _: IdempotencyOutcome) {}
+}
+
+impl Clock for Nobody {
+    fn now(&self) -> Timestamp {
+        moment()
+    }
+}
+
+struct OneShop(Arc<Tenant>);
+
+impl Tenants for OneShop {
+    fn find(&self, id: &str) -> Option<Arc<Tenant>> {
+        (id == self.0.id.as_str()).then(|| Arc::clone(&self.0))
+    }
+}
+
+/// Tenants with one tenant, `bookshop`, without providers; keys are name and secret.
+pub fn bookshop(keys: &[(&str, &str)]) -> Arc<dyn Tenants> {
+    let key = |(id, secret): &(&str, &str)| ApiKey { id: (*id).to_owned(), secret: Secret::new(*secret) };
+    Arc::new(OneShop(Arc::new(Tenant {
+        id: tenant_id(),
+        name: "Afei Books".to_owned(),
+        api_keys: keys.iter().map(key).collect(),
+        late_payment: LatePayment::Accept,
+        trade_no_prefix: String::new(),
+        providers: BTreeMap::new(),
+    })))
+}
+
+/// What was counted: route, method, status.
+#[derive(Default)]
+pub struct Counted(pub Mutex<Vec<(String, &'static str, u16)>>);
+
+impl HttpTelemetry for Counted {
+    fn request(&self, route: &str, method: &'static str, status: u16, _: Duration) {
+        self.0.lock().unwrap().push((route.to_owned(), method, status));
+    }
+}
+
+/// A gateway with one tenant, `bookshop`, whose key is `sk-one`.
+pub fn gateway(config: HttpConfig) -> (Gateway, Arc<Away>, Arc<Counted>) {
+    let store =
+        Arc::new(Away { gate: Semaphore::new(0), begun: watch::Sender::new(0), forgotten: watch::Sender::new(0) });
+    let engine = Engine::new(
+        EngineConfig {
+            public_url: "https://pay.example.com".to_owned(),
+            expires_after: Duration::from_secs(7200),
+            schedule: Schedule::default(),
+        },
+        Arc::clone(&store) as Arc<dyn Store>,
+        Arc::new(Nobody),
+        bookshop(&[("backend", "sk-one")]),
+        Arc::new(Nobody),
+        Arc::new(Nobody),
+    );
+    let counted = Arc::new(Counted::default());
+    let telemetry = Arc::clone(&counted) as Arc<dyn HttpTelemetry>;
+    let runtime = tokio::runtime::Handle::current();
+    (Gateway::new(Arc::new(engine), Uuid::nil(), telemetry, config, runtime), store, counted)
+}
