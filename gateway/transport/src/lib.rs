@@ -9,5 +9,6 @@ mod factory;
 mod failure;
 #[cfg(test)]
 mod tests;
+mod tls;
 
 pub use factory::ReqwestTransports;

@@ -254,7 +254,7 @@ fn unusable_tls_material_is_named() {
     let cases = [
         (identity("hush"), "the client identity"),
         (roots("nothing"), "the extra root certificates"),
-        (roots(bad_root), "the TLS material"),
+        (roots(bad_root), "the extra root certificates"),
     ];
     for (options, expected) in cases {
         let Err(InvalidTransport(message)) = ReqwestTransports::new().build(options) else {

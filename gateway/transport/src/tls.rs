@@ -1,0 +1,73 @@
+//! Whom we trust, and who we are.
+
+use std::sync::{Arc, OnceLock};
+
+use dukou_domain::Secret;
+use dukou_spi::transport::InvalidTransport;
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ClientConfig, RootCertStore};
+
+/// TLS for one merchant identity. Certificates are always verified, against the machine's and
+/// Mozilla's roots and the extra ones.
+pub(crate) fn client_config(
+    extra_roots_pem: Option<&str>,
+    identity_pem: Option<&Secret>,
+) -> Result<ClientConfig, InvalidTransport> {
+    // The process's own choice where it has made one.
+    let provider = CryptoProvider::get_default().cloned().unwrap_or_else(|| Arc::new(aws_lc_rs::default_provider()));
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| InvalidTransport(format!("the TLS versions cannot be used: {error}")))?
+        .with_root_certificates(roots(extra_roots_pem)?);
+    let mut config = match identity_pem {
+        None => builder.with_no_client_auth(),
+        Some(pem) => {
+            let (chain, key) = identity(pem.expose().as_bytes())?;
+            builder
+                .with_client_auth_cert(chain, key)
+                .map_err(|error| InvalidTransport(format!("the client identity cannot be used: {error}")))?
+        }
+    };
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(config)
+}
+
+fn roots(extra_pem: Option<&str>) -> Result<Arc<RootCertStore>, InvalidTransport> {
+    let common = common_roots();
+    let Some(pem) = extra_pem else { return Ok(common.clone()) };
+    let mut roots = RootCertStore::clone(common);
+    let before = roots.len();
+    for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {
+        let certificate =
+            certificate.map_err(|_| InvalidTransport("the extra root certificates are not PEM".to_owned()))?;
+        roots
+            .add(certificate)
+            .map_err(|error| InvalidTransport(format!("the extra root certificates cannot be used: {error}")))?;
+    }
+    if roots.len() == before {
+        return Err(InvalidTransport("the extra root certificates hold no CERTIFICATE".to_owned()));
+    }
+    Ok(Arc::new(roots))
+}
+
+/// The machine's roots and Mozilla's, read once: a process has a transport for every merchant.
+fn common_roots() -> &'static Arc<RootCertStore> {
+    static ROOTS: OnceLock<Arc<RootCertStore>> = OnceLock::new();
+    ROOTS.get_or_init(|| {
+        let mut roots = RootCertStore::empty();
+        // A root of the machine that cannot be read is left out, as every TLS client does.
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        roots.add_parsable_certificates(webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().cloned());
+        Arc::new(roots)
+    })
+}
+
+fn identity(pem: &[u8]) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), InvalidTransport> {
+    let invalid = |what: &str| InvalidTransport(format!("the client identity holds no {what} in PEM"));
+    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+    let chain = chain.ok().filter(|chain| !chain.is_empty()).ok_or_else(|| invalid("certificate"))?;
+    let key = PrivateKeyDer::from_pem_slice(pem).map_err(|_| invalid("private key"))?;
+    Ok((chain, key))
+}
