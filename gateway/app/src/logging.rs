@@ -30,6 +30,12 @@ pub fn start(form: LogForm, level: &str) {
         LogForm::Json => builder.json().flatten_event(true).with_current_span(true).with_span_list(false).try_init(),
         LogForm::Text => builder.with_ansi(std::io::stderr().is_terminal()).try_init(),
     };
+    // A panic in a request ends that request alone; it belongs into the log like anything else.
+    std::panic::set_hook(Box::new(|panic| {
+        let text = panic.payload_as_str().unwrap_or("without a text");
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        tracing::error!(place, "panic: {text}");
+    }));
     if unreadable {
         tracing::warn!("RUST_LOG cannot be read; the level is {level}");
     }

@@ -11,9 +11,7 @@ use anyhow::Context as _;
 use dukou_engine::ports::{Coordinator, Store};
 use dukou_engine::{Engine, EngineConfig};
 use dukou_http::{AdminState, Gateway, HttpConfig};
-use dukou_store::{
-    ProcessCoordinator, ProcessOptions, RedisCoordinator, RedisOptions, SqliteOptions, SqliteStore,
-};
+use dukou_store::{ProcessCoordinator, ProcessOptions, RedisCoordinator, RedisOptions, SqliteOptions, SqliteStore};
 use tokio::runtime::Handle;
 use tokio::time::{Instant, timeout_at};
 
@@ -85,11 +83,8 @@ impl Service {
 
         let draining = Arc::new(AtomicBool::new(false));
         let readiness = Arc::new(GatewayReadiness { store: measured, coordinator });
-        let config = HttpConfig {
-            body_limit: settings.body_limit,
-            shutdown_timeout: DRAIN_LIMIT,
-            ..HttpConfig::default()
-        };
+        let config =
+            HttpConfig { body_limit: settings.body_limit, shutdown_timeout: DRAIN_LIMIT, ..HttpConfig::default() };
         let admin_config = config.clone();
         let gateway = Data::new(Gateway::new(
             Arc::clone(&engine),
@@ -98,7 +93,7 @@ impl Service {
             config,
             Handle::current(),
         ));
-                let state = Data::new(AdminState {
+        let state = Data::new(AdminState {
             render_metrics: Arc::new(move || metrics.render()),
             readiness,
             draining: Arc::clone(&draining),
@@ -106,7 +101,6 @@ impl Service {
         let public_server = run(dukou_http::serve_public(public_listener, gateway.clone())?);
         let admin_server = run(dukou_http::serve_admin(admin_listener, admin_config, state)?);
         let jobs = Jobs::start(&engine);
-        tracing::info!(%public, %admin, tenants = tenants.len(), version = env!("CARGO_PKG_VERSION"), "listening");
         Ok(Service { public, admin, public_server, admin_server, gateway, jobs, store, draining })
     }
 

@@ -25,6 +25,13 @@ pub fn run(directory: &Path) -> ExitCode {
     };
     let ended = runtime.block_on(async {
         let service = Service::start(settings, &loaded.tenants).await?;
+        tracing::info!(
+            public = %service.public,
+            admin = %service.admin,
+            tenants = loaded.tenants.len(),
+            version = env!("CARGO_PKG_VERSION"),
+            "listening"
+        );
         let reason = shutdown::requested().await?;
         tracing::info!(reason, "draining");
         tokio::select! {

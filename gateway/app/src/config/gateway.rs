@@ -209,11 +209,7 @@ impl<'a> Reader<'a> {
             Some(text) if text.starts_with("env:") || text.starts_with("file:") => section.resolve("url", &text),
             Some(text) => {
                 if url::Url::parse(&text).is_ok_and(|url| url.password().is_some()) {
-                    section.warn(
-                        "url",
-                        "holds a password written in the file itself",
-                        "\"env:NAME\" or \"file:PATH\"",
-                    );
+                    section.warn("url", "holds a password written in the file itself", "\"env:NAME\" or \"file:PATH\"");
                 }
                 Some(Secret::new(text))
             }
@@ -286,7 +282,8 @@ fn public_url(section: &mut Section<'_>, insecure: bool) -> Option<String> {
     if url.port().is_some() && !insecure {
         return section.wrong("public_url", "has a port", expected);
     }
-    Some(text)
+    // Spelled in one way, whatever the operator wrote (a default port, capitals).
+    Some(format!("{}{}", url.origin().ascii_serialization(), url.path().trim_end_matches('/')))
 }
 
 /// Moments after a state was entered; the environment writes them with commas between.

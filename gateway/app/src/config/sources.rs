@@ -50,11 +50,18 @@ pub struct Merged {
 }
 
 impl Merged {
+    /// The variable that a key, or what it is a part of, came from.
+    fn variable(&self, key: &str) -> Option<&String> {
+        let part_of =
+            |whole: &str| key.strip_prefix(whole).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']));
+        self.overridden.iter().find(|(whole, _)| part_of(whole)).map(|(_, variable)| variable)
+    }
+
     /// Moves problems of a key that came from the environment to the variable they are about.
     pub fn attribute(&self, problems: Vec<Problem>) -> Vec<Problem> {
         let mut attributed = Vec::with_capacity(problems.len());
         for mut problem in problems {
-            if let Some(variable) = self.overridden.get(&problem.key) {
+            if let Some(variable) = self.variable(&problem.key) {
                 // A literal in the environment is in no file that could be shared.
                 if problem.severity == Severity::Warning && problem.message.contains("in the file itself") {
                     continue;
@@ -201,7 +208,11 @@ impl Sources {
         for (name, value) in &self.environment.variables {
             let Some(rest) = name.strip_prefix(prefix).filter(|_| mine(name)) else { continue };
             let key = key_of(rest, &plain);
-            match builder.clone().set_override(&key, value.as_str()) {
+            let set = match list(value) {
+                Some(list) => builder.clone().set_override(&key, list),
+                None => builder.clone().set_override(&key, value.as_str()),
+            };
+            match set {
                 Ok(with) => builder = with,
                 Err(_) => {
                     problems.push(Problem {
@@ -246,6 +257,15 @@ fn key_of(rest: &str, table: &Value) -> String {
         parts.push(key);
     }
     parts.join(".")
+}
+
+/// A variable may hold a list as TOML writes it, for keys that take one (`api_keys`).
+fn list(value: &str) -> Option<config::Value> {
+    if !value.starts_with('[') || value.contains('\n') {
+        return None;
+    }
+    let text = format!("list = {value}");
+    Config::builder().add_source(File::from_str(&text, FileFormat::Toml)).build().ok()?.get("list").ok()
 }
 
 fn line_of(text: &[u8], at: usize) -> usize {

@@ -165,14 +165,20 @@ impl<'a> Reader<'a> {
         let texts: Vec<String> = match section.take("secret") {
             Some(Value::String(text)) if !text.is_empty() => vec![text.clone()],
             Some(Value::Array(values)) if (1..=2).contains(&values.len()) => {
-                let texts: Vec<String> =
-                    values.iter().filter_map(Value::as_str).filter(|text| !text.is_empty()).map(str::to_owned).collect();
+                let texts: Vec<String> = values
+                    .iter()
+                    .filter_map(Value::as_str)
+                    .filter(|text| !text.is_empty())
+                    .map(str::to_owned)
+                    .collect();
                 if texts.len() < values.len() {
                     section.wrong::<()>("secret", "holds what is not a text", expected);
                 }
                 texts
             }
-            Some(_) => section.wrong("secret", "is neither a text nor a list of one or two", expected).unwrap_or_default(),
+            Some(_) => {
+                section.wrong("secret", "is neither a text nor a list of one or two", expected).unwrap_or_default()
+            }
             None => section.wrong("secret", "is missing", expected).unwrap_or_default(),
         };
         let mut secrets = Vec::new();
@@ -231,7 +237,8 @@ impl<'a> Reader<'a> {
     }
 
     fn provider(&self, section: &mut Section<'a>) -> Option<Arc<dyn Provider>> {
-        let kinds = self.factories.iter().map(|factory| format!("{:?}", factory.kind())).collect::<Vec<_>>().join(" or ");
+        let kinds =
+            self.factories.iter().map(|factory| format!("{:?}", factory.kind())).collect::<Vec<_>>().join(" or ");
         let kind = section.text("kind", &kinds)?;
         match self.factories.iter().find(|factory| factory.kind() == kind) {
             Some(factory) => factory.build(section, self.context),

@@ -65,3 +65,21 @@ fn a_syntax_error_names_its_line_and_shows_none_of_it() {
     let text = loaded.problems[0].to_string();
     assert!(text.contains("gateway.toml: line 4: ") && !text.contains("hunter2"), "{text}");
 }
+
+#[test]
+fn the_public_address_is_spelled_in_one_way() {
+    for (written, spelled) in [
+        ("https://pay.example.com", Some("https://pay.example.com")),
+        ("https://PAY.example.com:443/", Some("https://pay.example.com")),
+        ("https://pay.example.com/gateway/", Some("https://pay.example.com/gateway")),
+        ("https://pay.example.com:8443", None),
+        ("http://pay.example.com", None),
+        ("https://pay.example.com/?a=1", None),
+        ("https://user@pay.example.com", None),
+        ("pay.example.com", None),
+        ("", None),
+    ] {
+        let loaded = load_text(&format!("[server]\npublic_url = \"{written}\"\n"));
+        assert_eq!(loaded.gateway.map(|gateway| gateway.public_url).as_deref(), spelled, "{written}");
+    }
+}

@@ -163,15 +163,15 @@ mod tests {
     fn every_outcome_and_state_has_its_own_series() {
         let registry = Registry::new();
         let metrics = EngineMetrics::new(&registry).expect("names differ");
-        let (tenant, provider) = (TenantId::new("bookshop").expect("an id"), ProviderName::new("wechat").expect("a name"));
+        let (tenant, provider) =
+            (TenantId::new("bookshop").expect("an id"), ProviderName::new("wechat").expect("a name"));
         metrics.announce(&tenant, &provider);
         for (index, outcome) in NotifyOutcome::ALL.into_iter().enumerate() {
             for _ in 0..=index {
                 metrics.notify(&tenant, &provider, NotifyKind::Refund, outcome, Duration::ZERO);
             }
-            let count = |kind: &str| {
-                metrics.notifies.with_label_values(&["bookshop", "wechat", kind, outcome.as_str()]).get()
-            };
+            let count =
+                |kind: &str| metrics.notifies.with_label_values(&["bookshop", "wechat", kind, outcome.as_str()]).get();
             assert_eq!((count("refund"), count("payment")), (index as u64 + 1, 0), "{outcome:?}");
         }
         for state in PaymentState::ALL {

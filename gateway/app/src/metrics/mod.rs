@@ -46,10 +46,8 @@ impl Metrics {
     /// When two metrics have one name, which a test would see first.
     pub fn new() -> Result<Self, prometheus::Error> {
         let registry = Registry::new();
-        let build_info = IntGaugeVec::new(
-            Opts::new("dukou_build_info", "What is running; always 1."),
-            &["version", "commit"],
-        )?;
+        let build_info =
+            IntGaugeVec::new(Opts::new("dukou_build_info", "What is running; always 1."), &["version", "commit"])?;
         registry.register(Box::new(build_info.clone()))?;
         build_info.with_label_values(&[env!("CARGO_PKG_VERSION"), env!("DUKOU_COMMIT")]).set(1);
         Ok(Metrics {

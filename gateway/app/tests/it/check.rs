@@ -92,9 +92,25 @@ fn the_environment_wins_over_the_file_and_is_named_where_it_is_wrong() {
         (vec![("DUKOU__TENANTS__BOOK_SHOP__PROVIDERS__WECHAT__MCH_ID", "1900000110")], None),
         (
             vec![("DUKOU__TENANTS__BOOK_SHOP__PROVIDERS__WECHAT__MCH_ID", "no number")],
-            Some("environment variable DUKOU__TENANTS__BOOK_SHOP__PROVIDERS__WECHAT__MCH_ID: providers.wechat.mch_id: "),
+            Some(
+                "environment variable DUKOU__TENANTS__BOOK_SHOP__PROVIDERS__WECHAT__MCH_ID: providers.wechat.mch_id: ",
+            ),
         ),
-        (vec![("DUKOU__TENANTS__TEAHOUSE__NAME", "x")], Some("DUKOU__TENANTS__TEAHOUSE__NAME: tenants: names a tenant")),
+        (
+            vec![(
+                "DUKOU__TENANTS__BOOK_SHOP__API_KEYS",
+                "[{ id = 'a', secret = 'env:KEY' }, { id = 'b', secret = 'env:KEY' }]",
+            )],
+            None,
+        ),
+        (
+            vec![("DUKOU__TENANTS__BOOK_SHOP__API_KEYS", "[{ id = 'a' }]")],
+            Some("BOOK_SHOP__API_KEYS: api_keys[0].secret: is missing"),
+        ),
+        (
+            vec![("DUKOU__TENANTS__TEAHOUSE__NAME", "x")],
+            Some("DUKOU__TENANTS__TEAHOUSE__NAME: tenants: names a tenant"),
+        ),
     ] {
         let mut all = vec![KEY];
         all.extend(variables.iter().copied());

@@ -4,8 +4,18 @@ use serde_json::Value;
 
 /// Fields of which only the beginning is shown: whoever has them could sign, log in or decrypt.
 const SHORT: [&str; 12] = [
-    "sign", "paySign", "nonce_str", "nonceStr", "req_info", "session_key", "js_code", "secret", "code", "access_token",
-    "openid", "unionid",
+    "sign",
+    "paySign",
+    "nonce_str",
+    "nonceStr",
+    "req_info",
+    "session_key",
+    "js_code",
+    "secret",
+    "code",
+    "access_token",
+    "openid",
+    "unionid",
 ];
 /// Fields that say nothing to a person.
 const LEFT_OUT: [&str; 4] = ["nonce_str", "nonceStr", "scene_info", "mch_appid"];

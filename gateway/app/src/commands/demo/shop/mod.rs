@@ -19,8 +19,7 @@ const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; c
 const OWN_HEADER: &str = "x-shop";
 
 /// Books by id: title, price in fen. The page names a book, never an amount.
-const BOOKS: [(&str, &str, i64); 3] =
-    [("ferry", "渡口", 101), ("river", "长河", 3_800), ("tea", "茶馆", 2_650)];
+const BOOKS: [(&str, &str, i64); 3] = [("ferry", "渡口", 101), ("river", "长河", 3_800), ("tea", "茶馆", 2_650)];
 
 struct Backend {
     client: Client,
