@@ -85,7 +85,8 @@ mod tests {
     #[test]
     fn any_key_of_the_tenant_opens_and_nothing_else() {
         let shop = bookshop(&[("backend", "sk-one"), ("backup", "sk-two"), ("unset", "")]);
-        let cases: [(&str, Option<&[u8]>, Option<&str>); 12] = [
+        type Case = (&'static str, Option<&'static [u8]>, Option<&'static str>);
+        let cases: [Case; 12] = [
             ("bookshop", Some(b"Bearer sk-one"), Some("backend")),
             ("bookshop", Some(b"bearer sk-two"), Some("backup")),
             ("bookshop", Some(b"Bearer sk-three"), None),

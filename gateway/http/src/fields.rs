@@ -44,6 +44,11 @@ impl Fields {
         self.problems.push(FieldError::new(format!("{}{name}", self.prefix), message));
     }
 
+    /// Nothing was found wrong so far.
+    pub fn is_clean(&self) -> bool {
+        self.problems.is_empty()
+    }
+
     /// The field's value; `null` counts as left out.
     fn take(&mut self, name: &'static str) -> Option<Value> {
         self.known.push(name);

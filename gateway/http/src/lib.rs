@@ -29,6 +29,6 @@ mod testing_engine;
 
 pub use gateway::{Gateway, HttpConfig, HttpTelemetry};
 pub use middleware::{Edge, around};
-pub use problem::{FieldError, PROBLEM_JSON, Problem};
+pub use problem::{FieldError, PROBLEM_JSON, Problem, ProviderWords};
 pub use routes::admin::{AdminState, Readiness, ReadyCheck, ReadyStatus};
 pub use server::{admin_routes, public_routes, serve_admin, serve_public};

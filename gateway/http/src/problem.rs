@@ -35,6 +35,13 @@ impl FieldError {
     }
 }
 
+/// A provider's own error code and words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProviderWords {
+    pub code: String,
+    pub message: String,
+}
+
 /// An error on its way to the caller.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
@@ -43,10 +50,8 @@ pub struct Problem {
     pub detail: String,
     /// The wrong fields of an `invalid_request`.
     pub errors: Vec<FieldError>,
-    /// The provider's own error code.
-    pub provider_code: Option<String>,
-    /// The provider's own words.
-    pub provider_message: Option<String>,
+    /// What the provider said, where it gave a code.
+    pub provider: Option<Box<ProviderWords>>,
     /// Seconds until another try makes sense (`Retry-After`).
     pub retry_after: Option<u32>,
     /// The methods the address does take (`Allow`).
@@ -61,8 +66,7 @@ impl Problem {
             code,
             detail: detail.into(),
             errors: Vec::new(),
-            provider_code: None,
-            provider_message: None,
+            provider: None,
             retry_after: None,
             allow: None,
             close: false,
@@ -112,8 +116,8 @@ impl Problem {
             code: self.code.as_str(),
             request_id,
             errors: &self.errors,
-            provider_code: self.provider_code.as_deref(),
-            provider_message: self.provider_message.as_deref(),
+            provider_code: self.provider.as_deref().map(|words| words.code.as_str()),
+            provider_message: self.provider.as_deref().map(|words| words.message.as_str()),
         }
     }
 
@@ -230,14 +234,8 @@ impl From<ProviderError> for Problem {
             _ => Vec::new(),
         };
         let retry_after = (code == ErrorCode::ProviderUnavailable).then_some(5);
-        let provider_message = error.code.is_some().then(|| error.message.clone());
-        Problem {
-            errors,
-            provider_code: error.code,
-            provider_message,
-            retry_after,
-            ..Problem::new(code, error.message)
-        }
+        let provider = error.code.map(|code| Box::new(ProviderWords { code, message: error.message.clone() }));
+        Problem { errors, provider, retry_after, ..Problem::new(code, error.message) }
     }
 }
 

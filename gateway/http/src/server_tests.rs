@@ -308,6 +308,37 @@ async fn ambiguous_framing_is_refused_with_one_answer() {
 }
 
 #[actix_web::test]
+async fn an_idempotency_key_speaks_for_the_call_it_began() {
+    let server = start();
+    let cases = [
+        ("answered", 201, "", "idempotent-replayed: true"),
+        ("running", 409, "idempotency_in_progress", "retry-after: 1"),
+        ("taken", 409, "idempotency_key_conflict", ""),
+        ("away", 503, "unavailable", "retry-after: 5"),
+        ("two words", 400, "invalid_request", ""),
+        // Run, and found wanting.
+        ("new", 400, "invalid_request", ""),
+    ];
+    for line in
+        ["POST /v1/bookshop/payments", "POST /v1/bookshop/payments/B-1/refunds", "POST /v1/bookshop/payments/B-1/close"]
+    {
+        for (key, status, code, header) in cases {
+            let closes = line.ends_with("close");
+            if closes && key == "new" {
+                continue;
+            }
+            let body = if closes { "" } else { "{}" };
+            let answer = server.ask(line, &format!("{JSON}Idempotency-Key: {key}\r\n"), body).await;
+            assert_eq!((answer.status, answer.code()), (status, code), "{line} {key}");
+            assert!(answer.head.contains(header), "{line} {key}: {}", answer.head);
+            assert_eq!(answer.body["kept"].as_bool().unwrap_or(false), key == "answered", "{line} {key}");
+        }
+    }
+    assert_eq!((*server.store.begun.borrow(), *server.store.forgotten.borrow()), (2, 0), "what was run was kept");
+    server.stop().await;
+}
+
+#[actix_web::test]
 async fn a_call_goes_on_when_its_caller_hangs_up() {
     let server = start();
     // An end too near makes the route look for the payment, where the test holds it.

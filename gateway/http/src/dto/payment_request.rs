@@ -143,7 +143,9 @@ fn read_payer(fields: &mut Fields) -> Option<Payer> {
         (Some(openid), None) => Some(Payer::OpenId(openid)),
         (None, Some(code)) => Some(Payer::Code(code)),
         _ => {
-            fields.refuse("openid", "expected exactly one of openid and code");
+            if fields.is_clean() {
+                fields.refuse("openid", "expected exactly one of openid and code");
+            }
             None
         }
     }

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
+use dukou_engine::EngineError;
+use futures_util::future::try_join_all;
 
 use super::{out_refund_no, out_trade_no};
 use crate::answer::Answer;
@@ -13,6 +15,9 @@ use crate::gateway::Gateway;
 use crate::problem::Problem;
 use crate::query::Parameters;
 use crate::{body, idempotency, json};
+
+/// Questions to a provider under way for one list.
+const ASKED_AT_ONCE: usize = 8;
 
 /// Refund all or part of a payment.
 ///
@@ -64,13 +69,16 @@ pub async fn list(
     parameters.finish()?;
     let refunds = gateway.engine.refunds(&caller.tenant, &number).await?;
     let mut data = Vec::with_capacity(refunds.len());
-    for refund in refunds {
-        if refresh && refund.state.is_open() {
-            let asked = gateway.engine.refund(&caller.tenant, &refund.out_refund_no, true).await?;
-            data.push(RefundBody::from(&asked));
-        } else {
-            data.push(RefundBody::from(&refund));
-        }
+    let (engine, tenant) = (&gateway.engine, &caller.tenant);
+    for some in refunds.chunks(ASKED_AT_ONCE) {
+        let shown = some.iter().map(|refund| async move {
+            if refresh && refund.state.is_open() {
+                let asked = engine.refund(tenant, &refund.out_refund_no, true).await?;
+                return Ok(RefundBody::from(&asked));
+            }
+            Ok::<_, EngineError>(RefundBody::from(refund))
+        });
+        data.extend(try_join_all(shown).await?);
     }
     Ok(Answer::json(200, &RefundList { data, next_cursor: None })?.response())
 }
