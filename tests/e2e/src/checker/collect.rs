@@ -63,14 +63,17 @@ async fn tenant_history(merchant: &Merchant) -> TenantHistory {
     TenantHistory { tenant: merchant.tenant.clone(), payments, refunds, events: merchant.all_events().await }
 }
 
-/// Signs accepted notifies again, one a payment as a rule, to see whose word a success rests on.
+/// Signs accepted notifies again, one for each thing they say, to see whose word a success rests on.
 async fn find_proofs(world: &World, history: &TenantHistory, journal: &mut [Entry]) {
     let tenant = &history.tenant;
     let paid: BTreeSet<&str> = history.payments.iter().filter(|payment| is_paid(payment)).flat_map(trade_nos).collect();
     let mut proven = BTreeSet::new();
     for entry in journal.iter_mut().filter(|entry| entry.operation == "notify_payment" && entry.mch_id == tenant.mch_id)
     {
-        if !paid.contains(entry.trade_no.as_str()) || proven.contains(&entry.trade_no) || !entry.is_accepted() {
+        // What contradicts the record is accepted too, and proves nothing for the genuine word after it.
+        let said = ["transaction_id", "total_fee", "fee_type", "appid", "mch_id"].map(|name| entry.asked(name));
+        let word = (entry.trade_no.clone(), said);
+        if !paid.contains(entry.trade_no.as_str()) || proven.contains(&word) || !entry.is_accepted() {
             continue;
         }
         let fields = xml::fields(&entry.request).into_iter().filter(|(name, _)| name != "sign");
@@ -78,7 +81,7 @@ async fn find_proofs(world: &World, history: &TenantHistory, journal: &mut [Entr
         let signed = world.control.sign(&tenant.mch_id, &tenant.sign_type, &Value::Object(fields)).await;
         entry.genuine = xml::field(&signed, "sign") == entry.asked("sign");
         if entry.genuine {
-            proven.insert(entry.trade_no.clone());
+            proven.insert(word);
         }
     }
 }
