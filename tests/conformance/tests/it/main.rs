@@ -1,6 +1,8 @@
 //! What every provider must do, whatever its platform. The cases know [`dukou_spi::Provider`] and
 //! [`subject::Platform`], and skip what a provider does not claim to be able to do.
 
+#![allow(clippy::unwrap_used, reason = "an unwrap that fails is a test that fails")]
+
 mod cases;
 mod control;
 mod receiver;
@@ -25,6 +27,7 @@ macro_rules! conforms {
                     a_foreign_payer_is_named, concurrent_orders_do_not_mix;
                 refund: a_refund_happens_once_per_number, every_end_of_a_refund_is_told,
                     more_than_was_paid_is_refused, an_unknown_refund_is_missing;
+                secret: no_secret_is_logged;
                 state: every_state_of_an_order_is_told, closing_ends_an_order_once_and_for_all,
                     a_paid_order_is_neither_closed_nor_made_again;
             );

@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use dukou_domain::{Currency, Method, Money, OutRefundNo, Secret, Timestamp, TradeNo};
 use dukou_spi::{Clock, Context, Invoke, PayOrder, Provider, Random, RefundOrder, RefundQuery, RefundWord};
 use dukou_transport::ReqwestTransports;
+use time::UtcOffset;
 
 use crate::receiver::Receiver;
 
@@ -94,6 +95,10 @@ pub trait Platform: Send + Sync {
     async fn code(&self) -> (Secret, String);
     /// A login code that is refused as used or expired, and one whose first try finds the platform busy.
     async fn odd_codes(&self) -> (Secret, Secret);
+    /// The zone of the platform's bills.
+    fn zone(&self) -> UtcOffset;
+    /// Everything in the provider's configuration that must never be seen.
+    fn secrets(&self) -> Vec<String>;
     /// How many orders and refunds the platform counts.
     async fn counts(&self) -> (usize, usize);
 }

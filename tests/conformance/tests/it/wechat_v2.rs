@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use dukou_domain::Secret;
@@ -9,7 +10,7 @@ use dukou_sandbox::{Options, Sandbox};
 use dukou_spi::settings::{ProcessEnvironment, Section};
 use dukou_spi::{Invoke, PayOrder, Provider, RefundOrder, RefundWord};
 use serde_json::{Map, Value, json};
-use std::sync::Arc;
+use time::UtcOffset;
 
 use crate::control::Control;
 use crate::receiver::Receiver;
@@ -61,7 +62,12 @@ pub fn subject(sign_type: &str, certificate: Certificate) -> Subject {
     let unreachable = build(&section);
     let receiver = Receiver::start(provider.clone());
     let control = Control::new(&sandbox.http_url());
-    Subject { provider, unreachable, platform: Box::new(WechatV2 { control, _sandbox: sandbox }), receiver }
+    Subject {
+        provider,
+        unreachable,
+        platform: Box::new(WechatV2 { control, private_key: files.client_key_pem, _sandbox: sandbox }),
+        receiver,
+    }
 }
 
 fn build(section: &Value) -> Arc<dyn Provider> {
@@ -83,6 +89,7 @@ fn free_port() -> u16 {
 
 struct WechatV2 {
     control: Control,
+    private_key: String,
     _sandbox: Sandbox,
 }
 
@@ -197,6 +204,15 @@ impl Platform for WechatV2 {
 
     async fn odd_codes(&self) -> (Secret, Secret) {
         (self.new_code(APP_ID, Some(40029)).await.0, self.new_code(APP_ID, Some(-1)).await.0)
+    }
+
+    fn zone(&self) -> UtcOffset {
+        UtcOffset::from_hms(8, 0, 0).unwrap()
+    }
+
+    fn secrets(&self) -> Vec<String> {
+        let key_line = self.private_key.lines().nth(1).unwrap();
+        [API_KEY, APP_SECRET, key_line].map(str::to_owned).to_vec()
     }
 
     async fn counts(&self) -> (usize, usize) {

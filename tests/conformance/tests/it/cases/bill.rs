@@ -1,29 +1,26 @@
 use dukou_spi::{BillRowKind, Clock as _};
-use time::{Date, Duration, OffsetDateTime, UtcOffset};
+use time::{Date, Duration, OffsetDateTime};
 
 use crate::subject::{Subject, SystemClock, fen};
 
 /// The platform's calendar day.
-fn today(zone: UtcOffset) -> Date {
-    OffsetDateTime::from_unix_timestamp(SystemClock.now().as_seconds()).unwrap().to_offset(zone).date()
-}
-
-fn beijing() -> UtcOffset {
-    UtcOffset::from_hms(8, 0, 0).unwrap()
+fn today(subject: &Subject) -> Date {
+    let now = OffsetDateTime::from_unix_timestamp(SystemClock.now().as_seconds()).unwrap();
+    now.to_offset(subject.platform.zone()).date()
 }
 
 pub async fn a_days_movements_are_in_its_bill(subject: Subject) {
     if !subject.provider.capabilities().bill {
         return;
     }
-    let before = today(beijing());
+    let before = today(&subject);
     let order = subject.paid().await;
     let refund = subject.refund_of(&order, 19);
     subject.provider.refund(&refund).await.unwrap();
     subject.made().await;
     let mut rows = subject.provider.bill(before).await.unwrap().rows;
-    if today(beijing()) != before {
-        rows.extend(subject.provider.bill(today(beijing())).await.unwrap().rows);
+    if today(&subject) != before {
+        rows.extend(subject.provider.bill(today(&subject)).await.unwrap().rows);
     }
     let found: Vec<_> =
         rows.iter().map(|row| (row.kind, row.trade_no.as_str(), row.amount, row.out_refund_no.as_deref())).collect();
@@ -41,6 +38,6 @@ pub async fn a_day_without_trade_is_an_empty_bill(subject: Subject) {
     if !subject.provider.capabilities().bill {
         return;
     }
-    let bill = subject.provider.bill(today(beijing()) - Duration::days(30)).await.unwrap();
+    let bill = subject.provider.bill(today(&subject) - Duration::days(30)).await.unwrap();
     assert_eq!(bill.rows, []);
 }

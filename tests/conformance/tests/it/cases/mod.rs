@@ -6,4 +6,5 @@ pub mod login;
 pub mod notify;
 pub mod pay;
 pub mod refund;
+pub mod secret;
 pub mod state;
