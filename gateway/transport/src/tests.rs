@@ -22,9 +22,14 @@ fn options() -> TransportOptions {
     TransportOptions {
         identity_pem: None,
         extra_roots_pem: None,
-        timeout: Duration::from_millis(600),
+        timeout: Duration::from_secs(10),
         answer_limit: LIMIT,
     }
+}
+
+/// For servers that keep silent: the only tests that wait for a time-out.
+fn impatient() -> TransportOptions {
+    TransportOptions { timeout: Duration::from_secs(1), ..options() }
 }
 
 fn transport(options: TransportOptions) -> Arc<dyn Transport> {
@@ -107,7 +112,7 @@ async fn a_refused_connection_and_an_unknown_host_are_not_sent() {
 async fn a_tls_handshake_that_never_ends_is_not_sent() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("https://{}/", listener.local_addr().unwrap());
-    let error = transport(options()).send(post(url)).await.unwrap_err();
+    let error = transport(impatient()).send(post(url)).await.unwrap_err();
     assert!(matches!(error, TransportError::NotSent { .. }), "{error:?}");
 }
 
@@ -122,7 +127,7 @@ async fn silence_is_a_timeout_wherever_it_begins() {
             stream.write_all(head.as_bytes()).await.unwrap();
             let _ = stream.read(&mut [0]).await;
         });
-        let error = transport(options()).send(post(url)).await.unwrap_err();
+        let error = transport(impatient()).send(post(url)).await.unwrap_err();
         assert!(matches!(error, TransportError::Timeout { .. }), "{error:?}");
         server.await.unwrap();
     }
@@ -212,7 +217,7 @@ async fn tls_server(authority: &Authority, clients: Option<&Authority>) -> Strin
 }
 
 fn with_root(authority: &Authority) -> TransportOptions {
-    TransportOptions { extra_roots_pem: Some(authority.pem()), timeout: Duration::from_secs(5), ..options() }
+    TransportOptions { extra_roots_pem: Some(authority.pem()), ..options() }
 }
 
 fn with_identity(authority: &Authority, issuer: &Authority) -> TransportOptions {

@@ -13,7 +13,7 @@ use time::UtcOffset;
 use crate::receiver::Receiver;
 
 /// How long a call may take before the provider gives it up; the suite waits it out.
-pub const TIMEOUT: &str = "1500ms";
+pub const TIMEOUT: &str = "4s";
 
 pub struct Subject {
     pub provider: Arc<dyn Provider>,

@@ -183,7 +183,7 @@ impl Platform for WechatV2 {
         let fault = match fault {
             Fault::LoseAnswer => json!({ "type": "lose_answer" }),
             Fault::Drop => json!({ "type": "drop" }),
-            Fault::Hang => json!({ "type": "hang", "ms": 3000 }),
+            Fault::Hang => json!({ "type": "hang", "ms": 10_000 }),
             Fault::Trouble => json!({ "type": "err_code", "code": "SYSTEMERROR", "after_effect": true }),
             Fault::NewCode => json!({ "type": "err_code", "code": "SOMETHING_NEW", "after_effect": true }),
             Fault::UnsignedRefusal => json!({ "type": "return_fail", "message": "invalid parameter" }),
