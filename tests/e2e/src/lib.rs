@@ -23,7 +23,7 @@ mod world;
 mod xml;
 
 pub use binary::{Finished, dukou, dukou_path, start_dukou};
-pub use checker::{Checker, Entry, History, Order, TenantHistory, Violation};
+pub use checker::{Checker, Entry, History, Order, PlatformRefund, TenantHistory, Violation};
 pub use control::Control;
 pub use eventually::{eventually, settled};
 pub use gateway::Gateway;

@@ -173,7 +173,7 @@ impl WorldBuilder {
                         launch,
                     };
                 }
-                Err(log) if log.contains("in use") => failure = log,
+                Err(log) if log.contains("cannot listen on") => failure = log,
                 Err(log) => panic!("the gateway does not start:\n{log}"),
             }
         }

@@ -1,0 +1,91 @@
+//! The same with Redis beside it, and with Redis gone.
+
+use dukou_e2e::{Mode, World, eventually};
+use serde_json::json;
+
+use crate::{SOON, becomes, paid};
+
+/// Waits for a word of `/readyz`, which stays 200.
+async fn readiness(world: &World, word: &str) {
+    eventually(&format!("readiness {word}"), SOON, async || {
+        let (status, document) = world.gateway.readiness().await.unwrap();
+        assert_eq!(status, 200, "{document}");
+        (document["status"] == *word).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn duplicates_are_answered_from_redis() {
+    let world = World::builder().redis().start().await;
+    let (tenant, merchant) = world.bookshop();
+    let redis = world.redis.as_ref().unwrap();
+    paid(&world, "RED-001", 100).await;
+    world.control.deliver_all().await;
+    assert!(redis.key_count() > 0);
+    let before = world.metrics().await;
+    let written = |metrics: &dukou_e2e::Metrics| metrics.count("dukou_store_seconds_count", &[("operation", "apply")]);
+    let deliveries = world.control.notify(&tenant, "RED-001", &json!({ "copies": 30 })).await;
+    assert!(deliveries.iter().all(|delivery| delivery["success"] == true));
+    let after = world.metrics().await;
+    assert_eq!(after.notifies("bookshop", "payment", "duplicate"), 30);
+    assert_eq!(written(&after), written(&before), "the store was not asked");
+    let labels = [("backend", "redis"), ("outcome", "duplicate")];
+    assert_eq!(after.count("dukou_idempotency_total", &labels), 30);
+
+    merchant.refund("RED-001", "R-1", 100).await.expect(201);
+    becomes(&merchant, "RED-001", "refunded").await;
+    world.control.deliver_all().await;
+    world.verify().await;
+}
+
+#[tokio::test]
+async fn wiped_keys_bring_no_second_effect() {
+    let world = World::builder().redis().start().await;
+    let (tenant, _) = world.bookshop();
+    paid(&world, "WIPE-01", 100).await;
+    world.redis.as_ref().unwrap().flush();
+    let how = json!({ "copies": 20, "concurrent": true });
+    let deliveries = world.control.notify(&tenant, "WIPE-01", &how).await;
+    assert!(deliveries.iter().all(|delivery| delivery["success"] == true), "{deliveries:?}");
+    assert_eq!(world.metrics().await.notifies("bookshop", "payment", "applied"), 1);
+    world.verify().await;
+}
+
+#[tokio::test]
+async fn without_redis_it_goes_on_and_comes_back_by_itself() {
+    let world = World::builder().redis().start().await;
+    let redis = world.redis.as_ref().unwrap();
+    paid(&world, "AWAY-01", 100).await;
+    redis.kill();
+    paid(&world, "AWAY-02", 100).await;
+    readiness(&world, "degraded").await;
+    assert_eq!(world.metrics().await.count("dukou_redis_degraded", &[]), 1);
+    world.checker().degraded().verify().await;
+
+    redis.restart().await;
+    readiness(&world, "ready").await;
+    assert_eq!(world.metrics().await.count("dukou_redis_degraded", &[]), 0);
+    paid(&world, "AWAY-03", 100).await;
+    world.verify().await;
+}
+
+#[tokio::test]
+async fn a_silent_redis_costs_little() {
+    let world = World::builder().redis_proxy().start().await;
+    let (tenant, merchant) = world.bookshop();
+    let proxy = world.redis_proxy.as_ref().unwrap();
+    merchant.pending("MUTE-01", 100).await;
+    world.control.pay_silently(&tenant, "MUTE-01").await;
+    proxy.set(Mode::Silent);
+    let deliveries = world.control.notify(&tenant, "MUTE-01", &json!({ "copies": 5 })).await;
+    for delivery in &deliveries {
+        assert_eq!(delivery["success"], true, "{delivery}");
+        assert!(delivery["millis"].as_u64().unwrap() < 2000, "{delivery}");
+    }
+    assert_eq!(merchant.status("MUTE-01").await, "succeeded");
+    readiness(&world, "degraded").await;
+    proxy.set(Mode::Pass);
+    readiness(&world, "ready").await;
+    world.verify().await;
+}
