@@ -269,3 +269,9 @@ fn unusable_tls_material_is_named() {
         assert!(!message.contains("hush"));
     }
 }
+
+/// `dukou check` makes every provider and runs nothing.
+#[test]
+fn a_transport_can_be_made_outside_a_runtime() {
+    assert!(ReqwestTransports::new().build(options()).is_ok());
+}
