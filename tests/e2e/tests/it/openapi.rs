@@ -3,10 +3,9 @@
 use dukou_e2e::World;
 use serde_json::Value;
 
-const CODES: [&str; 18] = [
+const CODES: [&str; 15] = [
     "invalid_request",
     "unauthorized",
-    "forbidden",
     "not_found",
     "out_trade_no_conflict",
     "out_refund_no_conflict",
@@ -15,13 +14,11 @@ const CODES: [&str; 18] = [
     "invalid_state",
     "body_too_large",
     "refund_exceeds_payment",
-    "rate_limited",
     "provider_refused",
     "provider_unavailable",
     "provider_timeout",
     "unavailable",
     "internal_error",
-    "method_not_allowed",
 ];
 
 async fn document(world: &World, base: String) -> Value {

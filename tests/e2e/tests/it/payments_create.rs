@@ -98,7 +98,7 @@ async fn the_payer_may_come_as_a_login_code_or_later() {
 
     body["out_trade_no"] = json!("CODE-02");
     let used = merchant.create(&body).await.problem(400, "invalid_request");
-    assert_eq!(used["provider_code"], "40163", "{used}");
+    assert_eq!(used["provider_code"], "40029", "{used}");
     body["payer"] = json!({ "code": world.control.refused_code(&tenant, 40029).await });
     let invalid = merchant.create(&body).await.problem(400, "invalid_request");
     assert_eq!(invalid["provider_code"], "40029");
