@@ -30,7 +30,20 @@ pub fn dukou_path() -> PathBuf {
 
 /// The program with an environment of its own: nothing of the caller's that could change its configuration.
 pub(crate) fn command(args: &[&str]) -> Command {
-    let mut command = Command::new(dukou_path());
+    command_by(&[], args)
+}
+
+/// [`command`], started by another program that takes it as its last arguments and becomes it.
+pub(crate) fn command_by(launcher: &[&str], args: &[&str]) -> Command {
+    let dukou = dukou_path();
+    let mut command = match launcher.split_first() {
+        None => Command::new(dukou),
+        Some((program, rest)) => {
+            let mut command = Command::new(program);
+            command.args(rest).arg(dukou);
+            command
+        }
+    };
     command.args(args).stdin(Stdio::null());
     for (name, _) in std::env::vars_os() {
         let known = name.to_string_lossy().into_owned();

@@ -35,7 +35,7 @@ pub struct Gateway {
 impl Gateway {
     /// Starts and waits until it is ready. The error is the log of a gateway that ended instead.
     pub(crate) async fn start(launch: Launch, client: reqwest::Client) -> Result<Self, String> {
-        let process = Mutex::new(Arc::new(run(&launch, &[])));
+        let process = Mutex::new(Arc::new(run(&launch, &[], &[])));
         let gateway = Self { launch, client, process };
         gateway.wait_ready().await.map(|()| gateway)
     }
@@ -108,10 +108,22 @@ impl Gateway {
         }
     }
 
+    /// [`Gateway::restart`] by a program that takes the gateway's command as its last arguments and becomes it.
+    ///
+    /// # Panics
+    /// When it does not become ready.
+    pub async fn restart_by(&self, launcher: &[&str]) {
+        self.kill();
+        *self.process.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(run(&self.launch, &[], launcher));
+        if let Err(log) = self.wait_ready().await {
+            panic!("the gateway does not start again:\n{log}");
+        }
+    }
+
     /// [`Gateway::restart_with`] without waiting for anything.
     pub fn relaunch(&self, environment: &[(&str, &str)]) {
         self.kill();
-        *self.process.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(run(&self.launch, environment));
+        *self.process.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(run(&self.launch, environment, &[]));
     }
 
     /// Waits for 200 from `/readyz`.
@@ -180,10 +192,10 @@ impl Gateway {
     }
 }
 
-fn run(launch: &Launch, environment: &[(&str, &str)]) -> Process {
+fn run(launch: &Launch, environment: &[(&str, &str)], launcher: &[&str]) -> Process {
     let log = OpenOptions::new().create(true).append(true).open(&launch.log).unwrap();
     let config = launch.config.to_string_lossy();
-    let mut command = binary::command(&["serve", "--config", &config]);
+    let mut command = binary::command_by(launcher, &["serve", "--config", &config]);
     command.env("RUST_LOG", "info");
     command.envs(launch.environment.iter().map(|(name, value)| (name, value)));
     command.envs(environment.iter().copied());

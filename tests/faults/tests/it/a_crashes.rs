@@ -6,7 +6,7 @@ use dukou_e2e::{Tenant, World, eventually};
 use serde_json::json;
 
 use crate::support::{
-    SOON, becomes, crashed, events_of, notify_once, paid_silently, post_notify, restart_at, succeeded, successes,
+    SOON, becomes, crashed, events_of, notify_once, paid_silently, restart_at, successes,
 };
 
 /// How long the one commit is held in [`f04_two_hundred_copies_are_one_effect_and_wait_for_the_commit`].
@@ -94,38 +94,5 @@ async fn f05_the_notify_is_faster_than_the_answer_of_the_create() {
         let types = merchant.event_types(number).await;
         assert_eq!(types.last().map(String::as_str), Some("payment.succeeded"), "{types:?}");
     }
-    world.verify().await;
-}
-
-/// Watches: `catch_unwind` around a call to a provider, and around a handler.
-#[tokio::test]
-async fn f33_a_panic_fails_one_request() {
-    let world = World::start().await;
-    let (tenant, merchant) = world.bookshop();
-    succeeded(&world, &merchant, "F33-before", 101).await;
-
-    restart_at(&world.gateway, "provider.call=1*panic(deliberate);notify.verified=1*panic(deliberate)").await;
-    let process = world.gateway.pid();
-    let answer = merchant.create(&merchant.order("F33-01", 101)).await;
-    let id = answer.json["request_id"].clone();
-    answer.problem(504, "provider_timeout");
-    assert!(id.as_str().is_some_and(|id| !id.is_empty()), "a problem has a request_id");
-    // The gateway cannot know how far the call came, asks, and learns that there is no such order.
-    becomes(&merchant, "F33-01", "created").await;
-    merchant.create(&merchant.order("F33-01", 101)).await.expect(200);
-    world.control.pay_silently(&tenant, "F33-01").await;
-
-    let document = crate::support::notify_document(&world, &tenant, "F33-01").await;
-    let first = post_notify(&world, &world.notify_url("bookshop", "payment"), document.clone()).await;
-    let first = first.expect("a panic is answered");
-    assert!(!crate::support::acknowledges(&first), "{}", first.text);
-    first.problem(500, "internal_error");
-    let second = post_notify(&world, &world.notify_url("bookshop", "payment"), document).await.unwrap();
-    assert!(crate::support::acknowledges(&second), "{}", second.text);
-    // Through the platform too, whose journal holds the proof.
-    assert!(notify_once(&world, &tenant, "F33-01").await);
-
-    assert_eq!(merchant.status("F33-01").await, "succeeded");
-    assert_eq!((world.gateway.pid(), world.gateway.exited().is_some()), (process, false), "the process lives");
     world.verify().await;
 }
