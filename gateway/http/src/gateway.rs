@@ -34,7 +34,7 @@ impl Default for HttpConfig {
         HttpConfig {
             body_limit: 256 * 1024,
             header_read_timeout: Duration::from_secs(5),
-            body_read_timeout: Duration::from_secs(6),
+            body_read_timeout: Duration::from_secs(5),
             keep_alive: Duration::from_secs(5),
             max_connections: 20_000,
             workers: std::thread::available_parallelism().map_or(1, usize::from),

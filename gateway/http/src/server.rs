@@ -21,7 +21,7 @@ use crate::middleware::{Edge, around};
 use crate::routes::admin::AdminState;
 
 /// How long a connection that is being ended may still send what nobody reads.
-const LINGER: Duration = Duration::from_secs(2);
+const LINGER: Duration = Duration::from_secs(1);
 /// Threads of the admin listener.
 const ADMIN_WORKERS: usize = 1;
 const ADMIN_CONNECTIONS: usize = 256;
