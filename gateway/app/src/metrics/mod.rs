@@ -5,6 +5,8 @@ mod engine;
 mod http;
 mod process;
 mod store;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 

@@ -4,7 +4,8 @@ use std::process::Command;
 
 #[test]
 fn the_walk_passes() {
-    let output = Command::new(env!("CARGO_BIN_EXE_dukou")).args(["demo", "--once"]).output().expect("it starts");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_dukou"));
+    let output = command.args(["demo", "--once"]).env_remove("RUST_LOG").output().expect("it starts");
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let log = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(0), "{text}\n{log}");

@@ -1,0 +1,45 @@
+//! Names and labels, as the public contract lists them.
+
+use std::time::Duration;
+
+use dukou_domain::{PaymentState, ProviderName, RefundState, TenantId};
+use dukou_engine::ports::{IdempotencyOutcome, NotifyOutcome, Telemetry};
+use dukou_http::HttpTelemetry;
+use dukou_spi::NotifyKind;
+
+use super::*;
+
+#[test]
+fn names_and_labels_are_those_of_the_contract() {
+    let metrics = Metrics::new().expect("names differ");
+    let (tenant, provider) = (TenantId::new("bookshop").expect("an id"), ProviderName::new("wechat").expect("a name"));
+    metrics.engine.payment(&tenant, &provider, PaymentState::Pending);
+    metrics.engine.refund(&tenant, &provider, RefundState::Processing);
+    metrics.engine.notify(&tenant, &provider, NotifyKind::Payment, NotifyOutcome::Applied, Duration::from_millis(3));
+    metrics.engine.provider_call(&provider, "pay", "ok", Duration::from_millis(80));
+    metrics.engine.idempotency("redis", IdempotencyOutcome::New);
+    metrics.http.request("/v1/{tenant}/payments", "POST", 201, Duration::from_millis(90));
+    metrics.store_seconds.with_label_values(&["apply"]).observe(0.001);
+
+    for (name, labels) in [
+        ("dukou_build_info", vec!["commit", "version"]),
+        ("dukou_http_request_seconds", vec!["method", "route"]),
+        ("dukou_http_requests_total", vec!["method", "route", "status"]),
+        ("dukou_idempotency_total", vec!["backend", "outcome"]),
+        ("dukou_notify_seconds", vec!["provider"]),
+        ("dukou_notify_total", vec!["kind", "outcome", "provider", "tenant"]),
+        ("dukou_payments_total", vec!["provider", "status", "tenant"]),
+        ("dukou_provider_request_seconds", vec!["operation", "outcome", "provider"]),
+        ("dukou_refunds_total", vec!["provider", "status", "tenant"]),
+        ("dukou_store_seconds", vec!["operation"]),
+    ] {
+        let families = metrics.registry.gather();
+        let family = families.iter().find(|family| family.name() == name);
+        let family = family.unwrap_or_else(|| panic!("{name} is missing"));
+        let found: Vec<&str> = family.get_metric()[0].get_label().iter().map(|label| label.name()).collect();
+        assert_eq!(found, labels, "{name}");
+    }
+    let text = metrics.render();
+    let series = "dukou_notify_total{kind=\"payment\",outcome=\"applied\",provider=\"wechat\",tenant=\"bookshop\"} 1\n";
+    assert!(text.contains(series), "{text}");
+}
