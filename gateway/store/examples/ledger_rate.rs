@@ -26,8 +26,8 @@ async fn main() {
     std::fs::create_dir_all(&folder).unwrap();
     let folder = tempfile::tempdir_in(&folder).unwrap();
     println!(
-        "{:>9} {:>7} {:>9} {:>11} {:>11} {:>9} {:>9}",
-        "max_batch", "callers", "notifies", "notifies/s", "writer µs", "p50 µs", "p99 µs"
+        "{:>9} {:>7} {:>9} {:>11} {:>11} {:>9} {:>9} {:>9}",
+        "max_batch", "callers", "notifies", "notifies/s", "writer µs", "KiB each", "p50 µs", "p99 µs"
     );
     for (max_batch, callers, share) in [(512, 64, 1), (1, 64, 20), (512, 1, 20), (1, 1, 20), (512, 256, 1)] {
         rate(folder.path(), max_batch, callers, payments / share).await;
@@ -44,7 +44,7 @@ async fn rate(folder: &Path, max_batch: usize, callers: usize, count: usize) {
     drop(fill);
 
     let store = Arc::new(SqliteStore::open(SqliteOptions { max_batch, ..SqliteOptions::at(&path) }).unwrap());
-    let before = writer_time();
+    let (before, written) = (writer_time(), bytes_written());
     let begun = Instant::now();
     let mut took = run(&store, callers, count, |store, index| async move {
         assert!(records::notify(&*store, &name(index), &format!("{:032x}", scatter(index))).await.unwrap());
@@ -52,11 +52,13 @@ async fn rate(folder: &Path, max_batch: usize, callers: usize, count: usize) {
     .await;
     let elapsed = begun.elapsed();
     let writer = writer_time().saturating_sub(before);
+    let written = bytes_written().saturating_sub(written);
     took.sort_unstable();
     println!(
-        "{max_batch:>9} {callers:>7} {count:>9} {:>11.0} {:>11.1} {:>9} {:>9}",
+        "{max_batch:>9} {callers:>7} {count:>9} {:>11.0} {:>11.1} {:>9.1} {:>9} {:>9}",
         count as f64 / elapsed.as_secs_f64(),
         writer.as_secs_f64() * 1e6 / count as f64,
+        written as f64 / 1024.0 / count as f64,
         took[count / 2].as_micros(),
         took[count * 99 / 100].as_micros(),
     );
@@ -118,6 +120,12 @@ fn name(index: usize) -> String {
 /// Digests come in no order.
 fn scatter(index: usize) -> u128 {
     (index as u128 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835)
+}
+
+/// What the process has handed to the system to write.
+fn bytes_written() -> u64 {
+    let Ok(text) = std::fs::read_to_string("/proc/self/io") else { return 0 };
+    text.lines().find_map(|line| line.strip_prefix("wchar: ")).and_then(|count| count.parse().ok()).unwrap_or(0)
 }
 
 /// The processor time of the writer thread; zero where the system does not tell.

@@ -400,3 +400,50 @@ impl StoredRefund<'_> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Events as version 1 wrote them; ledgers hold such rows for ever.
+    const PAYMENT: &str = r#"{"v":1,"subject":{"payment":{"id":"01900000-0000-7000-8000-000000000001","tenant":"bookshop","out_trade_no":"B1","amount":101,"currency":"CNY","description":"腾讯-图书","attach":null,"metadata":{"isbn":"9"},"client_ip":"203.0.113.9","state":"succeeded","late":false,"refunded":1,"refunding":0,"created_at":1,"updated_at":2,"expires_at":3,"paid_at":4,"transaction_id":"42","failure":{"code":null,"message":"m"},"check":{"at":5,"asked":6},"version":7,"attempt":{"id":"01900000-0000-7000-8000-000000000002","number":1,"provider":"wechat","method":"jsapi","trade_no":"B1","app_id":"wx8","merchant_id":"19","openid":"o","notify_url":"https://a","prepay":{"token":"p","valid_until":8}}}}}"#;
+    const UNKNOWN_ORDER: &str = r#"{"v":1,"subject":{"unknown_order":{"provider":"wechat","trade_no":"T","transaction_id":null,"amount":{"minor":7,"currency":"CNY"}}}}"#;
+    const REFUND: &str = r#"{"v":1,"subject":{"refund":{"id":"01900000-0000-7000-8000-000000000003","tenant":"bookshop","payment":"01900000-0000-7000-8000-000000000001","out_trade_no":"B1","out_refund_no":"R","provider":"wechat","trade_no":"B1","amount":1,"currency":"CNY","reason":null,"notify_url":"https://a","state":"processing","provider_refund_id":null,"failure":null,"platform_word":null,"created_at":1,"updated_at":2,"succeeded_at":null,"check":null,"version":1}}}"#;
+
+    #[test]
+    fn what_version_1_wrote_is_read_and_written_alike() {
+        for text in [PAYMENT, UNKNOWN_ORDER, REFUND] {
+            assert_eq!(write_subject(&read_subject(text).unwrap()).unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_says_why() {
+        for (text, why) in [
+            (PAYMENT.replace("\"v\":1", "\"v\":2"), "version 2 is unknown"),
+            (PAYMENT.replace("succeeded", "paid"), "unknown word paid"),
+            (PAYMENT.replace("\"amount\":101", "\"amount\":-1"), "amount is negative"),
+            (PAYMENT.replace("\"amount\":101", "\"amount\":1.5"), "invalid type"),
+            (PAYMENT.replace("bookshop", "../etc"), "not a valid tenant id"),
+            (String::new(), "EOF"),
+        ] {
+            let error = read_subject(&text).unwrap_err();
+            assert!(matches!(&error, StoreError::Corrupt(said) if said.contains(why)), "{error}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn metadata_reads_back(metadata: BTreeMap<String, String>) {
+            prop_assert_eq!(read_metadata(&write_metadata(&metadata).unwrap()).unwrap(), metadata);
+        }
+
+        #[test]
+        fn no_text_is_a_panic(at in 0..PAYMENT.len(), with in any::<char>()) {
+            let at = (0..=at).rev().find(|at| PAYMENT.is_char_boundary(*at)).unwrap_or(0);
+            let broken = format!("{}{with}{}", &PAYMENT[..at], &PAYMENT[at..]);
+            let _ = read_subject(&broken);
+        }
+    }
+}

@@ -26,6 +26,13 @@ const CHECKPOINT_PAGES: i64 = 16_000;
 /// Bytes the log may keep on disk once it has been folded in.
 const LOG_LIMIT: i64 = 128 << 20;
 
+/// KiB of pages that the writer keeps in memory: the digests of messages come in no order, and each
+/// page of them that has to be read again costs more than the write.
+const WRITER_CACHE: i64 = 64 << 10;
+
+/// KiB of pages that each reader keeps in memory.
+const READER_CACHE: i64 = 8 << 10;
+
 /// Enough for every statement of this crate, so that each is prepared once.
 const STATEMENTS: usize = 64;
 
@@ -67,9 +74,13 @@ pub(super) fn writer(path: &Path) -> Result<Connection> {
             path.display()
         )));
     }
-    for (name, value) in
-        [("foreign_keys", 1), ("wal_autocheckpoint", CHECKPOINT_PAGES), ("journal_size_limit", LOG_LIMIT)]
-    {
+    for (name, value) in [
+        ("foreign_keys", 1),
+        ("wal_autocheckpoint", CHECKPOINT_PAGES),
+        ("journal_size_limit", LOG_LIMIT),
+        // A negative number counts KiB, not pages.
+        ("cache_size", -WRITER_CACHE),
+    ] {
         connection.pragma_update(None, name, value).map_err(|error| cannot(path, error))?;
     }
     connection.pragma_update(None, "synchronous", "FULL").map_err(|error| cannot(path, error))?;
@@ -80,7 +91,9 @@ pub(super) fn writer(path: &Path) -> Result<Connection> {
 /// A connection that cannot write.
 pub(super) fn reader(path: &Path) -> Result<Connection> {
     let connection = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
-    connection.pragma_update(None, "query_only", 1).map_err(|error| cannot(path, error))?;
+    for (name, value) in [("query_only", 1), ("cache_size", -READER_CACHE)] {
+        connection.pragma_update(None, name, value).map_err(|error| cannot(path, error))?;
+    }
     Ok(connection)
 }
 

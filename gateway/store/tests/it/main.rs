@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod coordinator_behaviour;
+#[cfg(feature = "failpoints")]
+mod crash;
 mod process;
 mod records;
 mod redis;
