@@ -84,6 +84,8 @@ async fn f20_headers_missing_empty_doubled_and_huge() {
     let spoilt = good.replace("101", "100");
     let huge = "x".repeat(1 << 20);
     let signature = "Wechatpay-Signature";
+    // Connections of their own: the gateway ends those it cannot read on.
+    let client = reqwest::Client::builder().no_proxy().tls_certs_only([]).pool_max_idle_per_host(0).build().unwrap();
     for (name, values) in [
         ("Content-Type", vec![]),
         ("Content-Type", vec![""]),
@@ -93,7 +95,7 @@ async fn f20_headers_missing_empty_doubled_and_huge() {
         (signature, vec!["", ""]),
         (signature, vec![huge.as_str()]),
     ] {
-        let request = world.client().request(Method::POST, &url).body(spoilt.clone());
+        let request = client.request(Method::POST, &url).body(spoilt.clone());
         let request = values.iter().fold(request, |request, value| request.header(name, *value));
         // A header that is too long may be answered or cut off.
         if let Ok(response) = request.send().await {

@@ -151,7 +151,7 @@ async fn flood(address: &str, head: &str, chunk: &[u8], most: usize) -> Flooded 
 #[tokio::test]
 async fn f28_bodies_without_end() {
     const HUNDRED_MB: usize = 100 << 20;
-    const TOGETHER: usize = 20;
+    const TOGETHER: usize = 10;
     const MEMORY_EACH: u64 = 2 << 20;
     /// The limit, one buffer, and what the kernel's own buffers take before anybody reads.
     const TAKEN: usize = 16 << 20;
