@@ -17,8 +17,9 @@ pub async fn history(world: &World, more_secrets: &[String], degraded: bool) -> 
     let mut tenants = Vec::new();
     let mut seen = Vec::new();
     let mut secrets: BTreeSet<String> = more_secrets.iter().cloned().collect();
+    let orders: Vec<Order> = world.control.orders().await.iter().map(order).collect();
     for tenant in &world.tenants {
-        let history = tenant_history(&world.merchant(&tenant.id)).await;
+        let history = tenant_history(&world.merchant(&tenant.id), &orders).await;
         for (what, values) in
             [("payments", &history.payments), ("refunds", &history.refunds), ("events", &history.events)]
         {
@@ -45,7 +46,7 @@ pub async fn history(world: &World, more_secrets: &[String], degraded: bool) -> 
         tenants,
         journal,
         journal_is_whole,
-        orders: world.control.orders().await.iter().map(order).collect(),
+        orders,
         metrics,
         readiness: readiness.map(|(status, body)| (status, text(&body, "status"))),
         degraded,
@@ -54,13 +55,28 @@ pub async fn history(world: &World, more_secrets: &[String], degraded: bool) -> 
     }
 }
 
-async fn tenant_history(merchant: &Merchant) -> TenantHistory {
+async fn tenant_history(merchant: &Merchant, at_platform: &[Order]) -> TenantHistory {
     let payments = merchant.all_payments().await;
-    let mut refunds = Vec::new();
+    let events = merchant.all_events().await;
+    // Every payment that anybody says has refunds: the log, the status, the platform.
+    let told = events.iter().filter(|event| text(event, "type").starts_with("refund."));
+    let mut with_refunds: BTreeSet<String> = told.map(|event| text(&event["data"], "out_trade_no")).collect();
+    let there: BTreeSet<&str> = at_platform
+        .iter()
+        .filter(|order| order.mch_id == merchant.tenant.mch_id && !order.refunds.is_empty())
+        .map(|order| order.trade_no.as_str())
+        .collect();
     for payment in payments.iter().filter(|payment| is_paid(payment)) {
-        refunds.extend(merchant.refunds(&text(payment, "out_trade_no")).await);
+        let refunded = payment["status"] != "succeeded" || payment["refunded_amount"] != 0;
+        if refunded || trade_nos(payment).any(|number| there.contains(number)) {
+            with_refunds.insert(text(payment, "out_trade_no"));
+        }
     }
-    TenantHistory { tenant: merchant.tenant.clone(), payments, refunds, events: merchant.all_events().await }
+    let mut refunds = Vec::new();
+    for out_trade_no in &with_refunds {
+        refunds.extend(merchant.refunds(out_trade_no).await);
+    }
+    TenantHistory { tenant: merchant.tenant.clone(), payments, refunds, events }
 }
 
 /// Signs accepted notifies again, one for each thing they say, to see whose word a success rests on.

@@ -103,22 +103,6 @@ impl Entry {
     }
 }
 
-impl TenantHistory {
-    /// The payment that an order at the platform belongs to.
-    pub fn payment_of(&self, trade_no: &str) -> Option<&Value> {
-        self.payments.iter().find(|payment| trade_nos(payment).any(|number| number == trade_no))
-    }
-
-    pub fn refund(&self, out_refund_no: &str) -> Option<&Value> {
-        self.refunds.iter().find(|refund| refund["out_refund_no"] == *out_refund_no)
-    }
-
-    /// Events of that type about the object with that id.
-    pub fn count(&self, kind: &str, id: &Value) -> usize {
-        self.events.iter().filter(|event| event["type"] == *kind && event["data"]["id"] == *id).count()
-    }
-}
-
 /// A payment's numbers at the platform.
 pub fn trade_nos(payment: &Value) -> impl Iterator<Item = &str> {
     payment["attempts"].as_array().into_iter().flatten().filter_map(|attempt| attempt["trade_no"].as_str())

@@ -62,12 +62,18 @@ impl<'a> Checker<'a> {
     }
 
     /// Everything there is to know about what happened.
+    ///
+    /// # Panics
+    /// When the gateway or the sandbox does not answer.
     pub async fn history(&self) -> History {
         collect::history(self.world, &self.secrets, self.degraded).await
     }
 
     /// Which rules are broken at this moment.
     pub async fn violations(&self) -> Vec<Violation> {
+        if let Err(error) = self.world.gateway.readiness().await {
+            return vec![Violation { rule: 10, what: format!("the gateway does not answer: {error}") }];
+        }
         self.history().await.violations()
     }
 
