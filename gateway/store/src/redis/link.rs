@@ -50,14 +50,22 @@ struct State {
     generation: u64,
     /// Why there is no connection.
     why: String,
+    /// Whether the log was told of that.
+    told: bool,
     greeted: bool,
     behind: Option<(i64, i64)>,
 }
 
 impl Link {
     pub fn new(client: Result<Client, String>, position_key: String, position: i64) -> Self {
-        let state =
-            State { connection: None, generation: 0, why: "not connected yet".into(), greeted: false, behind: None };
+        let state = State {
+            connection: None,
+            generation: 0,
+            why: "not connected yet".into(),
+            told: false,
+            greeted: false,
+            behind: None,
+        };
         Link {
             client,
             position_key,
@@ -115,6 +123,7 @@ impl Link {
         if state.generation == generation && state.connection.take().is_some() {
             tracing::warn!(why, "redis is away; going on without it");
             state.why = why;
+            state.told = true;
             self.broken.notify_one();
         }
     }
@@ -130,23 +139,25 @@ impl Link {
         };
         let mut state = self.state();
         match outcome {
-            Ok((connection, told, seen)) => {
+            Ok((connection, store, seen)) => {
                 state.generation += 1;
                 state.connection = Some(connection);
-                if seen > told {
+                if seen > store {
                     tracing::error!(
-                        store = told,
+                        store,
                         seen,
                         "the store is behind what redis has seen of it: was it restored from an older backup?"
                     );
-                    state.behind = Some((told, seen));
+                    state.behind = Some((store, seen));
                 }
                 state.greeted = true;
+                state.told = false;
                 tracing::info!("redis is in use");
             }
             Err(why) => {
-                if state.why != why {
+                if !state.told {
                     tracing::warn!(why, "redis cannot be reached; going on without it");
+                    state.told = true;
                 }
                 state.why = why;
             }

@@ -28,7 +28,7 @@ const PATIENCE: Duration = Duration::from_millis(200);
 const POLL: Duration = Duration::from_millis(20);
 /// How long a claim or a lock counts that nobody gives back.
 const CLAIM_MILLIS: u64 = 30_000;
-/// How long a marker is kept: longer than the day and a half a platform repeats a message for.
+/// How long a marker is kept: longer than the day for which a platform repeats a message.
 const MARKER_MILLIS: u64 = 72 * 3_600_000;
 
 const ACCEPTED: &str = "done:accepted";

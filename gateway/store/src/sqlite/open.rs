@@ -61,8 +61,14 @@ fn lock_path(path: &Path) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// The connection that writes; it makes the file where there is none.
+/// The connection that writes; it makes the file where there is none. Payers' identifiers are in
+/// it, so that nobody but its owner may read a new one.
 pub(super) fn writer(path: &Path) -> Result<Connection> {
+    let mut create = OpenOptions::new();
+    create.create(true).write(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut create, 0o600);
+    create.open(path).map_err(|error| StoreError::Unavailable(format!("{}: {error}", path.display())))?;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = open(path, flags)?;
     let mode: String = connection
@@ -215,6 +221,19 @@ mod tests {
         let edited = Step { sql: "CREATE TABLE second (y INTEGER)", ..SECOND };
         let changed = migrate(&mut connection, &[STEPS[0], edited]).unwrap_err().to_string();
         assert!(changed.contains("step 2 (second) was applied with another content"), "{changed}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn only_its_owner_reads_a_new_ledger() {
+        use std::os::unix::fs::PermissionsExt;
+        let (_folder, path) = file();
+        let connection = writer(&path).unwrap();
+        connection.execute_batch("CREATE TABLE t (x INTEGER)").unwrap();
+        for end in ["", "-wal", "-shm"] {
+            let mode = std::fs::metadata(format!("{}{end}", path.display())).unwrap().permissions().mode();
+            assert_eq!(mode & 0o077, 0, "{end}");
+        }
     }
 
     #[test]

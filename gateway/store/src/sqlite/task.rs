@@ -42,8 +42,8 @@ pub(super) trait Task: Send {
     /// Never panics.
     fn run(&mut self, w: &mut Writing<'_>) -> Ran;
 
-    /// Tells the caller, after the commit or its failure.
-    fn reply(self: Box<Self>, committed: std::result::Result<(), &NotCommitted>);
+    /// Tells the caller, after the commit or with the reason why there was none.
+    fn reply(self: Box<Self>, not_committed: Option<&NotCommitted>);
 }
 
 struct Work<T, F> {
@@ -69,13 +69,13 @@ impl<T: Send, F: FnMut(&mut Writing<'_>) -> Result<T> + Send> Task for Work<T, F
         ran
     }
 
-    fn reply(self: Box<Self>, committed: std::result::Result<(), &NotCommitted>) {
-        let result = match (committed, self.result) {
+    fn reply(self: Box<Self>, not_committed: Option<&NotCommitted>) {
+        let result = match (self.result, not_committed) {
             // What failed by itself says so, whatever became of its neighbours.
-            (_, Some(Err(error))) => Err(error),
-            (Ok(()), Some(Ok(value))) => Ok(value),
-            (Ok(()), None) => Err(StoreError::Unavailable("the request was not run".into())),
-            (Err(why), _) => Err(why.as_error()),
+            (Some(Err(error)), _) => Err(error),
+            (_, Some(why)) => Err(why.as_error()),
+            (Some(Ok(value)), None) => Ok(value),
+            (None, None) => Err(StoreError::Unavailable("the request was not run".into())),
         };
         // A caller that has gone does not need the answer.
         let _ = self.reply.send(result);

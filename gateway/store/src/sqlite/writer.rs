@@ -106,7 +106,7 @@ fn run(mut state: State, queue: &Receiver<Message>, max_batch: usize) {
         if !batch.is_empty() {
             let committed = state.commit(&mut batch);
             for task in batch.drain(..) {
-                task.reply(committed.as_ref().map(|()| ()));
+                task.reply(committed.as_ref().err());
             }
         }
     }
