@@ -58,19 +58,18 @@ impl Connection {
 
     /// Fails when the connection has waited too long, and sees to it that it is looked at then.
     fn check(&mut self, context: &mut Context<'_>) -> io::Result<()> {
-        let Some(since) = self.waiting.0.get() else {
-            self.timer = None;
-            return Ok(());
-        };
+        let Some(since) = self.waiting.0.get() else { return Ok(()) };
         let deadline = since + self.limit;
+        // The timer of an earlier request goes off too early and is set again then: a busy
+        // connection sets one in a while, not one a request.
         let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
-        if timer.deadline() != deadline {
+        while timer.as_mut().poll(context).is_ready() {
+            if timer.deadline() >= deadline {
+                return Err(io::Error::new(io::ErrorKind::TimedOut, "no whole request in time"));
+            }
             timer.as_mut().reset(deadline);
         }
-        match timer.as_mut().poll(context) {
-            Poll::Ready(()) => Err(io::Error::new(io::ErrorKind::TimedOut, "no whole request in time")),
-            Poll::Pending => Ok(()),
-        }
+        Ok(())
     }
 }
 

@@ -25,8 +25,25 @@ pub struct Endpoint {
 /// What any address can answer.
 pub const EVERYWHERE: &[ErrorCode] = &[ErrorCode::InternalError];
 
-/// The public listener.
+/// The public listener. The router tries one address after another: what is asked for most stands
+/// first.
 pub const PUBLIC: &[Endpoint] = &[
+    Endpoint {
+        method: "POST",
+        path: "/notify/{tenant}/{provider}/payment",
+        authenticated: false,
+        idempotent: false,
+        errors: NOTIFY,
+        route: || web::post().to(notify::payment),
+    },
+    Endpoint {
+        method: "POST",
+        path: "/notify/{tenant}/{provider}/refund",
+        authenticated: false,
+        idempotent: false,
+        errors: NOTIFY,
+        route: || web::post().to(notify::refund),
+    },
     Endpoint {
         method: "POST",
         path: "/v1/{tenant}/payments",
@@ -135,22 +152,6 @@ pub const PUBLIC: &[Endpoint] = &[
         errors: &[ErrorCode::InvalidRequest, ErrorCode::Unauthorized, ErrorCode::NotAcceptable, ErrorCode::Unavailable],
         route: || web::get().to(events::list),
     },
-    Endpoint {
-        method: "POST",
-        path: "/notify/{tenant}/{provider}/payment",
-        authenticated: false,
-        idempotent: false,
-        errors: NOTIFY,
-        route: || web::post().to(notify::payment),
-    },
-    Endpoint {
-        method: "POST",
-        path: "/notify/{tenant}/{provider}/refund",
-        authenticated: false,
-        idempotent: false,
-        errors: NOTIFY,
-        route: || web::post().to(notify::refund),
-    },
     OPENAPI,
 ];
 
@@ -211,6 +212,19 @@ const OPENAPI: Endpoint = Endpoint {
     route: || web::get().to(openapi::serve),
 };
 
+/// The pattern of the table that an address fits, segment by segment: for every request, and so
+/// without the router's regular expressions.
+pub fn pattern(table: &'static [Endpoint], path: &str) -> Option<&'static str> {
+    let fits = |pattern: &str| {
+        let mut given = path.split('/');
+        let each = pattern.split('/').all(|wanted| {
+            given.next().is_some_and(|part| if wanted.starts_with('{') { !part.is_empty() } else { part == wanted })
+        });
+        each && given.next().is_none()
+    };
+    table.iter().map(|endpoint| endpoint.path).find(|pattern| fits(pattern))
+}
+
 /// Puts a table into an application, with problem documents for every other address and method.
 pub fn configure(config: &mut ServiceConfig, table: &'static [Endpoint]) {
     for (at, endpoint) in table.iter().enumerate() {
@@ -235,4 +249,34 @@ pub fn configure(config: &mut ServiceConfig, table: &'static [Endpoint]) {
 fn wrong_method(allow: &str) -> Problem {
     let problem = Problem::new(ErrorCode::MethodNotAllowed, format!("this address takes {allow}"));
     Problem { allow: Some(allow.to_owned()), ..problem }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_counted_by_their_patterns() {
+        let cases = [
+            ("/v1/bookshop/payments", Some("/v1/{tenant}/payments")),
+            ("/v1/bookshop/payments/B-1", Some("/v1/{tenant}/payments/{out_trade_no}")),
+            ("/v1/bookshop/payments/B-1/close", Some("/v1/{tenant}/payments/{out_trade_no}/close")),
+            ("/notify/bookshop/wechat/payment", Some("/notify/{tenant}/{provider}/payment")),
+            ("/notify/bookshop/wechat/refund", Some("/notify/{tenant}/{provider}/refund")),
+            ("/notify/bookshop/wechat/other", None),
+            ("/v1/bookshop/payments/", None),
+            ("/v1//payments", None),
+            ("/v1/bookshop/payments/B-1/close/more", None),
+            ("/metrics", None),
+            ("/", None),
+            ("", None),
+        ];
+        for (path, expected) in cases {
+            assert_eq!(pattern(PUBLIC, path), expected, "{path}");
+        }
+        for endpoint in PUBLIC {
+            let path = endpoint.path.replace(['{', '}'], "");
+            assert_eq!(pattern(PUBLIC, &path), Some(endpoint.path), "{path}");
+        }
+    }
 }

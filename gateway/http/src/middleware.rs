@@ -24,6 +24,7 @@ use uuid::Uuid;
 
 use crate::auth::Caller;
 use crate::connection::Activity;
+use crate::endpoints::{self, Endpoint};
 use crate::errors::ErrorCode;
 use crate::gateway::HttpTelemetry;
 use crate::problem::Problem;
@@ -36,6 +37,8 @@ pub struct Edge {
     /// Counts requests and writes their log lines; `None` on the admin listener, whose probes
     /// would drown both.
     pub telemetry: Option<Arc<dyn HttpTelemetry>>,
+    /// What the listener serves: requests are counted by its addresses.
+    pub endpoints: &'static [Endpoint],
 }
 
 #[derive(Clone)]
@@ -55,22 +58,23 @@ pub async fn around(request: ServiceRequest, next: Next<BoxBody>) -> Result<Serv
     let _busy = request.conn_data::<Activity>().map(Activity::begin);
     let id = incoming_id(&request).unwrap_or_else(|| Uuid::now_v7().to_string());
     request.extensions_mut().insert(RequestId(id.clone()));
-    let telemetry = request.app_data::<Data<Edge>>().and_then(|edge| edge.telemetry.clone());
-    let route = request.match_pattern().unwrap_or_else(|| "unmatched".to_owned());
+    let edge = request.app_data::<Data<Edge>>().map(|edge| Arc::clone(edge));
+    let route = edge.as_ref().and_then(|edge| endpoints::pattern(edge.endpoints, request.path())).unwrap_or("unmatched");
+    let telemetry = edge.as_ref().and_then(|edge| edge.telemetry.as_deref());
     let method = method_label(request.method());
     let (request, unread) = watch_payload(request);
 
     let span = tracing::info_span!("request", request_id = %id, route, method);
     let handled = AssertUnwindSafe(async { next.call(request).await }).catch_unwind().instrument(span.clone()).await;
-    let _entered = span.entered();
-    let mut ended = match handled {
+    // The request's own line says what the span says, so that it stands outside of it.
+    let mut ended = span.in_scope(|| match handled {
         Ok(Ok(response)) => Ok(with_problem(response, &id)),
         Ok(Err(error)) => Err(as_problem(&error)),
         Err(_) => {
             tracing::error!(request_id = id, "a handler panicked");
             Err(Problem::internal())
         }
-    };
+    });
 
     if let Ok(response) = &mut ended {
         if let Ok(value) = HeaderValue::from_str(&id) {
@@ -78,9 +82,9 @@ pub async fn around(request: ServiceRequest, next: Next<BoxBody>) -> Result<Serv
         }
         let caller = response.request().extensions().get::<Caller>().cloned();
         let status = response.status().as_u16();
-        tell(telemetry.as_deref(), &id, &route, method, status, caller.as_ref(), started);
+        tell(telemetry, &id, route, method, status, caller.as_ref(), started);
     } else if let Err(problem) = &ended {
-        tell(telemetry.as_deref(), &id, &route, method, problem.code.status(), None, started);
+        tell(telemetry, &id, route, method, problem.code.status(), None, started);
     }
     match ended {
         Ok(response) => Ok(close_if_unread(response, unread)),

@@ -85,7 +85,7 @@ macro_rules! serve {
 /// When the listener cannot be used.
 pub fn serve_public(listener: TcpListener, gateway: Data<Gateway>) -> io::Result<Server> {
     let limits = gateway.config.clone();
-    let edge = Data::new(Edge { telemetry: Some(Arc::clone(&gateway.telemetry)) });
+    let edge = Data::new(Edge { telemetry: Some(Arc::clone(&gateway.telemetry)), endpoints: PUBLIC });
     let workers = limits.workers.max(1);
     let connections = (limits.max_connections / workers).max(1);
     serve!(listener, limits, workers, connections, move || {
@@ -99,7 +99,7 @@ pub fn serve_public(listener: TcpListener, gateway: Data<Gateway>) -> io::Result
 /// # Errors
 /// When the listener cannot be used.
 pub fn serve_admin(listener: TcpListener, limits: HttpConfig, state: Data<AdminState>) -> io::Result<Server> {
-    let edge = Data::new(Edge { telemetry: None });
+    let edge = Data::new(Edge { telemetry: None, endpoints: ADMIN });
     serve!(listener, limits, ADMIN_WORKERS, ADMIN_CONNECTIONS, move || {
         let state = state.clone();
         App::new().app_data(edge.clone()).wrap(from_fn(around)).configure(move |routes| admin_routes(routes, state))
