@@ -4,6 +4,8 @@
 //! does, [`Control`] to the sandbox as a test does, [`Proxy`] stands in a connection and spoils it, and [`Checker`]
 //! says afterwards whether everything that must hold did. What goes wrong in the harness itself is a panic with the
 //! words that a failing test needs.
+//!
+//! The binary has to be built before: `cargo xtask test` does both. `DUKOU_BIN` names another one.
 #![allow(clippy::unwrap_used, reason = "a harness of tests fails by panicking")]
 
 mod binary;

@@ -134,3 +134,18 @@ async fn the_certificate_may_be_a_p12_file_and_signatures_hmac() {
     world.control.deliver_all().await;
     world.verify().await;
 }
+
+#[tokio::test]
+async fn what_a_coupon_paid_goes_back_with_the_rest() {
+    let world = World::start().await;
+    let (tenant, merchant) = world.bookshop();
+    merchant.pending("COUPON2", 100).await;
+    world.control.pay_with(&tenant, "COUPON2", &json!({ "coupon_fee": 30 })).await;
+    becomes(&merchant, "COUPON2", "succeeded").await;
+    merchant.refund("COUPON2", "R-1", 50).await.expect(201);
+    assert_eq!(becomes(&merchant, "COUPON2", "partially_refunded").await["refunded_amount"], 50);
+    merchant.refund("COUPON2", "R-2", 50).await.expect(201);
+    assert_eq!(becomes(&merchant, "COUPON2", "refunded").await["refunded_amount"], 100);
+    world.control.deliver_all().await;
+    world.verify().await;
+}
