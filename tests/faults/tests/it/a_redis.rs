@@ -23,8 +23,8 @@ async fn claimed(world: &World) {
     .await;
 }
 
-/// Watches: the store as the one judge of duplicates. Where a lost Redis makes the notify fail, or the standing claim
-/// counts as a marker, the payment stays pending although the platform was told otherwise.
+/// Watches: a commit that does not depend on Redis once it is under way. Where the lost marker makes the notify fail,
+/// the first answer is no success.
 #[tokio::test]
 async fn f01_redis_is_killed_between_claim_and_commit() {
     let world = World::builder().redis().start().await;
@@ -45,8 +45,8 @@ async fn f01_redis_is_killed_between_claim_and_commit() {
     world.verify().await;
 }
 
-/// Watches: the incarnation in every key. A claim that outlives its owner would keep the platform's next attempt from
-/// being applied.
+/// Watches: the marker that is written after the commit only, under keys of this incarnation. A marker written with the
+/// claim would answer the platform's next attempt as a duplicate of nothing.
 #[tokio::test]
 async fn f01_the_gateway_is_killed_between_claim_and_commit() {
     let world = World::builder().redis().start().await;

@@ -146,9 +146,12 @@ async fn f26_tenants_do_not_touch() {
     }
 
     // What is signed for one, at the other's address.
-    let signed_for_tea = notify_document(&world, &tea.tenant, "F26-01").await;
-    let answer = post_notify(&world, &world.notify_url("bookshop", "payment"), signed_for_tea).await.unwrap();
-    assert!(!acknowledges(&answer), "{}", answer.text);
+    for sign_type in ["HMAC-SHA256", "MD5"] {
+        let signer = Tenant { sign_type: sign_type.to_owned(), ..tea.tenant.clone() };
+        let signed_for_tea = notify_document(&world, &signer, "F26-01").await;
+        let answer = post_notify(&world, &world.notify_url("bookshop", "payment"), signed_for_tea).await.unwrap();
+        assert!(!acknowledges(&answer), "{sign_type}: {}", answer.text);
+    }
     for merchant in [&books, &tea] {
         assert_eq!(merchant.status("F26-01").await, "pending");
     }
