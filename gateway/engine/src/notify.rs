@@ -1,6 +1,7 @@
 //! What a platform tells of its own accord: verified, claimed, compared, entered once, and only
 //! then acknowledged.
 
+use std::iter;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -343,16 +344,16 @@ fn payment_key(tenant: &TenantId, provider: &ProviderName, notice: &PaymentNotic
             format!("not paid\n{}\n{app_id}\n{merchant_id}", code.as_deref().unwrap_or_default())
         }
     };
-    key(tenant, provider, NotifyKind::Payment, &[notice.trade_no.as_str(), &said])
+    key(tenant, provider, NotifyKind::Payment, notice.trade_no.as_str(), &[&said])
 }
 
 /// For what the platform said when it was asked, as opposed to what it told by itself.
 pub(crate) fn query_key(tenant: &TenantId, provider: &ProviderName, facts: &PaidFacts) -> NotificationKey {
-    key(tenant, provider, NotifyKind::Payment, &["asked", facts.trade_no.as_str(), &paid_words(facts)])
+    key(tenant, provider, NotifyKind::Payment, facts.trade_no.as_str(), &["asked", &paid_words(facts)])
 }
 
 fn refund_key(tenant: &TenantId, provider: &ProviderName, hint: &RefundHint) -> NotificationKey {
-    key(tenant, provider, NotifyKind::Refund, &[hint.out_refund_no.as_str(), &hint.platform_word])
+    key(tenant, provider, NotifyKind::Refund, hint.out_refund_no.as_str(), &[&hint.platform_word])
 }
 
 fn paid_words(facts: &PaidFacts) -> String {
@@ -367,12 +368,12 @@ fn paid_words(facts: &PaidFacts) -> String {
 }
 
 /// Over everything that counts, so that a message that says anything else is another message.
-fn key(tenant: &TenantId, provider: &ProviderName, kind: NotifyKind, words: &[&str]) -> NotificationKey {
+fn key(tenant: &TenantId, provider: &ProviderName, kind: NotifyKind, number: &str, words: &[&str]) -> NotificationKey {
     let mut context = digest::Context::new(&digest::SHA256);
-    for word in words {
+    for word in iter::once(&number).chain(words) {
         context.update(&(word.len() as u64).to_be_bytes());
         context.update(word.as_bytes());
     }
-    let digest = hex::encode(&context.finish().as_ref()[..16]);
+    let digest = format!("{number}:{}", hex::encode(&context.finish().as_ref()[..16]));
     NotificationKey { tenant: tenant.clone(), provider: provider.clone(), kind, digest }
 }

@@ -111,7 +111,9 @@ pub struct NotificationKey {
     pub tenant: TenantId,
     pub provider: ProviderName,
     pub kind: NotifyKind,
-    /// 32 hexadecimal digits over everything the message says that counts.
+    /// The number it is about, and 32 hexadecimal digits over everything it says that counts. The
+    /// number stands first so that messages of one time lie together in an index: digests alone
+    /// would write another page for each.
     pub digest: String,
 }
 

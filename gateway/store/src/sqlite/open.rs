@@ -26,9 +26,11 @@ const CHECKPOINT_PAGES: i64 = 16_000;
 /// Bytes the log may keep on disk once it has been folded in.
 const LOG_LIMIT: i64 = 128 << 20;
 
-/// KiB of pages that the writer keeps in memory: the digests of messages come in no order, and each
-/// page of them that has to be read again costs more than the write.
-const WRITER_CACHE: i64 = 64 << 10;
+/// KiB of pages that the writer keeps in memory. A page that has to be read again costs more than
+/// its write; but SQLite walks through all of them at every commit in which pages of an index
+/// were balanced (it numbers them with a page far beyond the end, and then looks for it), so that
+/// 64 MiB cost each commit most of a millisecond.
+const WRITER_CACHE: i64 = 8 << 10;
 
 /// KiB of pages that each reader keeps in memory.
 const READER_CACHE: i64 = 8 << 10;
