@@ -5,9 +5,7 @@ use std::time::Duration;
 use dukou_e2e::{Tenant, World, eventually};
 use serde_json::json;
 
-use crate::support::{
-    SOON, becomes, crashed, events_of, notify_once, paid_silently, restart_at, successes,
-};
+use crate::support::{SOON, becomes, crashed, events_of, notify_once, paid_silently, restart_at, successes};
 
 /// How long the one commit is held in [`f04_two_hundred_copies_are_one_effect_and_wait_for_the_commit`].
 const HELD: Duration = Duration::from_millis(1500);

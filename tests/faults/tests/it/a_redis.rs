@@ -5,9 +5,7 @@ use std::time::{Duration, Instant};
 
 use dukou_e2e::{Mode, World, eventually};
 
-use crate::support::{
-    SOON, becomes, crashed, events_of, notify_once, paid_silently, restart_at, succeeded,
-};
+use crate::support::{SOON, becomes, crashed, events_of, notify_once, paid_silently, restart_at, succeeded};
 
 /// How long the gateway stands between the claim and the commit.
 const BETWEEN: Duration = Duration::from_millis(1500);

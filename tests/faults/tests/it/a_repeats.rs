@@ -72,7 +72,10 @@ async fn f08_one_idempotency_key() {
 
     // While the first runs, and after it.
     let body = merchant.order("F08-01", 101);
-    world.control.fault(&json!({ "operation": "unifiedorder", "times": 1, "fault": { "type": "delay", "ms": 1500 } })).await;
+    world
+        .control
+        .fault(&json!({ "operation": "unifiedorder", "times": 1, "fault": { "type": "delay", "ms": 1500 } }))
+        .await;
     let (first, ()) = tokio::join!(create("key-1", &body), async {
         eventually("the first call runs", SOON, async || {
             (merchant.payment("F08-01").await.status == 200).then_some(())

@@ -1,9 +1,12 @@
-//! A disk that is full.
+//! A disk that is full, a file that somebody else locks, and kills at any moment.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use dukou_e2e::{World, eventually};
+use dukou_e2e::{Control, Merchant, World, eventually};
+use reqwest::Method;
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
+use serde_json::json;
+use tokio::task::JoinSet;
 
 use crate::support::{SOON, becomes, notify_once, paid_silently, succeeded};
 
@@ -80,9 +83,120 @@ async fn f14_the_disk_fills_up_and_has_space_again() {
 
     world.gateway.restart().await;
     assert_eq!(merchant.status("F14-paid").await, "succeeded");
-    let store = rusqlite::Connection::open(world.directory().join("data/dukou.db")).unwrap();
-    let sound: String = store.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
-    assert_eq!(sound, "ok");
-    drop(store);
+    assert_sound(&world);
     world.verify().await;
+}
+
+/// The store's file, opened beside the gateway.
+fn open_store(world: &World) -> rusqlite::Connection {
+    rusqlite::Connection::open(world.directory().join("data/dukou.db")).unwrap()
+}
+
+/// The database's own check of its file.
+fn assert_sound(world: &World) {
+    let sound: String = open_store(world).query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
+    assert_eq!(sound, "ok");
+}
+
+/// Watches: the patience of the writer with a lock that is not its own, and readers that hold nobody up.
+#[tokio::test]
+async fn f17_somebody_else_locks_the_file_or_reads_for_long() {
+    const HELD: Duration = Duration::from_secs(3);
+    let world = World::start().await;
+    let (tenant, merchant) = world.bookshop();
+    paid_silently(&world, &merchant, "F17-paid", 101).await;
+
+    let reader = open_store(&world);
+    reader.execute_batch("BEGIN").unwrap();
+    let seen = |reader: &rusqlite::Connection| -> i64 {
+        reader.query_row("SELECT count(*) FROM payments", [], |row| row.get(0)).unwrap()
+    };
+    assert_eq!(seen(&reader), 1);
+
+    let locker = open_store(&world);
+    locker.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let (order, started) = (merchant.order("F17-01", 101), Instant::now());
+    let holding = async {
+        tokio::time::sleep(HELD).await;
+        assert_eq!(merchant.payment("F17-01").await.status, 404, "the lock is not in force");
+        locker.execute_batch("COMMIT").unwrap();
+    };
+    let (created, acknowledged, ()) =
+        tokio::join!(merchant.create(&order), notify_once(&world, &tenant, "F17-paid"), holding);
+    assert!(started.elapsed() >= HELD);
+    created.expect(201);
+    assert!(acknowledged, "within the time that the platform gives");
+    for number in 0..ROOM {
+        merchant.pending(&format!("F17-{number:04}"), 101).await;
+    }
+    assert_eq!(seen(&reader), 1, "the reader still sees what it saw");
+    drop(reader);
+    assert!(!world.gateway.logs().contains("database is locked"), "{}", world.gateway.logs());
+    world.verify().await;
+}
+
+/// Buyers at once in [`f15_killed_at_any_moment`].
+const BUYERS: usize = 4;
+const ROUNDS: usize = 10;
+/// How long a start after a kill may take.
+const START: Duration = Duration::from_secs(2);
+
+/// One purchase as far as it comes: the payment, then its notify, then its refund. Whether all of it was answered.
+async fn purchase(merchant: &Merchant, control: &Control, number: &str) -> bool {
+    let created = merchant.request(Method::POST, "/payments").json(&merchant.order(number, 101));
+    if !merchant.send(created).await.is_ok_and(|answer| [200, 201].contains(&answer.status)) {
+        return false;
+    }
+    if control.order(&merchant.tenant, number).await.json["trade_state"] == "NOTPAY" {
+        control.pay_silently(&merchant.tenant, number).await;
+    }
+    if control.notify(&merchant.tenant, number, &json!({})).await[0]["success"] != true {
+        return false;
+    }
+    let body = json!({ "out_refund_no": format!("R-{number}"), "amount": 101, "reason": "买多了" });
+    let refunded = merchant.request(Method::POST, &format!("/payments/{number}/refunds")).json(&body);
+    merchant.send(refunded).await.is_ok_and(|answer| [200, 201].contains(&answer.status))
+}
+
+/// Watches: the commit as the one moment at which anything becomes true, wherever the kill falls.
+#[tokio::test]
+async fn f15_killed_at_any_moment() {
+    let seed = std::env::var("FAULTS_SEED").ok().and_then(|text| text.parse().ok());
+    let mut random = seed.unwrap_or_else(|| u64::from(std::process::id()) << 32 | 0x9e37_79b9);
+    println!("FAULTS_SEED={random}");
+    let world = World::start().await;
+    let (_, merchant) = world.bookshop();
+    for round in 0..ROUNDS {
+        let mut buying = JoinSet::new();
+        for buyer in 0..BUYERS {
+            let (merchant, control) = (merchant.clone(), world.control.clone());
+            buying.spawn(async move {
+                for purchased in 0.. {
+                    let number = format!("F15-{round}-{buyer}-{purchased}");
+                    if !purchase(&merchant, &control, &number).await {
+                        return number;
+                    }
+                }
+                unreachable!("it buys until it is not answered")
+            });
+        }
+        // xorshift64: which moment it is must differ from round to round, no more.
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        tokio::time::sleep(Duration::from_millis(100 + random % 400)).await;
+        world.gateway.kill();
+        let cut_short = buying.join_all().await;
+
+        let started = Instant::now();
+        world.gateway.restart().await;
+        assert!(started.elapsed() < START, "ready after {:?}", started.elapsed());
+        assert_sound(&world);
+        for number in cut_short {
+            assert!(purchase(&merchant, &world.control, &number).await, "{number} cannot be finished");
+        }
+        world.control.deliver_all().await;
+        println!("round {round}");
+        world.verify().await;
+    }
 }

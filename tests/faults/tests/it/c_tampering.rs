@@ -5,7 +5,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::{
-    acknowledges, becomes, events_of, notify_document, notify_once, paid_silently, post_notify,
+    acknowledges, becomes, events_of, notify_document, notify_once, paid_silently, post_notify, successes,
 };
 
 /// Watches: the comparison of amount, currency, app and merchant with our own record, and that it is the order's total
@@ -107,6 +107,26 @@ async fn f20_headers_missing_empty_doubled_and_huge() {
     }
     assert_eq!(merchant.status("F20-02").await, "pending");
     assert!(notify_once(&world, &tenant, "F20-02").await);
+    world.verify().await;
+}
+
+/// Watches: the state and the unique key that make a repetition harmless, however often it comes.
+#[tokio::test]
+async fn f21_a_notify_replayed_a_thousand_times() {
+    const COPIES: usize = 1000;
+    let world = World::start().await;
+    let (tenant, merchant) = world.bookshop();
+    paid_silently(&world, &merchant, "F21-01", 101).await;
+    assert!(notify_once(&world, &tenant, "F21-01").await);
+    merchant.refund("F21-01", "R21-0001", 101).await.expect(201);
+    becomes(&merchant, "F21-01", "refunded").await;
+    let events = merchant.all_events().await;
+
+    let deliveries = world.control.notify(&tenant, "F21-01", &json!({ "copies": COPIES, "concurrent": true })).await;
+    assert_eq!(successes(&deliveries), COPIES);
+    assert_eq!(merchant.status("F21-01").await, "refunded", "an old success does not undo what came after it");
+    assert_eq!(merchant.all_events().await, events);
+    assert_eq!(world.metrics().await.notifies("bookshop", "payment", "duplicate"), COPIES as u64);
     world.verify().await;
 }
 

@@ -162,14 +162,18 @@ async fn f28_bodies_without_end() {
     let create = format!("/v1/{}/payments", tenant.id);
     let head = |path: &str, more: &str| {
         let key = &tenant.api_key;
-        format!("POST {path} HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {key}\r\nContent-Type: application/json\r\n{more}\r\n\r\n")
+        format!(
+            "POST {path} HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {key}\r\nContent-Type: application/json\r\n{more}\r\n\r\n"
+        )
     };
     let data = vec![b'x'; 64 * 1024];
     let chunk = [b"10000\r\n", &data[..], b"\r\n"].concat();
     let before = world.gateway.rss_bytes();
     let mut heaviest = 0;
     for path in [notify, create.as_str()] {
-        for (framing, bytes) in [(format!("Content-Length: {HUNDRED_MB}"), &data), ("Transfer-Encoding: chunked".to_owned(), &chunk)] {
+        for (framing, bytes) in
+            [(format!("Content-Length: {HUNDRED_MB}"), &data), ("Transfer-Encoding: chunked".to_owned(), &chunk)]
+        {
             let mut floods = JoinSet::new();
             for _ in 0..TOGETHER {
                 let (address, head, bytes) = (address.clone(), head(path, &framing), bytes.clone());
@@ -182,7 +186,8 @@ async fn f28_bodies_without_end() {
                 heaviest = heaviest.max(world.gateway.rss_bytes());
             }
         }
-        let Flooded { answer, .. } = flood(&address, &head(path, "Content-Encoding: gzip\r\nContent-Length: 1048576"), &data, 1 << 20).await;
+        let Flooded { answer, .. } =
+            flood(&address, &head(path, "Content-Encoding: gzip\r\nContent-Length: 1048576"), &data, 1 << 20).await;
         assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 41"), "{path}: {answer}");
     }
     let grown = heaviest.saturating_sub(before);
@@ -224,7 +229,9 @@ async fn f29_requests_that_cannot_be_framed() {
         "X-A: b\0c\r\nContent-Length: 6",
     ] {
         let mut stream = TcpStream::connect(&address).await.unwrap();
-        let request = format!("POST /notify/bookshop/wechat/payment HTTP/1.1\r\nHost: {address}\r\n{headers}\r\n\r\n0\r\n\r\nx{smuggled}");
+        let request = format!(
+            "POST /notify/bookshop/wechat/payment HTTP/1.1\r\nHost: {address}\r\n{headers}\r\n\r\n0\r\n\r\nx{smuggled}"
+        );
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut answer = Vec::new();
         // Closing with unread bytes may reset the connection after the answer.

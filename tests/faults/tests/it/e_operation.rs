@@ -95,7 +95,8 @@ async fn f34_told_to_stop_under_load() {
         .await;
     let (slow, order) = (merchant.clone(), merchant.order("F34-slow", 101));
     let in_flight = tokio::spawn(async move { slow.create(&order).await });
-    eventually("the slow call runs", SOON, async || (merchant.payment("F34-slow").await.status == 200).then_some(())).await;
+    eventually("the slow call runs", SOON, async || (merchant.payment("F34-slow").await.status == 200).then_some(()))
+        .await;
 
     world.gateway.terminate();
     let status = world.gateway.wait_exit(DRAIN).await;
