@@ -12,7 +12,7 @@ pub fn check() -> anyhow::Result<()> {
     let program = cargo_deny()?;
     let deny = |what: &[&str]| {
         let mut command = Command::new(&program);
-        command.args(["--locked", "--offline", "check", "--config", CONFIGURATION]).args(what);
+        command.args(["--locked", "--config", CONFIGURATION, "check"]).args(what);
         command
     };
     run("the audit of licences, bans and sources", &mut deny(&["licenses", "bans", "sources"]))?;
@@ -21,7 +21,7 @@ pub fn check() -> anyhow::Result<()> {
     }
     eprintln!(
         "== advisories: SKIPPED, there is no copy of the advisory database on this machine; with network run\n   \
-         {} check --config {CONFIGURATION} advisories",
+         {} --config {CONFIGURATION} check advisories",
         program.display()
     );
     Ok(())
