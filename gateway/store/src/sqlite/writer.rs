@@ -110,7 +110,7 @@ fn run(mut state: State, queue: &Receiver<Message>, max_batch: usize) {
             }
         }
     }
-    if let Err(error) = state.connection.pragma_query(None, "wal_checkpoint(TRUNCATE)", |_| Ok(())) {
+    if let Err(error) = state.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())) {
         tracing::warn!(%error, "the log could not be folded into the database; the next start does it");
     }
 }
