@@ -1,4 +1,5 @@
 use std::path::PathBuf;
+use std::time::Duration;
 
 use dukou_sandbox::{Options, Sandbox};
 use tempfile::TempDir;
@@ -17,6 +18,8 @@ use crate::tenant::Tenant;
 
 /// How often a start is tried when another process takes the port first.
 const TRIES: usize = 5;
+/// How long a client keeps a connection that it does not use: less than the gateway does.
+const IDLE: Duration = Duration::from_secs(2);
 
 /// A gateway, the platform it talks to, and everything between.
 pub struct World {
@@ -116,7 +119,8 @@ impl WorldBuilder {
         let merchants = tenants.iter().map(Tenant::at_sandbox).collect();
         let sandbox = Sandbox::start(Options { merchants, ..Options::default() }).unwrap();
         let redis = if self.redis { Some(Redis::start().await) } else { None };
-        let client = reqwest::Client::builder().no_proxy().tls_certs_only([]).build().unwrap();
+        // Connections idle for longer may be closed by the gateway just when they are used again.
+        let client = reqwest::Client::builder().no_proxy().tls_certs_only([]).pool_idle_timeout(IDLE).build().unwrap();
         let control = Control::new(&sandbox.http_url(), client.clone());
 
         let directory = tempfile::tempdir().unwrap();
