@@ -38,7 +38,14 @@ async fn f06_the_answer_to_a_create_is_lost() {
         world.control.pay(&tenant, number).await;
         becomes(&merchant, number, "succeeded").await;
     }
-    assert_eq!(world.control.orders().await.len(), 2);
+    // The same seen from here, only that the platform never got it.
+    world.control.fault(&json!({ "operation": "unifiedorder", "times": 1, "fault": { "type": "drop" } })).await;
+    merchant.create(&merchant.order("F06-dropped", 101)).await.problem(504, "provider_timeout");
+    becomes(&merchant, "F06-dropped", "created").await;
+    merchant.create(&merchant.order("F06-dropped", 101)).await.expect(200);
+    becomes(&merchant, "F06-dropped", "pending").await;
+
+    assert_eq!(world.control.orders().await.len(), 3);
     world.verify().await;
 }
 
@@ -122,6 +129,8 @@ async fn f09_a_refund_that_went_through_is_not_known_to() {
         ("lost", json!({ "type": "lose_answer" })),
         ("timeout", json!({ "type": "hang", "ms": 5000, "after_effect": true })),
         ("system", json!({ "type": "err_code", "code": "SYSTEMERROR", "after_effect": true })),
+        // The platform never got it; the gateway sends it again by itself.
+        ("dropped", json!({ "type": "drop" })),
     ] {
         let (number, refund_no) = (format!("F09-{name}"), format!("R09-{name}"));
         succeeded(&world, &merchant, &number, 101).await;
