@@ -54,9 +54,14 @@ fn refused_in_handshake(error: &reqwest::Error) -> bool {
     })
 }
 
-/// The innermost cause, which says most; never the address, whose query may hold a secret.
+/// The innermost cause, which says most; never the address, whose query may hold a secret, nor
+/// where a library documents its words.
 fn reason(error: &reqwest::Error) -> String {
-    causes(error).last().map_or_else(|| "the request cannot be built".to_owned(), ToString::to_string)
+    let innermost = causes(error).last().map_or_else(|| "the request cannot be built".to_owned(), ToString::to_string);
+    match innermost.split_once(": http") {
+        Some((said, _)) => said.to_owned(),
+        None => innermost,
+    }
 }
 
 fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn Error + 'static)> {
