@@ -59,7 +59,8 @@ pub async fn around(request: ServiceRequest, next: Next<BoxBody>) -> Result<Serv
     let id = incoming_id(&request).unwrap_or_else(|| Uuid::now_v7().to_string());
     request.extensions_mut().insert(RequestId(id.clone()));
     let edge = request.app_data::<Data<Edge>>().map(|edge| Arc::clone(edge));
-    let route = edge.as_ref().and_then(|edge| endpoints::pattern(edge.endpoints, request.path())).unwrap_or("unmatched");
+    let route =
+        edge.as_ref().and_then(|edge| endpoints::pattern(edge.endpoints, request.path())).unwrap_or("unmatched");
     let telemetry = edge.as_ref().and_then(|edge| edge.telemetry.as_deref());
     let method = method_label(request.method());
     let (request, unread) = watch_payload(request);
