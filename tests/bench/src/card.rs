@@ -21,35 +21,40 @@ pub enum What {
 /// answers is no rate.
 pub fn run(what: What, bench: &Bench) -> Result<Report> {
     let mut report = Report::default();
-    let report_to = &mut report;
-    machine::run(bench, report_to)?;
+    machine::run(bench, &mut report)?;
     if matches!(what, What::Card | What::Hello | What::Notify) {
-        hello::run(bench, report_to)?;
+        hello::run(bench, &mut report)?;
     }
     if matches!(what, What::Card | What::Idle) {
-        idle::run(bench, report_to)?;
+        idle::run(bench, &mut report)?;
     }
-    if matches!(what, What::Hello | What::Idle) {
-        return Ok(report);
+    if !matches!(what, What::Hello | What::Idle) {
+        load(what, bench, &mut report)?;
     }
+    machine::end(&mut report);
+    Ok(report)
+}
+
+/// What needs a gateway with payments on it.
+fn load(what: What, bench: &Bench, report: &mut Report) -> Result<()> {
     if matches!(what, What::Card | What::Create) {
-        least::run(bench, report_to)?;
+        least::run(bench, report)?;
     }
     let mut session = Session::start(&bench.binary, &bench.directory.join("load"))?;
     if matches!(what, What::Card | What::Create) {
-        create::at_once(bench, &mut session, report_to)?;
-        create::slow_platform(bench, &mut session, report_to)?;
+        create::at_once(bench, &mut session, report)?;
+        create::slow_platform(bench, &mut session, report)?;
     }
     if matches!(what, What::Card | What::Notify) {
-        notify::saturated(bench, &mut session, report_to)?;
+        notify::saturated(bench, &mut session, report)?;
     }
     if matches!(what, What::Card | What::Duplicates) {
-        duplicates::run(bench, &mut session, report_to)?;
+        duplicates::run(bench, &mut session, report)?;
     }
     if matches!(what, What::Card | What::Notify) {
-        notify::grouping(bench, session, report_to)?;
+        notify::grouping(bench, session, report)?;
     } else {
         session.gateway.stop()?;
     }
-    Ok(report)
+    Ok(())
 }
