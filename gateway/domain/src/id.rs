@@ -145,6 +145,10 @@ uuid_id!(
     RefundId, "ref_"
 );
 uuid_id!(
+    /// A buyer's wish to get money back.
+    RefundRequestId, "rrq_"
+);
+uuid_id!(
     /// One entry of a tenant's event log.
     EventId, "evt_"
 );

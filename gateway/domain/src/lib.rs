@@ -3,21 +3,25 @@
 //! This crate does no IO, never reads the clock and knows no wire format. Everything here is
 //! plain data and pure functions, so that the rules of money can be read, and tested, alone.
 
+mod attempt;
 mod id;
 mod method;
 mod money;
 pub mod payment;
 pub mod refund;
+mod request;
 mod secret;
 mod timestamp;
 
+pub use attempt::AttemptState;
 pub use id::{
     AttemptId, EventId, InvalidId, OutRefundNo, OutTradeNo, PaymentId, ProviderName, ProviderRefundId, RefundId,
-    TenantId, TradeNo, TransactionId,
+    RefundRequestId, TenantId, TradeNo, TransactionId,
 };
 pub use method::Method;
 pub use money::{Currency, Money, MoneyError};
 pub use payment::{PaymentFact, PaymentState};
 pub use refund::{RefundFact, RefundState};
+pub use request::RefundRequestState;
 pub use secret::Secret;
 pub use timestamp::Timestamp;

@@ -35,6 +35,8 @@ pub enum PaymentFact {
     Paid,
     /// The platform closed the order, at our wish or its own.
     OrderClosed,
+    /// The attempt was given up, at its platform too, so that the payment can be tried another way.
+    AttemptClosed,
     /// Refunds succeeded; the sum of them is below what was paid.
     PartRefunded,
     /// Refunds succeeded; the sum of them is what was paid.
@@ -91,15 +93,30 @@ pub fn next(state: PaymentState, fact: PaymentFact) -> Result<Transition, Refuse
         (S::Created | S::Pending | S::Unknown, F::Paid) => S::Succeeded,
         (S::Created | S::Pending | S::Unknown, F::OrderClosed) => S::Closed,
 
+        // A refused attempt is no end either: nobody paid, and another way is tried.
+        (S::Created | S::Pending | S::Unknown | S::Failed, F::AttemptClosed) => S::Created,
+
         (
             S::Succeeded,
-            F::OrderAccepted | F::AnswerLost | F::OrderMissing | F::OrderRefused | F::Paid | F::OrderClosed,
+            F::OrderAccepted
+            | F::AnswerLost
+            | F::OrderMissing
+            | F::OrderRefused
+            | F::Paid
+            | F::OrderClosed
+            | F::AttemptClosed,
         ) => S::Succeeded,
         (S::Succeeded | S::PartiallyRefunded, F::PartRefunded) => S::PartiallyRefunded,
         (S::Succeeded | S::PartiallyRefunded, F::FullyRefunded) => S::Refunded,
         (
             S::PartiallyRefunded,
-            F::OrderAccepted | F::AnswerLost | F::OrderMissing | F::OrderRefused | F::Paid | F::OrderClosed,
+            F::OrderAccepted
+            | F::AnswerLost
+            | F::OrderMissing
+            | F::OrderRefused
+            | F::Paid
+            | F::OrderClosed
+            | F::AttemptClosed,
         ) => S::PartiallyRefunded,
         (
             S::Refunded,
@@ -109,11 +126,15 @@ pub fn next(state: PaymentState, fact: PaymentFact) -> Result<Transition, Refuse
             | F::OrderRefused
             | F::Paid
             | F::OrderClosed
+            | F::AttemptClosed
             | F::PartRefunded
             | F::FullyRefunded,
         ) => S::Refunded,
 
-        (S::Closed, F::OrderAccepted | F::AnswerLost | F::OrderMissing | F::OrderRefused | F::OrderClosed) => S::Closed,
+        (
+            S::Closed,
+            F::OrderAccepted | F::AnswerLost | F::OrderMissing | F::OrderRefused | F::OrderClosed | F::AttemptClosed,
+        ) => S::Closed,
         (S::Failed, F::OrderAccepted | F::AnswerLost | F::OrderMissing | F::OrderRefused | F::OrderClosed) => S::Failed,
         (S::Closed | S::Failed, F::Paid) => S::Succeeded,
 
@@ -191,13 +212,14 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const FACTS: [PaymentFact; 8] = [
+    const FACTS: [PaymentFact; 9] = [
         PaymentFact::OrderAccepted,
         PaymentFact::AnswerLost,
         PaymentFact::OrderMissing,
         PaymentFact::OrderRefused,
         PaymentFact::Paid,
         PaymentFact::OrderClosed,
+        PaymentFact::AttemptClosed,
         PaymentFact::PartRefunded,
         PaymentFact::FullyRefunded,
     ];
@@ -216,7 +238,8 @@ mod tests {
             PaymentState::Closed => 'x',
             PaymentState::Failed => 'f',
         };
-        let expected = ["pucfsx!!", "ppppsx!!", "pucusx!!", "ssssssrR", "rrrrrrrR", "RRRRRRRR", "xxxxLx!!", "ffffLf!!"];
+        let expected =
+            ["pucfsxc!!", "ppppsxc!!", "pucusxc!!", "sssssssrR", "rrrrrrrrR", "RRRRRRRRR", "xxxxLxx!!", "ffffLfc!!"];
         for (state, expected) in PaymentState::ALL.into_iter().zip(expected) {
             let row: String = FACTS
                 .into_iter()
@@ -234,7 +257,7 @@ mod tests {
         /// Whatever arrives in whatever order, money that was taken stays on record, and a
         /// success is entered at most once.
         #[test]
-        fn a_success_is_entered_once_and_never_lost(facts in prop::collection::vec(0usize..8, 0..40)) {
+        fn a_success_is_entered_once_and_never_lost(facts in prop::collection::vec(0usize..9, 0..40)) {
             let mut state = PaymentState::Created;
             let mut successes = 0;
             let mut told_paid = false;

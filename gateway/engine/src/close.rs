@@ -5,7 +5,7 @@ use std::sync::Arc;
 use dukou_domain::{OutTradeNo, PaymentFact, PaymentState};
 use dukou_spi::{Provider, Reason};
 
-use crate::create::waits_for_payer;
+use crate::create::is_at_platform;
 use crate::engine::{Engine, order_of, provider_of};
 use crate::error::EngineError;
 use crate::ports::{Change, PaymentKey, Target};
@@ -58,8 +58,7 @@ impl Engine {
         provider: &Arc<dyn Provider>,
         payment: Payment,
     ) -> Result<Payment, EngineError> {
-        let never_sent = waits_for_payer(provider, &payment);
-        if !never_sent && provider.capabilities().close {
+        if is_at_platform(provider, &payment) && provider.capabilities().close {
             match self.calls(&payment.attempt.provider, provider).close(&order_of(&payment)).await {
                 Ok(()) => {}
                 Err(error) if error.reason == Reason::AlreadyPaid => {
@@ -73,12 +72,7 @@ impl Engine {
 
     async fn record_closed(&self, payment: &Payment) -> Result<Payment, EngineError> {
         let now = self.now();
-        let target = Target {
-            tenant: payment.tenant.clone(),
-            payment: PaymentKey::OutTradeNo(payment.out_trade_no.clone()),
-            refund: None,
-            notification: None,
-        };
+        let target = Target::payment(payment.tenant.clone(), PaymentKey::OutTradeNo(payment.out_trade_no.clone()));
         let recorded = self
             .change(target, move |view| {
                 let Some(mut payment) = view.payment else { return (Change::default(), None) };

@@ -42,6 +42,33 @@ pub struct PaymentAnswer {
     pub created: bool,
 }
 
+/// An unpaid payment is to be paid this way.
+#[derive(Debug, Clone)]
+pub struct InvokePayment {
+    pub provider: ProviderName,
+    pub method: Method,
+    /// Left out: the payer of the attempt before, under the same provider.
+    pub payer: Option<Payer>,
+    /// The buyer who asks, where it is not the merchant: only their own payments are theirs to pay.
+    pub buyer: Option<String>,
+}
+
+/// A buyer asks for money back.
+#[derive(Debug, Clone)]
+pub struct CreateRefundRequest {
+    /// The buyer; only their own payments are theirs to ask about.
+    pub openid: String,
+    pub amount: Money,
+    pub reason: Option<String>,
+}
+
+/// What a merchant says to a refund request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decision {
+    Approve,
+    Reject,
+}
+
 /// A merchant gives money back.
 #[derive(Debug, Clone)]
 pub struct CreateRefund {

@@ -1,6 +1,6 @@
 //! Creating a payment: intent recorded, platform asked, answer recorded.
 
-use dukou_domain::{PaymentFact, PaymentState, Timestamp};
+use dukou_domain::{AttemptState, PaymentFact, PaymentState, Timestamp};
 use dukou_spi::{ErrorKind, FieldProblem, Invoke, NotifyKind, Prepay, Provider, ProviderError, Reason};
 use std::sync::Arc;
 use std::time::Duration;
@@ -54,12 +54,7 @@ impl Engine {
         let now = self.now();
         let proposed = self.propose(tenant, provider, &command, now)?;
         let problems = self.problems(provider, &proposed, now);
-        let target = Target {
-            tenant: tenant.id.clone(),
-            payment: PaymentKey::OutTradeNo(command.out_trade_no.clone()),
-            refund: None,
-            notification: None,
-        };
+        let target = Target::payment(tenant.id.clone(), PaymentKey::OutTradeNo(command.out_trade_no.clone()));
         let found = {
             let (proposed, legal) = (proposed.clone(), problems.is_empty());
             self.change(target, move |view| match view.payment {
@@ -141,7 +136,10 @@ impl Engine {
                 openid,
                 notify_url: self.notify_url(tenant, &command.provider, NotifyKind::Payment),
                 prepay: None,
+                state: AttemptState::Live,
+                transaction_id: None,
             },
+            others: Vec::new(),
             check: None,
             version: 0,
         };
@@ -188,6 +186,7 @@ impl Engine {
             return Ok(PaymentAnswer { payment, invoke: Some(invoke), created: false });
         }
         let sendable = matches!(payment.state, PaymentState::Created | PaymentState::Pending)
+            && payment.attempt.state == AttemptState::Live
             && !waits_for_payer(provider, &payment)
             && self.now() < payment.expires_at;
         if sendable {
@@ -197,7 +196,7 @@ impl Engine {
     }
 
     /// Sends the order and records what came back. The caller holds the payment's lock.
-    async fn send_order(
+    pub(crate) async fn send_order(
         &self,
         tenant: &Tenant,
         provider: &Arc<dyn Provider>,
@@ -238,12 +237,7 @@ impl Engine {
     async fn record_answer(&self, payment: &Payment, answer: Answer) -> Result<Payment, EngineError> {
         let now = self.now();
         let schedule = self.config.schedule.clone();
-        let target = Target {
-            tenant: payment.tenant.clone(),
-            payment: PaymentKey::OutTradeNo(payment.out_trade_no.clone()),
-            refund: None,
-            notification: None,
-        };
+        let target = Target::payment(payment.tenant.clone(), PaymentKey::OutTradeNo(payment.out_trade_no.clone()));
         let recorded = self
             .change(target, move |view| {
                 let Some(mut payment) = view.payment else { return (Change::default(), None) };
@@ -283,7 +277,10 @@ impl Engine {
     ) -> Result<Option<Invoke>, EngineError> {
         let now = self.now();
         let usable = |prepay: &&Prepay| {
-            payment.state == PaymentState::Pending && now < prepay.valid_until && now < payment.expires_at
+            payment.state == PaymentState::Pending
+                && payment.attempt.state == AttemptState::Live
+                && now < prepay.valid_until
+                && now < payment.expires_at
         };
         match payment.attempt.prepay.as_ref().filter(usable) {
             Some(prepay) => Ok(Some(provider.invoke(&order_of(payment), prepay)?)),
@@ -307,6 +304,12 @@ pub(crate) fn failure_of(error: &ProviderError) -> Failure {
 /// Nobody is named who could pay it this way; the mini-program will.
 pub(crate) fn waits_for_payer(provider: &Arc<dyn Provider>, payment: &Payment) -> bool {
     payment.attempt.openid.is_none() && provider.capabilities().payer_required.contains(&payment.attempt.method)
+}
+
+/// The current attempt may have an order at its platform.
+pub(crate) fn is_at_platform(provider: &Arc<dyn Provider>, payment: &Payment) -> bool {
+    let ended = matches!(payment.attempt.state, AttemptState::Closed | AttemptState::Failed);
+    !ended && !waits_for_payer(provider, payment)
 }
 
 /// The fields in which a repeated create differs from the first. What the gateway filled in itself

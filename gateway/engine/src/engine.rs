@@ -3,15 +3,16 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use dukou_domain::{OutTradeNo, PaymentState, ProviderName, RefundState, Timestamp};
+use dukou_domain::{OutTradeNo, PaymentState, ProviderName, RefundState, TenantId, Timestamp};
 use dukou_spi::{Clock, FieldProblem, NotifyKind, PayOrder, Provider};
 
 use crate::calls::Calls;
 use crate::error::EngineError;
 use crate::number;
 use crate::ports::{Change, Coordinator, Store, StoreError, Target, Telemetry, View};
-use crate::records::{Payment, Refund};
+use crate::records::{Attempt, Payment, Refund};
 use crate::schedule::Schedule;
+use crate::success::Policy;
 use crate::tenant::{Tenant, Tenants};
 
 /// What an operator may change.
@@ -111,12 +112,21 @@ impl Engine {
     }
 
     pub(crate) fn notify_url(&self, tenant: &Tenant, provider: &ProviderName, kind: NotifyKind) -> String {
-        format!("{}/notify/{}/{}/{}", self.config.public_url, tenant.id, provider, kind.as_str())
+        notify_url(&self.config.public_url, &tenant.id, provider, kind)
+    }
+
+    pub(crate) fn policy(&self, tenant: &Tenant) -> Policy {
+        Policy { late_payment: tenant.late_payment, public_url: self.config.public_url.clone() }
     }
 
     pub(crate) fn payment_lock(tenant: &Tenant, out_trade_no: &OutTradeNo) -> String {
         format!("{}:{out_trade_no}", tenant.id)
     }
+}
+
+/// Where a platform tells of payments or refunds.
+pub(crate) fn notify_url(public_url: &str, tenant: &TenantId, provider: &ProviderName, kind: NotifyKind) -> String {
+    format!("{public_url}/notify/{tenant}/{provider}/{}", kind.as_str())
 }
 
 /// The provider of that name.
@@ -133,18 +143,22 @@ pub(crate) fn provider_of<'a>(tenant: &'a Tenant, name: &ProviderName) -> Result
     })
 }
 
-/// The order of a payment's attempt, the same whenever it is built.
+/// The order of a payment's current attempt, the same whenever it is built.
 pub(crate) fn order_of(payment: &Payment) -> PayOrder {
+    order_of_attempt(payment, &payment.attempt)
+}
+
+pub(crate) fn order_of_attempt(payment: &Payment, attempt: &Attempt) -> PayOrder {
     PayOrder {
-        trade_no: payment.attempt.trade_no.clone(),
-        method: payment.attempt.method,
+        trade_no: attempt.trade_no.clone(),
+        method: attempt.method,
         amount: payment.amount,
         description: payment.description.clone(),
         attach: payment.attach.clone(),
-        openid: payment.attempt.openid.clone(),
+        openid: attempt.openid.clone(),
         client_ip: payment.client_ip,
         created_at: payment.created_at,
         expires_at: payment.expires_at,
-        notify_url: payment.attempt.notify_url.clone(),
+        notify_url: attempt.notify_url.clone(),
     }
 }

@@ -3,17 +3,21 @@
 
 use std::time::Duration;
 
-use dukou_domain::{PaymentState, RefundState};
+use std::sync::Arc;
+
+use dukou_domain::{AttemptState, PaymentState, RefundState};
+use dukou_spi::Provider;
 use futures_util::StreamExt;
 use futures_util::stream;
 
-use crate::create::waits_for_payer;
+use crate::create::is_at_platform;
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::ports::{Change, PaymentKey, Target};
 use crate::records::{Payment, Refund};
 use crate::refund::refund_lock;
 use crate::rules;
+use crate::tenant::Tenant;
 
 /// How many of each are asked after in one round.
 const ROUND: u32 = 100;
@@ -47,28 +51,7 @@ impl Engine {
         let Some(tenant) = self.tenants.find(payment.tenant.as_str()) else { return };
         let Some(provider) = tenant.providers.get(&payment.attempt.provider) else { return };
         let lock = self.coordinator.lock(&Self::payment_lock(&tenant, &payment.out_trade_no)).await;
-        let result = async {
-            let payment = if waits_for_payer(provider, &payment) {
-                payment.clone()
-            } else {
-                self.ask_payment(&tenant, provider, &payment).await?
-            };
-            let over = self.now() >= payment.expires_at;
-            match payment.state {
-                PaymentState::Created | PaymentState::Pending if over => {
-                    self.close_at_platform(&tenant, provider, payment).await.map(drop)
-                }
-                PaymentState::Created
-                | PaymentState::Pending
-                | PaymentState::Unknown
-                | PaymentState::Succeeded
-                | PaymentState::PartiallyRefunded
-                | PaymentState::Refunded
-                | PaymentState::Closed
-                | PaymentState::Failed => Ok(()),
-            }
-        }
-        .await;
+        let result = self.follow_payment_alone(&tenant, provider, &payment).await;
         if let Some(lock) = lock {
             self.coordinator.unlock(lock).await;
         }
@@ -78,20 +61,55 @@ impl Engine {
         }
     }
 
+    async fn follow_payment_alone(
+        &self,
+        tenant: &Tenant,
+        provider: &Arc<dyn Provider>,
+        payment: &Payment,
+    ) -> Result<(), EngineError> {
+        if payment.others.iter().any(|other| other.state == AttemptState::Closing) {
+            return self.close_others(tenant, payment).await;
+        }
+        if payment.attempt.state == AttemptState::Closing {
+            // A change of channel was broken off: the attempt that gave way is closed, the payment
+            // waits for the next.
+            return self.give_up_attempt(tenant, provider, payment.clone()).await.map(drop);
+        }
+        let payment = if is_at_platform(provider, payment) {
+            self.ask_payment(tenant, provider, payment).await?
+        } else {
+            payment.clone()
+        };
+        let over = self.now() >= payment.expires_at;
+        match payment.state {
+            PaymentState::Created | PaymentState::Pending if over => {
+                self.close_at_platform(tenant, provider, payment).await.map(drop)
+            }
+            PaymentState::Created
+            | PaymentState::Pending
+            | PaymentState::Unknown
+            | PaymentState::Succeeded
+            | PaymentState::PartiallyRefunded
+            | PaymentState::Refunded
+            | PaymentState::Closed
+            | PaymentState::Failed => Ok(()),
+        }
+    }
+
     async fn ask_payment_later(&self, payment: &Payment) {
         let now = self.now();
         let schedule = self.config.schedule.clone();
-        let target = Target {
-            tenant: payment.tenant.clone(),
-            payment: PaymentKey::OutTradeNo(payment.out_trade_no.clone()),
-            refund: None,
-            notification: None,
-        };
+        let target = Target::payment(payment.tenant.clone(), PaymentKey::OutTradeNo(payment.out_trade_no.clone()));
         let postponed = self
             .change(target, move |view| {
                 let Some(mut payment) = view.payment else { return (Change::default(), ()) };
                 let asked = payment.check.map_or(0, |check| check.asked);
-                rules::schedule_payment(&mut payment, Some(asked), &schedule, now);
+                if payment.state.is_paid() {
+                    // Another attempt is still to be closed.
+                    payment.check = Some(schedule.unknown.after(asked, now));
+                } else {
+                    rules::schedule_payment(&mut payment, Some(asked), &schedule, now);
+                }
                 (Change { payment: Some(payment), ..Change::default() }, ())
             })
             .await;
@@ -128,12 +146,7 @@ impl Engine {
     async fn ask_refund_later(&self, refund: &Refund) {
         let now = self.now();
         let schedule = self.config.schedule.clone();
-        let target = Target {
-            tenant: refund.tenant.clone(),
-            payment: PaymentKey::Refund(refund.out_refund_no.clone()),
-            refund: Some(refund.out_refund_no.clone()),
-            notification: None,
-        };
+        let target = Target::refund(refund.tenant.clone(), refund.out_refund_no.clone());
         let postponed = self
             .change(target, move |view| {
                 let Some(mut refund) = view.refund else { return (Change::default(), ()) };

@@ -11,6 +11,7 @@ mod create;
 mod engine;
 mod error;
 mod fail_points;
+mod invoke;
 mod jobs;
 mod notify;
 mod number;
@@ -18,11 +19,15 @@ pub mod ports;
 mod read;
 pub mod records;
 mod refund;
+mod request;
 mod rules;
 mod schedule;
+mod success;
 pub mod tenant;
 
-pub use command::{CreatePayment, CreateRefund, Payer, PaymentAnswer, RefundAnswer};
+pub use command::{
+    CreatePayment, CreateRefund, CreateRefundRequest, Decision, InvokePayment, Payer, PaymentAnswer, RefundAnswer,
+};
 pub use engine::{Engine, EngineConfig};
 pub use error::EngineError;
 pub use fail_points::FAIL_POINTS;

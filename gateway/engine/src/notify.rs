@@ -19,9 +19,10 @@ use crate::engine::Engine;
 use crate::fail_points::fail_point;
 use crate::number;
 use crate::ports::{Change, Claim, IdempotencyOutcome, Marker, NotifyOutcome, PaymentKey, StoreError, Target, View};
-use crate::records::{EventKind, NewEvent, Notification, NotificationKey, Payment, Recorded, Refund, Subject};
-use crate::rules::{self, Heard};
-use crate::tenant::{LatePayment, Tenant};
+use crate::records::{EventKind, NewEvent, Notification, NotificationKey, Payment, Recorded, Subject};
+use crate::rules::Heard;
+use crate::success::{self, Policy};
+use crate::tenant::Tenant;
 
 /// How long a refund's message waits for the platform to confirm it: within the 5 seconds that
 /// the platforms give a notify.
@@ -133,19 +134,13 @@ impl Engine {
         body: Bytes,
     ) -> NotifyOutcome {
         let notice = notice.into_inner();
-        let entry = Entry {
-            late_payment: tenant.late_payment,
-            refund_url: self.notify_url(tenant, name, NotifyKind::Refund),
-            now: self.now(),
-            notice,
-            key,
-            body,
-        };
+        let entry = Entry { policy: self.policy(tenant), now: self.now(), notice, key, body };
         let target = Target {
             tenant: tenant.id.clone(),
             payment: PaymentKey::TradeNo { provider: name.clone(), trade_no: entry.notice.trade_no.clone() },
             refund: None,
             notification: Some(entry.key.clone()),
+            request: None,
         };
         match self.change(target, move |view| entry.decide(view)).await {
             Ok((outcome, changed)) => {
@@ -206,7 +201,7 @@ impl Engine {
         match self.record_refund_status(&refund, status, notification).await {
             Ok((_, Heard::Mismatch(_))) => NotifyOutcome::Mismatch,
             Ok(_) if !confirmed => NotifyOutcome::Error,
-            Ok((_, Heard::Changed)) => NotifyOutcome::Applied,
+            Ok((_, Heard::Changed | Heard::Duplicate(_))) => NotifyOutcome::Applied,
             Ok((_, Heard::Known)) => NotifyOutcome::Duplicate,
             Err(error) => {
                 tracing::error!(tenant = %tenant.id, %error, "a refund's notify could not be recorded");
@@ -222,8 +217,7 @@ struct Entry {
     key: NotificationKey,
     body: Bytes,
     now: Timestamp,
-    late_payment: LatePayment,
-    refund_url: String,
+    policy: Policy,
 }
 
 impl Entry {
@@ -250,7 +244,7 @@ impl Entry {
                 return (change, (NotifyOutcome::NotPaid, None));
             }
         };
-        match rules::paid(&mut payment, facts, self.now, &mut change) {
+        match success::enter(&mut payment, facts, &self.policy, self.now, &mut change) {
             Heard::Mismatch(_) => {
                 change.notification = Some(self.kept(Recorded::Mismatch, Some(&payment)));
                 (change, (NotifyOutcome::Mismatch, None))
@@ -259,11 +253,12 @@ impl Entry {
                 change.notification = Some(self.kept(Recorded::Applied, Some(&payment)));
                 (change, (NotifyOutcome::Duplicate, None))
             }
+            Heard::Duplicate(_) => {
+                change.notification = Some(self.kept(Recorded::Applied, Some(&payment)));
+                (change, (NotifyOutcome::Applied, None))
+            }
             Heard::Changed => {
                 change.notification = Some(self.kept(Recorded::Applied, Some(&payment)));
-                change.refund =
-                    late_refund(&mut payment, self.late_payment, &self.refund_url, self.now, &mut change.events);
-                change.payment = Some(payment.clone());
                 (change, (NotifyOutcome::Applied, Some(payment)))
             }
         }
@@ -296,39 +291,6 @@ impl Entry {
                 transaction_id,
                 amount,
             },
-        }
-    }
-}
-
-/// The tenant's policy for a success that came late: where it is to be given back, the refund is
-/// recorded with it, and raised instead of the success.
-pub(crate) fn late_refund(
-    payment: &mut Payment,
-    policy: LatePayment,
-    refund_url: &str,
-    now: Timestamp,
-    events: &mut Vec<NewEvent>,
-) -> Option<Refund> {
-    match policy {
-        LatePayment::Accept => return None,
-        LatePayment::Refund if !payment.late => return None,
-        LatePayment::Refund => {}
-    }
-    let reason = Some("paid after the order was closed".to_owned());
-    let number = number::late_refund_no(payment.id);
-    let amount = payment.amount;
-    match rules::new_refund(payment, number, amount, reason, refund_url.to_owned(), now) {
-        Ok(mut refund) => {
-            events.retain(|event| event.kind != EventKind::PaymentSucceeded);
-            events.push(rules::refund_event(&refund, EventKind::RefundCreated, now));
-            if let Some(check) = &mut refund.check {
-                check.at = now;
-            }
-            Some(refund)
-        }
-        Err(_) => {
-            tracing::error!(out_trade_no = %payment.out_trade_no, "a late payment leaves nothing to refund");
-            None
         }
     }
 }

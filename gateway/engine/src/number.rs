@@ -1,6 +1,6 @@
 //! Identifiers and numbers the gateway makes itself.
 
-use dukou_domain::{AttemptId, EventId, OutRefundNo, OutTradeNo, PaymentId, RefundId, TradeNo};
+use dukou_domain::{AttemptId, EventId, OutRefundNo, OutTradeNo, PaymentId, RefundId, RefundRequestId, TradeNo};
 use uuid::Uuid;
 
 /// Crockford's base32: no letter that is read as a digit.
@@ -18,6 +18,10 @@ pub(crate) fn refund_id() -> RefundId {
     RefundId::from_uuid(Uuid::now_v7())
 }
 
+pub(crate) fn request_id() -> RefundRequestId {
+    RefundRequestId::from_uuid(Uuid::now_v7())
+}
+
 pub(crate) fn event_id() -> EventId {
     EventId::from_uuid(Uuid::now_v7())
 }
@@ -32,6 +36,28 @@ pub(crate) fn out_trade_no() -> OutTradeNo {
 pub(crate) fn late_refund_no(payment: PaymentId) -> OutRefundNo {
     OutRefundNo::new(&format!("late_{}", payment.as_uuid().simple()))
         .expect("hexadecimal digits are legal in a refund number")
+}
+
+/// The number of the refund that gives an attempt's second success back.
+pub(crate) fn duplicate_refund_no(attempt: AttemptId) -> OutRefundNo {
+    OutRefundNo::new(&format!("duplicate_{}", attempt.as_uuid().simple()))
+        .expect("hexadecimal digits are legal in a refund number")
+}
+
+/// The number of the refund that an approved request makes.
+pub(crate) fn request_refund_no(request: RefundRequestId) -> OutRefundNo {
+    OutRefundNo::new(&format!("request_{}", request.as_uuid().simple()))
+        .expect("hexadecimal digits are legal in a refund number")
+}
+
+/// The number of a payment's later attempt: its own with a suffix, or one made new where that
+/// would be too long for the platform.
+pub(crate) fn later_trade_no(prefix: &str, out_trade_no: &OutTradeNo, number: u32, longest: usize) -> Option<TradeNo> {
+    let suffixed = format!("{prefix}{out_trade_no}-{number}");
+    if suffixed.len() <= longest {
+        return TradeNo::new(&suffixed).ok();
+    }
+    TradeNo::new(&format!("{prefix}{}", base32(Uuid::now_v7()))).ok()
 }
 
 /// The number a payment's first attempt has at the platform.

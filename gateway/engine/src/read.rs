@@ -2,17 +2,18 @@
 
 use std::sync::Arc;
 
-use dukou_domain::{EventId, OutRefundNo, OutTradeNo, PaymentFact, PaymentState};
+use dukou_domain::{AttemptState, EventId, OutRefundNo, OutTradeNo, PaymentFact, PaymentState};
 use dukou_spi::{FieldProblem, OrderStatus, OrderWord, Provider, RefundQuery, RefundStatus};
 
 use crate::command::PaymentAnswer;
 use crate::create::waits_for_payer;
 use crate::engine::{Engine, order_of, provider_of};
 use crate::error::EngineError;
-use crate::notify::{late_refund, query_key};
+use crate::notify::query_key;
 use crate::ports::{Change, PaymentKey, Target};
 use crate::records::{Event, Notification, Page, Payment, PaymentFilter, Recorded, Refund};
 use crate::rules::{self, Heard};
+use crate::success;
 use crate::tenant::Tenant;
 
 impl Engine {
@@ -100,7 +101,7 @@ impl Engine {
         self.record_order_status(tenant, payment, answer.into_inner()).await
     }
 
-    async fn record_order_status(
+    pub(crate) async fn record_order_status(
         &self,
         tenant: &Tenant,
         payment: &Payment,
@@ -108,8 +109,7 @@ impl Engine {
     ) -> Result<Payment, EngineError> {
         let now = self.now();
         let schedule = self.config.schedule.clone();
-        let late_payment = tenant.late_payment;
-        let refund_url = self.notify_url(tenant, &payment.attempt.provider, dukou_spi::NotifyKind::Refund);
+        let policy = self.policy(tenant);
         // A contradiction is raised once, however often the platform repeats it.
         let key = match &status.word {
             OrderWord::Paid(facts) => Some(query_key(&tenant.id, &payment.attempt.provider, facts)),
@@ -120,6 +120,7 @@ impl Engine {
             payment: PaymentKey::OutTradeNo(payment.out_trade_no.clone()),
             refund: None,
             notification: key.clone(),
+            request: None,
         };
         let recorded = self
             .change(target, move |view| {
@@ -128,11 +129,8 @@ impl Engine {
                 let asked = payment.check.map(|check| check.asked);
                 let mut change = Change::default();
                 match &status.word {
-                    OrderWord::Paid(facts) => match rules::paid(&mut payment, facts, now, &mut change) {
-                        Heard::Changed => {
-                            change.refund =
-                                late_refund(&mut payment, late_payment, &refund_url, now, &mut change.events);
-                        }
+                    OrderWord::Paid(facts) => match success::enter(&mut payment, facts, &policy, now, &mut change) {
+                        Heard::Changed | Heard::Duplicate(_) => {}
                         Heard::Known => {}
                         Heard::Mismatch(_) if view.notification.is_some() => change.events.clear(),
                         Heard::Mismatch(_) => {
@@ -150,7 +148,14 @@ impl Engine {
                         rules::move_payment(&mut payment, PaymentFact::OrderAccepted, now, &mut change);
                     }
                     OrderWord::Closed => {
-                        rules::move_payment(&mut payment, PaymentFact::OrderClosed, now, &mut change);
+                        // An attempt that is being given up ends alone; the payment can go on.
+                        let fact = match payment.attempt.state {
+                            AttemptState::Closing => PaymentFact::AttemptClosed,
+                            AttemptState::Live | AttemptState::Closed | AttemptState::Failed | AttemptState::Paid => {
+                                PaymentFact::OrderClosed
+                            }
+                        };
+                        rules::move_payment(&mut payment, fact, now, &mut change);
                     }
                     OrderWord::Missing => {
                         rules::move_payment(&mut payment, PaymentFact::OrderMissing, now, &mut change);
@@ -161,7 +166,9 @@ impl Engine {
                     }
                 }
                 let asked = if payment.state == before { Some(asked.unwrap_or(0)) } else { None };
-                rules::schedule_payment(&mut payment, asked, &schedule, now);
+                if !payment.state.is_paid() {
+                    rules::schedule_payment(&mut payment, asked, &schedule, now);
+                }
                 change.payment = Some(payment.clone());
                 (change, Some((before, payment)))
             })
@@ -212,6 +219,7 @@ impl Engine {
             payment: PaymentKey::Refund(refund.out_refund_no.clone()),
             refund: Some(refund.out_refund_no.clone()),
             notification: notification.as_ref().map(|notification| notification.key.clone()),
+            request: None,
         };
         let recorded = self
             .change(target, move |view| {

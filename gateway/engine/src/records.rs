@@ -5,8 +5,9 @@ use std::net::IpAddr;
 
 use bytes::Bytes;
 use dukou_domain::{
-    AttemptId, EventId, Method, Money, OutRefundNo, OutTradeNo, PaymentId, PaymentState, ProviderName,
-    ProviderRefundId, RefundId, RefundState, TenantId, Timestamp, TradeNo, TransactionId,
+    AttemptId, AttemptState, EventId, Method, Money, OutRefundNo, OutTradeNo, PaymentId, PaymentState, ProviderName,
+    ProviderRefundId, RefundId, RefundRequestId, RefundRequestState, RefundState, TenantId, Timestamp, TradeNo,
+    TransactionId,
 };
 use dukou_spi::{NotifyKind, Prepay};
 use uuid::Uuid;
@@ -38,7 +39,10 @@ pub struct Payment {
     pub transaction_id: Option<TransactionId>,
     /// Why the platform refused, where it did.
     pub failure: Option<Failure>,
+    /// The attempt that is live, or was last; of a paid payment the one that paid it.
     pub attempt: Attempt,
+    /// All other attempts.
+    pub others: Vec<Attempt>,
     /// When the platform is to be asked next, and how often it was.
     pub check: Option<Check>,
     /// Counted up by the store at each change; a write names the version it read.
@@ -62,6 +66,18 @@ pub struct Attempt {
     /// Kept as sent, so that a repeated create has the same content.
     pub notify_url: String,
     pub prepay: Option<Prepay>,
+    pub state: AttemptState,
+    /// The platform's number of the success, once there was one.
+    pub transaction_id: Option<TransactionId>,
+}
+
+impl Payment {
+    /// Every attempt, the first one first.
+    pub fn attempts(&self) -> Vec<&Attempt> {
+        let mut attempts: Vec<&Attempt> = self.others.iter().chain([&self.attempt]).collect();
+        attempts.sort_unstable_by_key(|attempt| attempt.number);
+        attempts
+    }
 }
 
 /// The platform's refusal.
@@ -92,6 +108,8 @@ pub struct Refund {
     pub trade_no: TradeNo,
     pub amount: Money,
     pub reason: Option<String>,
+    /// It gives back a second success of the payment, and so counts for nothing in its sums.
+    pub of_duplicate: bool,
     pub notify_url: String,
     pub state: RefundState,
     pub provider_refund_id: Option<ProviderRefundId>,
@@ -103,6 +121,36 @@ pub struct Refund {
     pub succeeded_at: Option<Timestamp>,
     pub check: Option<Check>,
     pub version: i64,
+}
+
+/// A buyer asks for money; the merchant decides.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefundRequest {
+    pub id: RefundRequestId,
+    pub tenant: TenantId,
+    pub payment: PaymentId,
+    pub out_trade_no: OutTradeNo,
+    /// Who asked.
+    pub openid: String,
+    pub amount: Money,
+    pub reason: Option<String>,
+    pub state: RefundRequestState,
+    /// The refund that an approval made.
+    pub out_refund_no: Option<OutRefundNo>,
+    pub requested_at: Timestamp,
+    pub decided_at: Option<Timestamp>,
+    /// The name of the API key that decided.
+    pub decided_by: Option<String>,
+}
+
+/// Which refund requests of a tenant to list, newest first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefundRequestFilter {
+    pub tenant: TenantId,
+    pub state: Option<RefundRequestState>,
+    pub cursor: Option<PageCursor>,
+    /// At most this many.
+    pub limit: u32,
 }
 
 /// The identity of one thing that a platform told: two messages with equal keys tell the same.
@@ -187,11 +235,15 @@ event_kinds! {
     PaymentSucceeded = "payment.succeeded",
     PaymentClosed = "payment.closed",
     PaymentFailed = "payment.failed",
+    PaymentAttemptClosed = "payment.attempt_closed",
     PaymentLate = "payment.late",
+    PaymentDuplicate = "payment.duplicate",
     PaymentMismatch = "payment.mismatch",
     PaymentUnknownOrder = "payment.unknown_order",
     PaymentPartiallyRefunded = "payment.partially_refunded",
     PaymentRefunded = "payment.refunded",
+    RefundRequested = "refund.requested",
+    RefundRequestRejected = "refund.request_rejected",
     RefundCreated = "refund.created",
     RefundProcessing = "refund.processing",
     RefundUnknown = "refund.unknown",
@@ -223,6 +275,13 @@ pub struct Event {
 pub enum Subject {
     Payment(Box<Payment>),
     Refund(Box<Refund>),
+    RefundRequest(Box<RefundRequest>),
+    /// A second success of a paid payment, through this attempt of it.
+    Duplicate {
+        payment: Box<Payment>,
+        attempt: Box<Attempt>,
+        out_refund_no: OutRefundNo,
+    },
     /// A verified message that contradicts the payment.
     Mismatch {
         payment: Box<Payment>,

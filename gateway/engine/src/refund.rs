@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use dukou_domain::{OutTradeNo, PaymentState, RefundFact, RefundState};
+use dukou_domain::{OutTradeNo, PaymentState, RefundFact, RefundState, TransactionId};
 use dukou_spi::{ErrorKind, FieldProblem, NotifyKind, Provider, ProviderError, RefundOrder};
 
 use crate::command::{CreateRefund, RefundAnswer};
@@ -94,6 +94,7 @@ impl Engine {
             payment: PaymentKey::OutTradeNo(out_trade_no.clone()),
             refund: Some(command.out_refund_no.clone()),
             notification: None,
+            request: None,
         };
         let entered = self.change(target, move |view| {
             let Some(mut payment) = view.payment else { return (Change::default(), Entered::NoPayment) };
@@ -125,7 +126,7 @@ impl Engine {
                         payment: Some(payment.clone()),
                         events: vec![rules::refund_event(&refund, EventKind::RefundCreated, now)],
                         refund: Some(refund.clone()),
-                        notification: None,
+                        ..Change::default()
                     };
                     let (payment, refund) = (Box::new(payment), Box::new(refund));
                     (change, Entered::Send { payment, refund, created: true, before: None })
@@ -144,7 +145,7 @@ impl Engine {
     ) -> Result<Refund, EngineError> {
         let order = RefundOrder {
             trade_no: refund.trade_no.clone(),
-            transaction_id: payment.transaction_id.clone(),
+            transaction_id: transaction_of(payment, refund),
             out_refund_no: refund.out_refund_no.clone(),
             total: payment.amount,
             amount: refund.amount,
@@ -185,12 +186,7 @@ impl Engine {
         let now = self.now();
         let schedule = self.config.schedule.clone();
         let failure = failure_of(error);
-        let target = Target {
-            tenant: refund.tenant.clone(),
-            payment: PaymentKey::Refund(refund.out_refund_no.clone()),
-            refund: Some(refund.out_refund_no.clone()),
-            notification: None,
-        };
+        let target = Target::refund(refund.tenant.clone(), refund.out_refund_no.clone());
         let recorded = self
             .change(target, move |view| {
                 let (Some(mut payment), Some(mut refund)) = (view.payment, view.refund) else {
@@ -213,6 +209,13 @@ impl Engine {
         self.count_refund(Some(before), &refund);
         Ok(refund)
     }
+}
+
+/// The platform's number of the success that is given back.
+fn transaction_of(payment: &Payment, refund: &Refund) -> Option<TransactionId> {
+    let attempts = payment.attempts();
+    let paid = attempts.iter().find(|attempt| attempt.trade_no == refund.trade_no)?;
+    paid.transaction_id.clone()
 }
 
 /// The same number again.
@@ -247,7 +250,7 @@ fn enter_again(
                     payment: Some(payment.clone()),
                     events: vec![rules::refund_event(&refund, EventKind::RefundCreated, now)],
                     refund: Some(refund.clone()),
-                    notification: None,
+                    ..Change::default()
                 };
                 let (payment, refund) = (Box::new(payment), Box::new(refund));
                 (change, Entered::Send { payment, refund, created: false, before: Some(RefundState::Failed) })
@@ -256,7 +259,7 @@ fn enter_again(
     }
 }
 
-fn exceeds_detail(left: dukou_domain::Money) -> String {
+pub(crate) fn exceeds_detail(left: dukou_domain::Money) -> String {
     format!("at most {} can still be refunded", left.minor())
 }
 

@@ -8,11 +8,12 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use dukou_domain::{
-    AttemptId, Currency, InvalidId, Method, Money, OutRefundNo, OutTradeNo, PaymentId, PaymentState, ProviderName,
-    ProviderRefundId, RefundId, RefundState, TenantId, Timestamp, TradeNo, TransactionId,
+    AttemptId, AttemptState, Currency, InvalidId, Method, Money, OutRefundNo, OutTradeNo, PaymentId, PaymentState,
+    ProviderName, ProviderRefundId, RefundId, RefundRequestId, RefundRequestState, RefundState, TenantId, Timestamp,
+    TradeNo, TransactionId,
 };
 use dukou_engine::ports::StoreError;
-use dukou_engine::records::{Attempt, Check, Difference, Failure, Payment, Refund, Subject};
+use dukou_engine::records::{Attempt, Check, Difference, Failure, Payment, Refund, RefundRequest, Subject};
 use dukou_spi::Prepay;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -67,6 +68,12 @@ struct Stored<'a> {
 enum StoredSubject<'a> {
     Payment(Box<StoredPayment<'a>>),
     Refund(Box<StoredRefund<'a>>),
+    RefundRequest(Box<StoredRequest<'a>>),
+    Duplicate {
+        payment: Box<StoredPayment<'a>>,
+        attempt: Box<StoredAttempt<'a>>,
+        out_refund_no: Text<'a>,
+    },
     Mismatch {
         payment: Box<StoredPayment<'a>>,
         differences: Vec<StoredDifference<'a>>,
@@ -134,6 +141,8 @@ struct StoredPayment<'a> {
     check: Option<StoredCheck>,
     version: i64,
     attempt: StoredAttempt<'a>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    others: Vec<StoredAttempt<'a>>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -148,6 +157,32 @@ struct StoredAttempt<'a> {
     openid: Option<Text<'a>>,
     notify_url: Text<'a>,
     prepay: Option<StoredPrepay<'a>>,
+    #[serde(default = "live")]
+    state: Text<'a>,
+    #[serde(default)]
+    transaction_id: Option<Text<'a>>,
+}
+
+/// The state of an attempt written before attempts had one.
+fn live<'a>() -> Text<'a> {
+    Cow::Borrowed(AttemptState::Live.as_str())
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredRequest<'a> {
+    id: Uuid,
+    tenant: Text<'a>,
+    payment: Uuid,
+    out_trade_no: Text<'a>,
+    openid: Text<'a>,
+    amount: i64,
+    currency: Text<'a>,
+    reason: Option<Text<'a>>,
+    state: Text<'a>,
+    out_refund_no: Option<Text<'a>>,
+    requested_at: i64,
+    decided_at: Option<i64>,
+    decided_by: Option<Text<'a>>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -171,6 +206,8 @@ struct StoredRefund<'a> {
     updated_at: i64,
     succeeded_at: Option<i64>,
     check: Option<StoredCheck>,
+    #[serde(default)]
+    of_duplicate: bool,
     version: i64,
 }
 
@@ -179,6 +216,12 @@ impl<'a> From<&'a Subject> for StoredSubject<'a> {
         match subject {
             Subject::Payment(payment) => StoredSubject::Payment(Box::new(StoredPayment::from(&**payment))),
             Subject::Refund(refund) => StoredSubject::Refund(Box::new(StoredRefund::from(&**refund))),
+            Subject::RefundRequest(request) => StoredSubject::RefundRequest(Box::new(StoredRequest::from(&**request))),
+            Subject::Duplicate { payment, attempt, out_refund_no } => StoredSubject::Duplicate {
+                payment: Box::new(StoredPayment::from(&**payment)),
+                attempt: Box::new(StoredAttempt::from(&**attempt)),
+                out_refund_no: Cow::Borrowed(out_refund_no.as_str()),
+            },
             Subject::Mismatch { payment, differences } => StoredSubject::Mismatch {
                 payment: Box::new(StoredPayment::from(&**payment)),
                 differences: differences
@@ -213,7 +256,6 @@ fn check(check: Check) -> StoredCheck {
 
 impl<'a> From<&'a Payment> for StoredPayment<'a> {
     fn from(p: &'a Payment) -> Self {
-        let a = &p.attempt;
         StoredPayment {
             id: p.id.as_uuid(),
             tenant: Cow::Borrowed(p.tenant.as_str()),
@@ -236,21 +278,50 @@ impl<'a> From<&'a Payment> for StoredPayment<'a> {
             failure: p.failure.as_ref().map(failure),
             check: p.check.map(check),
             version: p.version,
-            attempt: StoredAttempt {
-                id: a.id.as_uuid(),
-                number: a.number,
-                provider: Cow::Borrowed(a.provider.as_str()),
-                method: Cow::Borrowed(a.method.as_str()),
-                trade_no: Cow::Borrowed(a.trade_no.as_str()),
-                app_id: Cow::Borrowed(&a.app_id),
-                merchant_id: Cow::Borrowed(&a.merchant_id),
-                openid: a.openid.as_deref().map(Cow::Borrowed),
-                notify_url: Cow::Borrowed(&a.notify_url),
-                prepay: a.prepay.as_ref().map(|prepay| StoredPrepay {
-                    token: Cow::Borrowed(&prepay.token),
-                    valid_until: prepay.valid_until.as_millis(),
-                }),
-            },
+            attempt: StoredAttempt::from(&p.attempt),
+            others: p.others.iter().map(StoredAttempt::from).collect(),
+        }
+    }
+}
+
+impl<'a> From<&'a Attempt> for StoredAttempt<'a> {
+    fn from(a: &'a Attempt) -> Self {
+        StoredAttempt {
+            id: a.id.as_uuid(),
+            number: a.number,
+            provider: Cow::Borrowed(a.provider.as_str()),
+            method: Cow::Borrowed(a.method.as_str()),
+            trade_no: Cow::Borrowed(a.trade_no.as_str()),
+            app_id: Cow::Borrowed(&a.app_id),
+            merchant_id: Cow::Borrowed(&a.merchant_id),
+            openid: a.openid.as_deref().map(Cow::Borrowed),
+            notify_url: Cow::Borrowed(&a.notify_url),
+            prepay: a.prepay.as_ref().map(|prepay| StoredPrepay {
+                token: Cow::Borrowed(&prepay.token),
+                valid_until: prepay.valid_until.as_millis(),
+            }),
+            state: Cow::Borrowed(a.state.as_str()),
+            transaction_id: a.transaction_id.as_ref().map(|id| Cow::Borrowed(id.as_str())),
+        }
+    }
+}
+
+impl<'a> From<&'a RefundRequest> for StoredRequest<'a> {
+    fn from(r: &'a RefundRequest) -> Self {
+        StoredRequest {
+            id: r.id.as_uuid(),
+            tenant: Cow::Borrowed(r.tenant.as_str()),
+            payment: r.payment.as_uuid(),
+            out_trade_no: Cow::Borrowed(r.out_trade_no.as_str()),
+            openid: Cow::Borrowed(&r.openid),
+            amount: r.amount.minor(),
+            currency: Cow::Borrowed(r.amount.currency().code()),
+            reason: r.reason.as_deref().map(Cow::Borrowed),
+            state: Cow::Borrowed(r.state.as_str()),
+            out_refund_no: r.out_refund_no.as_ref().map(|number| Cow::Borrowed(number.as_str())),
+            requested_at: r.requested_at.as_millis(),
+            decided_at: r.decided_at.map(Timestamp::as_millis),
+            decided_by: r.decided_by.as_deref().map(Cow::Borrowed),
         }
     }
 }
@@ -277,6 +348,7 @@ impl<'a> From<&'a Refund> for StoredRefund<'a> {
             updated_at: r.updated_at.as_millis(),
             succeeded_at: r.succeeded_at.map(Timestamp::as_millis),
             check: r.check.map(check),
+            of_duplicate: r.of_duplicate,
             version: r.version,
         }
     }
@@ -307,6 +379,12 @@ impl StoredSubject<'_> {
         Ok(match self {
             StoredSubject::Payment(payment) => Subject::Payment(Box::new(payment.into_payment()?)),
             StoredSubject::Refund(refund) => Subject::Refund(Box::new(refund.into_refund()?)),
+            StoredSubject::RefundRequest(request) => Subject::RefundRequest(Box::new(request.into_request()?)),
+            StoredSubject::Duplicate { payment, attempt, out_refund_no } => Subject::Duplicate {
+                payment: Box::new(payment.into_payment()?),
+                attempt: Box::new(attempt.into_attempt()?),
+                out_refund_no: id(OutRefundNo::new, &out_refund_no)?,
+            },
             StoredSubject::Mismatch { payment, differences } => Subject::Mismatch {
                 payment: Box::new(payment.into_payment()?),
                 differences: differences
@@ -333,7 +411,6 @@ impl StoredSubject<'_> {
 impl StoredPayment<'_> {
     fn into_payment(self) -> Result<Payment> {
         let currency = word(Currency::parse, &self.currency)?;
-        let a = self.attempt;
         Ok(Payment {
             id: PaymentId::from_uuid(self.id),
             tenant: id(TenantId::new, &self.tenant)?,
@@ -355,21 +432,49 @@ impl StoredPayment<'_> {
             failure: self.failure.map(read_failure),
             check: self.check.map(read_check),
             version: self.version,
-            attempt: Attempt {
-                id: AttemptId::from_uuid(a.id),
-                number: a.number,
-                provider: id(ProviderName::new, &a.provider)?,
-                method: word(Method::parse, &a.method)?,
-                trade_no: id(TradeNo::new, &a.trade_no)?,
-                app_id: a.app_id.into_owned(),
-                merchant_id: a.merchant_id.into_owned(),
-                openid: a.openid.map(Cow::into_owned),
-                notify_url: a.notify_url.into_owned(),
-                prepay: a.prepay.map(|prepay| Prepay {
-                    token: prepay.token.into_owned(),
-                    valid_until: Timestamp::from_millis(prepay.valid_until),
-                }),
-            },
+            attempt: self.attempt.into_attempt()?,
+            others: self.others.into_iter().map(StoredAttempt::into_attempt).collect::<Result<_>>()?,
+        })
+    }
+}
+
+impl StoredAttempt<'_> {
+    fn into_attempt(self) -> Result<Attempt> {
+        Ok(Attempt {
+            id: AttemptId::from_uuid(self.id),
+            number: self.number,
+            provider: id(ProviderName::new, &self.provider)?,
+            method: word(Method::parse, &self.method)?,
+            trade_no: id(TradeNo::new, &self.trade_no)?,
+            app_id: self.app_id.into_owned(),
+            merchant_id: self.merchant_id.into_owned(),
+            openid: self.openid.map(Cow::into_owned),
+            notify_url: self.notify_url.into_owned(),
+            prepay: self.prepay.map(|prepay| Prepay {
+                token: prepay.token.into_owned(),
+                valid_until: Timestamp::from_millis(prepay.valid_until),
+            }),
+            state: word(AttemptState::parse, &self.state)?,
+            transaction_id: self.transaction_id.map(|text| id(TransactionId::new, &text)).transpose()?,
+        })
+    }
+}
+
+impl StoredRequest<'_> {
+    fn into_request(self) -> Result<RefundRequest> {
+        Ok(RefundRequest {
+            id: RefundRequestId::from_uuid(self.id),
+            tenant: id(TenantId::new, &self.tenant)?,
+            payment: PaymentId::from_uuid(self.payment),
+            out_trade_no: id(OutTradeNo::new, &self.out_trade_no)?,
+            openid: self.openid.into_owned(),
+            amount: money(self.amount, word(Currency::parse, &self.currency)?)?,
+            reason: self.reason.map(Cow::into_owned),
+            state: word(RefundRequestState::parse, &self.state)?,
+            out_refund_no: self.out_refund_no.map(|text| id(OutRefundNo::new, &text)).transpose()?,
+            requested_at: Timestamp::from_millis(self.requested_at),
+            decided_at: self.decided_at.map(Timestamp::from_millis),
+            decided_by: self.decided_by.map(Cow::into_owned),
         })
     }
 }
@@ -396,6 +501,7 @@ impl StoredRefund<'_> {
             updated_at: Timestamp::from_millis(self.updated_at),
             succeeded_at: self.succeeded_at.map(Timestamp::from_millis),
             check: self.check.map(read_check),
+            of_duplicate: self.of_duplicate,
             version: self.version,
         })
     }

@@ -1,12 +1,14 @@
 //! The ledger: durable, transactional, the only truth.
 
 use async_trait::async_trait;
-use dukou_domain::{EventId, OutRefundNo, OutTradeNo, PaymentId, ProviderName, TenantId, Timestamp, TradeNo};
+use dukou_domain::{
+    EventId, OutRefundNo, OutTradeNo, PaymentId, ProviderName, RefundRequestId, TenantId, Timestamp, TradeNo,
+};
 use uuid::Uuid;
 
 use crate::records::{
     Begun, Event, IdempotentCall, NewEvent, Notification, NotificationKey, Page, Payment, PaymentFilter, Recorded,
-    Refund, StoreIdentity, StoredAnswer,
+    Refund, RefundRequest, RefundRequestFilter, StoreIdentity, StoredAnswer,
 };
 
 /// Why the store could not do what it was asked.
@@ -36,6 +38,8 @@ pub enum PaymentKey {
     },
     /// The payment that the refund of this number belongs to.
     Refund(OutRefundNo),
+    /// The payment that the refund request is about.
+    RefundRequest(RefundRequestId),
 }
 
 /// What a change reads before it decides.
@@ -47,6 +51,21 @@ pub struct Target {
     pub refund: Option<OutRefundNo>,
     /// Whether this message was kept before.
     pub notification: Option<NotificationKey>,
+    /// A refund request of the tenant.
+    pub request: Option<RefundRequestId>,
+}
+
+impl Target {
+    /// A payment and nothing else.
+    pub fn payment(tenant: TenantId, payment: PaymentKey) -> Self {
+        Target { tenant, payment, refund: None, notification: None, request: None }
+    }
+
+    /// A refund with its payment.
+    pub fn refund(tenant: TenantId, out_refund_no: OutRefundNo) -> Self {
+        let payment = PaymentKey::Refund(out_refund_no.clone());
+        Target { refund: Some(out_refund_no), ..Target::payment(tenant, payment) }
+    }
 }
 
 /// What was found, under the protection of the transaction that will write.
@@ -55,6 +74,7 @@ pub struct View {
     pub payment: Option<Payment>,
     pub refund: Option<Refund>,
     pub notification: Option<Recorded>,
+    pub request: Option<RefundRequest>,
 }
 
 /// What to write. An empty change writes nothing at all.
@@ -69,11 +89,18 @@ pub struct Change {
     /// Kept, or its outcome updated where the same message was kept as
     /// [`Recorded::UnknownOrder`] before.
     pub notification: Option<Notification>,
+    /// Inserted, or its decision entered where there was none. One payment has at most one pending
+    /// request: another is [`StoreError::Conflict`].
+    pub request: Option<RefundRequest>,
 }
 
 impl Change {
     pub fn is_empty(&self) -> bool {
-        self.payment.is_none() && self.refund.is_none() && self.events.is_empty() && self.notification.is_none()
+        self.payment.is_none()
+            && self.refund.is_none()
+            && self.events.is_empty()
+            && self.notification.is_none()
+            && self.request.is_none()
     }
 }
 
@@ -102,6 +129,12 @@ pub trait Store: Send + Sync {
 
     /// All refunds of a payment, oldest first.
     async fn refunds(&self, tenant: &TenantId, payment: PaymentId) -> Result<Vec<Refund>, StoreError>;
+
+    /// Newest first.
+    async fn refund_requests(&self, filter: RefundRequestFilter) -> Result<Page<RefundRequest>, StoreError>;
+
+    async fn refund_request(&self, tenant: &TenantId, id: RefundRequestId)
+    -> Result<Option<RefundRequest>, StoreError>;
 
     /// The tenant's events after a position (0 is before the first), oldest first.
     async fn events(&self, tenant: &TenantId, after: i64, limit: u32) -> Result<Vec<Event>, StoreError>;

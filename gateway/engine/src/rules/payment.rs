@@ -1,11 +1,11 @@
 //! What follows for a payment.
 
-use dukou_domain::{PaymentFact, PaymentState, Timestamp, payment};
+use dukou_domain::{AttemptState, Money, PaymentFact, PaymentState, Timestamp, payment};
 use dukou_spi::PaidFacts;
 
 use crate::number;
 use crate::ports::Change;
-use crate::records::{Check, Difference, EventKind, NewEvent, Payment, Subject};
+use crate::records::{Attempt, Check, Difference, EventKind, NewEvent, Payment, Subject};
 use crate::schedule::Schedule;
 
 /// How long a payment that is being sent is left alone before the platform is asked: longer than
@@ -21,50 +21,98 @@ pub(crate) enum Heard {
     Known,
     /// It contradicts the record.
     Mismatch(Vec<Difference>),
+    /// A second success, through this other attempt: to be given back.
+    Duplicate(Box<Attempt>),
 }
 
-/// In what the platform's word differs from our record. The order's total is compared, never the
-/// payer's part of it.
-fn compare(payment: &Payment, facts: &PaidFacts) -> Vec<Difference> {
-    let attempt = &payment.attempt;
+/// In what the platform's word differs from our record of the attempt. The order's total is
+/// compared, never the payer's part of it.
+fn compare(amount: Money, attempt: &Attempt, facts: &PaidFacts) -> Vec<Difference> {
     let mut differences = Vec::new();
     let mut check = |field: &str, recorded: String, received: String| {
         if recorded != received {
             differences.push(Difference { field: field.to_owned(), recorded, received });
         }
     };
-    check("amount", payment.amount.minor().to_string(), facts.amount.minor().to_string());
-    check("currency", payment.amount.currency().to_string(), facts.amount.currency().to_string());
+    check("amount", amount.minor().to_string(), facts.amount.minor().to_string());
+    check("currency", amount.currency().to_string(), facts.amount.currency().to_string());
     check("app_id", attempt.app_id.clone(), facts.app_id.clone());
     check("merchant_id", attempt.merchant_id.clone(), facts.merchant_id.clone());
-    check("trade_no", attempt.trade_no.to_string(), facts.trade_no.to_string());
-    if let Some(known) = &payment.transaction_id {
+    if let Some(known) = &attempt.transaction_id {
         check("transaction_id", known.to_string(), facts.transaction_id.to_string());
     }
     differences
 }
 
-/// Enters a verified success into the record, once. Events are those of the success itself; what
-/// the tenant's policy adds for a late one is the caller's.
+/// Enters a verified success into the record, once. The attempt that was paid becomes the
+/// payment's own; one that is still live beside it is to be closed. Events are those of the
+/// success itself; what the tenant's policy adds for a late one, and the refund of a second
+/// success, are the caller's.
 pub(crate) fn paid(payment: &mut Payment, facts: &PaidFacts, now: Timestamp, change: &mut Change) -> Heard {
-    let differences = compare(payment, facts);
+    let Some(attempt) = find_attempt(payment, facts) else {
+        let differences = vec![Difference {
+            field: "trade_no".to_owned(),
+            recorded: payment.attempt.trade_no.to_string(),
+            received: facts.trade_no.to_string(),
+        }];
+        return mismatch(payment, differences, now, change);
+    };
+    let differences = compare(payment.amount, attempt, facts);
     if !differences.is_empty() {
-        let subject = Subject::Mismatch { payment: Box::new(payment.clone()), differences: differences.clone() };
-        change.events.push(event(payment, EventKind::PaymentMismatch, now, subject));
-        return Heard::Mismatch(differences);
+        return mismatch(payment, differences, now, change);
     }
-    if payment.state.is_paid() {
+    if attempt.state == AttemptState::Paid {
         return Heard::Known;
     }
+    let attempt = mark_paid(payment, facts);
+    if payment.state.is_paid() {
+        payment.updated_at = now;
+        return Heard::Duplicate(Box::new(attempt));
+    }
+    make_current(payment, &attempt);
     payment.transaction_id = Some(facts.transaction_id.clone());
     payment.paid_at = Some(facts.paid_at.unwrap_or(now));
-    if payment.attempt.openid.is_none() {
-        payment.attempt.openid.clone_from(&facts.openid);
-    }
     payment.failure = None;
-    payment.check = None;
+    // Another attempt may still be payable: it is closed at once.
+    let closing = payment.others.iter().any(|other| other.state == AttemptState::Closing);
+    payment.check = closing.then_some(Check { at: now, asked: 0 });
     move_payment(payment, PaymentFact::Paid, now, change);
     Heard::Changed
+}
+
+fn find_attempt<'p>(payment: &'p Payment, facts: &PaidFacts) -> Option<&'p Attempt> {
+    payment.others.iter().chain([&payment.attempt]).find(|attempt| attempt.trade_no == facts.trade_no)
+}
+
+fn mismatch(payment: &Payment, differences: Vec<Difference>, now: Timestamp, change: &mut Change) -> Heard {
+    let subject = Subject::Mismatch { payment: Box::new(payment.clone()), differences: differences.clone() };
+    change.events.push(event(payment, EventKind::PaymentMismatch, now, subject));
+    Heard::Mismatch(differences)
+}
+
+fn mark_paid(payment: &mut Payment, facts: &PaidFacts) -> Attempt {
+    let attempts = payment.others.iter_mut().chain([&mut payment.attempt]);
+    for attempt in attempts.filter(|attempt| attempt.trade_no == facts.trade_no) {
+        attempt.state = AttemptState::Paid;
+        attempt.transaction_id = Some(facts.transaction_id.clone());
+        if attempt.openid.is_none() {
+            attempt.openid.clone_from(&facts.openid);
+        }
+    }
+    find_attempt(payment, facts).unwrap_or(&payment.attempt).clone()
+}
+
+/// Puts the attempt that was paid in front; one that was live gives way and has to be closed.
+fn make_current(payment: &mut Payment, paid: &Attempt) {
+    if payment.attempt.id == paid.id {
+        return;
+    }
+    payment.others.retain(|other| other.id != paid.id);
+    let mut before = std::mem::replace(&mut payment.attempt, paid.clone());
+    if before.state == AttemptState::Live {
+        before.state = AttemptState::Closing;
+    }
+    payment.others.push(before);
 }
 
 /// Moves the state by a fact and writes the event of the state entered. Returns whether it moved.
@@ -83,11 +131,22 @@ pub(crate) fn move_payment(payment: &mut Payment, fact: PaymentFact, now: Timest
     }
     payment.state = transition.to;
     payment.updated_at = now;
+    payment.attempt.state = match fact {
+        PaymentFact::OrderClosed | PaymentFact::AttemptClosed => AttemptState::Closed,
+        PaymentFact::OrderRefused => AttemptState::Failed,
+        PaymentFact::OrderAccepted
+        | PaymentFact::AnswerLost
+        | PaymentFact::OrderMissing
+        | PaymentFact::Paid
+        | PaymentFact::PartRefunded
+        | PaymentFact::FullyRefunded => payment.attempt.state,
+    };
     if transition.late {
         payment.late = true;
         change.events.push(event(payment, EventKind::PaymentLate, now, Subject::Payment(Box::new(payment.clone()))));
     }
     let kind = match transition.to {
+        PaymentState::Created if fact == PaymentFact::AttemptClosed => EventKind::PaymentAttemptClosed,
         PaymentState::Created => EventKind::PaymentCreated,
         PaymentState::Pending => EventKind::PaymentPending,
         PaymentState::Unknown => EventKind::PaymentUnknown,

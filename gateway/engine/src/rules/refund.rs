@@ -8,7 +8,7 @@ use dukou_spi::{RefundStatus, RefundWord};
 use super::payment::{Heard, event, move_payment};
 use crate::number;
 use crate::ports::Change;
-use crate::records::{Check, Difference, EventKind, Failure, NewEvent, Payment, Refund, Subject};
+use crate::records::{Attempt, Check, Difference, EventKind, Failure, NewEvent, Payment, Refund, Subject};
 use crate::schedule::Schedule;
 
 /// How long a refund that is being sent is left alone before the platform is asked.
@@ -38,6 +38,7 @@ pub(crate) fn new_refund(
         trade_no: payment.attempt.trade_no.clone(),
         amount,
         reason,
+        of_duplicate: false,
         notify_url,
         state: RefundState::Created,
         provider_refund_id: None,
@@ -49,6 +50,32 @@ pub(crate) fn new_refund(
         check: Some(Check { at: now.plus(IN_FLIGHT), asked: 0 }),
         version: 0,
     })
+}
+
+/// Records the refund of a second success, through `attempt`. It is sent at once.
+pub(crate) fn duplicate_refund(payment: &Payment, attempt: &Attempt, notify_url: String, now: Timestamp) -> Refund {
+    Refund {
+        id: number::refund_id(),
+        tenant: payment.tenant.clone(),
+        payment: payment.id,
+        out_trade_no: payment.out_trade_no.clone(),
+        out_refund_no: number::duplicate_refund_no(attempt.id),
+        provider: attempt.provider.clone(),
+        trade_no: attempt.trade_no.clone(),
+        amount: payment.amount,
+        reason: Some("paid twice".to_owned()),
+        of_duplicate: true,
+        notify_url,
+        state: RefundState::Created,
+        provider_refund_id: None,
+        failure: None,
+        platform_word: None,
+        created_at: now,
+        updated_at: now,
+        succeeded_at: None,
+        check: Some(Check { at: now, asked: 0 }),
+        version: 0,
+    }
 }
 
 /// More would be given back than was taken.
@@ -65,6 +92,11 @@ fn reserve(payment: &mut Payment, amount: Money) -> Result<(), Exceeds> {
     Ok(())
 }
 
+/// What can still be refunded.
+pub(crate) fn left_to_refund(payment: &Payment) -> Money {
+    left(payment).unwrap_or(Money::zero(payment.amount.currency()))
+}
+
 fn left(payment: &Payment) -> Result<Money, MoneyError> {
     payment.amount.checked_sub(payment.refunded)?.checked_sub(payment.refunding)
 }
@@ -74,7 +106,9 @@ fn left(payment: &Payment) -> Result<Money, MoneyError> {
 /// # Errors
 /// When its amount was given back otherwise meanwhile.
 pub(crate) fn reopen(payment: &mut Payment, refund: &mut Refund, now: Timestamp) -> Result<(), Exceeds> {
-    reserve(payment, refund.amount)?;
+    if !refund.of_duplicate {
+        reserve(payment, refund.amount)?;
+    }
     payment.updated_at = now;
     refund.state = refund::next(refund.state, RefundFact::Retried).to;
     refund.failure = None;
@@ -175,7 +209,7 @@ fn move_refund(
     if !transition.changes() {
         return false;
     }
-    if transition.from.is_open() && !transition.to.is_open() {
+    if transition.from.is_open() && !transition.to.is_open() && !refund.of_duplicate {
         payment.refunding = payment.refunding.checked_sub(refund.amount).unwrap_or_else(|_| {
             tracing::error!(out_refund_no = %refund.out_refund_no, "more was refunded than was reserved");
             Money::zero(payment.amount.currency())
@@ -192,7 +226,7 @@ fn move_refund(
         RefundState::Failed => EventKind::RefundFailed,
     };
     change.events.push(refund_event(refund, kind, now));
-    if transition.to == RefundState::Succeeded {
+    if transition.to == RefundState::Succeeded && !refund.of_duplicate {
         count_refunded(payment, refund, now, change);
     }
     true

@@ -4,7 +4,9 @@
 #![allow(clippy::unwrap_used)]
 
 mod create;
+mod invoke;
 mod jobs;
 mod notify;
 mod refund;
+mod request;
 mod support;

@@ -15,7 +15,9 @@ use dukou_domain::{
 use dukou_engine::ports::{IdempotencyOutcome, NotifyOutcome, Telemetry};
 use dukou_engine::records::{Event, EventKind, Payment};
 use dukou_engine::tenant::{LatePayment, Tenant, Tenants};
-use dukou_engine::{CreatePayment, CreateRefund, Engine, EngineConfig, Payer, Schedule};
+use dukou_engine::{
+    CreatePayment, CreateRefund, Engine, EngineConfig, EngineError, InvokePayment, Payer, PaymentAnswer, Schedule,
+};
 use dukou_spi::{
     Bill, Capabilities, Clock, ErrorKind, FieldProblem, Invoke, Login, Notice, NotifyError, NotifyKind, NotifyReply,
     OrderStatus, OrderWord, PaidFacts, PayOrder, PaymentNotice, PaymentOutcome, Prepay, Proof, Provider, ProviderError,
@@ -256,6 +258,8 @@ pub struct House {
     pub engine: Arc<Engine>,
     pub tenant: Arc<Tenant>,
     pub platform: Arc<Platform>,
+    /// Another merchant account, for the other channel.
+    pub other: Arc<Platform>,
     pub counts: Arc<Counts>,
     clock: Arc<MovedClock>,
     _folder: tempfile::TempDir,
@@ -272,13 +276,19 @@ impl House {
         let info = ProviderInfo { kind: "words", app_id: "app".to_owned(), merchant_id: "mch".to_owned() };
         let platform = Arc::new(Platform { info, script: Mutex::default() });
         let provider: Arc<dyn Provider> = Arc::<Platform>::clone(&platform);
+        let info = ProviderInfo { kind: "words", app_id: "other-app".to_owned(), merchant_id: "other-mch".to_owned() };
+        let other = Arc::new(Platform { info, script: Mutex::default() });
+        let other_provider: Arc<dyn Provider> = Arc::<Platform>::clone(&other);
         let tenant = Arc::new(Tenant {
             id: TenantId::new("shop").unwrap(),
             name: "Shop".to_owned(),
             api_keys: Vec::new(),
             late_payment,
             trade_no_prefix: String::new(),
-            providers: BTreeMap::from([(ProviderName::new("words").unwrap(), provider)]),
+            providers: BTreeMap::from([
+                (ProviderName::new("words").unwrap(), provider),
+                (ProviderName::new("other").unwrap(), other_provider),
+            ]),
         });
         let clock = Arc::new(MovedClock(AtomicI64::new(START.as_millis())));
         let counts = Arc::new(Counts::default());
@@ -294,7 +304,7 @@ impl House {
             Arc::<MovedClock>::clone(&clock),
             Arc::<Counts>::clone(&counts),
         ));
-        House { engine, tenant, platform, counts, clock, _folder: folder }
+        House { engine, tenant, platform, other, counts, clock, _folder: folder }
     }
 
     pub fn script(&self, change: impl FnOnce(&mut Script)) {
@@ -324,10 +334,30 @@ impl House {
 
     /// Sends the platform's line of words; answers the verdict.
     pub async fn notify(&self, words: &str) -> String {
+        self.notify_from("words", words).await
+    }
+
+    pub async fn notify_from(&self, provider: &str, words: &str) -> String {
         let kind = if words.starts_with("refund") { NotifyKind::Refund } else { NotifyKind::Payment };
         let raw = RawNotify { kind, headers: Vec::new(), body: Bytes::from(words.to_owned()) };
-        let reply = self.engine.notify("shop", "words", raw).await.unwrap();
+        let reply = self.engine.notify("shop", provider, raw).await.unwrap();
         String::from_utf8(reply.body.to_vec()).unwrap()
+    }
+
+    /// Pays another way: the channel and its payer.
+    pub async fn invoke(
+        &self,
+        number: &str,
+        provider: &str,
+        payer: Option<&str>,
+    ) -> Result<PaymentAnswer, EngineError> {
+        let command = InvokePayment {
+            provider: ProviderName::new(provider).unwrap(),
+            method: Method::Jsapi,
+            payer: payer.map(|openid| Payer::OpenId(openid.to_owned())),
+            buyer: None,
+        };
+        self.engine.invoke_payment(&self.tenant, &OutTradeNo::new(number).unwrap(), command).await
     }
 
     pub async fn events(&self) -> Vec<Event> {

@@ -1,10 +1,11 @@
 //! The one way in which payments change: read, decide, write.
 
 use dukou_engine::ports::{Decide, Target, View};
+use dukou_engine::records::Attempt;
 
 use super::error::Result;
 use super::writing::Writing;
-use super::{events, payments, refunds};
+use super::{events, payments, refunds, requests};
 
 pub(super) fn apply(w: &mut Writing<'_>, target: &Target, decide: &mut Decide) -> Result<()> {
     let connection = w.connection();
@@ -18,14 +19,22 @@ pub(super) fn apply(w: &mut Writing<'_>, target: &Target, decide: &mut Decide) -
             Some(key) => events::find_notification(connection, key)?,
             None => None,
         },
+        request: match target.request {
+            Some(id) => requests::by_id(connection, &target.tenant, id)?,
+            None => None,
+        },
     };
-    let attempt_before = view.payment.as_ref().map(|payment| payment.attempt.clone());
+    let attempts_before: Vec<Attempt> =
+        view.payment.iter().flat_map(|payment| payment.others.iter().chain([&payment.attempt])).cloned().collect();
     let change = decide(view);
     if let Some(payment) = &change.payment {
-        payments::put(w, payment, attempt_before.as_ref())?;
+        payments::put(w, payment, &attempts_before)?;
     }
     if let Some(refund) = &change.refund {
         refunds::put(w, refund)?;
+    }
+    if let Some(request) = &change.request {
+        requests::put(w, request)?;
     }
     for event in &change.events {
         events::append(w, event)?;

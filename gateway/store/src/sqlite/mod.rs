@@ -12,6 +12,7 @@ mod open;
 mod payments;
 mod readers;
 mod refunds;
+mod requests;
 mod task;
 mod writer;
 mod writing;
@@ -23,10 +24,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use dukou_domain::{EventId, OutRefundNo, OutTradeNo, PaymentId, TenantId, Timestamp};
+use dukou_domain::{EventId, OutRefundNo, OutTradeNo, PaymentId, RefundRequestId, TenantId, Timestamp};
 use dukou_engine::ports::{Decide, Store, StoreError, Target};
 use dukou_engine::records::{
-    Begun, Event, IdempotentCall, Page, Payment, PaymentFilter, Refund, StoreIdentity, StoredAnswer,
+    Begun, Event, IdempotentCall, Page, Payment, PaymentFilter, Refund, RefundRequest, RefundRequestFilter,
+    StoreIdentity, StoredAnswer,
 };
 use uuid::Uuid;
 
@@ -163,6 +165,15 @@ impl Store for SqliteStore {
     async fn refunds(&self, tenant: &TenantId, payment: PaymentId) -> Result<Vec<Refund>> {
         let tenant = tenant.clone();
         self.inner.readers.read(move |connection| refunds::of_payment(connection, &tenant, payment)).await
+    }
+
+    async fn refund_requests(&self, filter: RefundRequestFilter) -> Result<Page<RefundRequest>> {
+        self.inner.readers.read(move |connection| requests::list(connection, &filter)).await
+    }
+
+    async fn refund_request(&self, tenant: &TenantId, id: RefundRequestId) -> Result<Option<RefundRequest>> {
+        let tenant = tenant.clone();
+        self.inner.readers.read(move |connection| requests::by_id(connection, &tenant, id)).await
     }
 
     async fn events(&self, tenant: &TenantId, after: i64, limit: u32) -> Result<Vec<Event>> {

@@ -13,8 +13,14 @@ use uuid::Uuid;
 use super::error::{Result, corrupt, store_error};
 use crate::migrate::{self, Applied, Step};
 
-pub(super) const STEPS: &[Step] =
-    &[Step { version: 1, name: "ledger", sql: include_str!("../../migrations/sqlite/0001_ledger.sql") }];
+pub(super) const STEPS: &[Step] = &[
+    Step { version: 1, name: "ledger", sql: include_str!("../../migrations/sqlite/0001_ledger.sql") },
+    Step {
+        version: 2,
+        name: "attempts and requests",
+        sql: include_str!("../../migrations/sqlite/0002_attempts_and_requests.sql"),
+    },
+];
 
 /// How long a statement waits for a lock that another process holds, a backup for example.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);

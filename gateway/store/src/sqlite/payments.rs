@@ -1,7 +1,7 @@
 //! Payments and their attempts.
 
 use dukou_domain::{
-    AttemptId, Currency, Method, OutRefundNo, OutTradeNo, PaymentId, PaymentState, ProviderName, TenantId, Timestamp,
+    AttemptId, AttemptState, Currency, Method, OutTradeNo, PaymentId, PaymentState, ProviderName, TenantId, Timestamp,
     TradeNo, TransactionId,
 };
 use dukou_engine::ports::{PaymentKey, StoreError};
@@ -22,7 +22,7 @@ macro_rules! columns {
          p.state, p.late, p.refunded, p.refunding, p.created_at, p.updated_at, p.expires_at, p.paid_at, \
          p.transaction_id, p.failure_code, p.failure_message, p.check_at, p.check_asked, p.version, a.id, a.number, \
          a.provider, a.method, a.trade_no, a.app_id, a.merchant_id, a.openid, a.notify_url, a.prepay_token, \
-         a.prepay_valid_until"
+         a.prepay_valid_until, a.state, a.transaction_id, p.attempts"
     };
 }
 
@@ -57,40 +57,56 @@ const BY_REFUND: &str = concat!(
     "WHERE r.tenant = ?1 AND r.out_refund_no = ?2"
 );
 
+const BY_REQUEST: &str = concat!(
+    "SELECT ",
+    columns!(),
+    " FROM refund_requests q CROSS JOIN payments p ON p.id = q.payment",
+    current_attempt!(),
+    "WHERE q.tenant = ?1 AND q.id = ?2"
+);
+
+/// The attempts of a payment but for its current one.
+const OTHERS: &str = "SELECT a.id, a.number, a.provider, a.method, a.trade_no, a.app_id, a.merchant_id, a.openid, \
+     a.notify_url, a.prepay_token, a.prepay_valid_until, a.state, a.transaction_id \
+     FROM payments p CROSS JOIN attempts a ON a.payment = p.row WHERE p.id = ?1 AND a.id <> ?2 ORDER BY a.number";
+
 const BY_ROW: &str = concat!("SELECT ", columns!(), " FROM payments p", current_attempt!(), "WHERE p.row = ?1");
 
 const INSERT: &str = "INSERT INTO payments (id, tenant, out_trade_no, currency, amount, description, attach, metadata, \
      client_ip, state, late, refunded, refunding, created_at, updated_at, expires_at, paid_at, transaction_id, \
-     failure_code, failure_message, check_at, check_asked, provider, trade_no, version) \
+     failure_code, failure_message, check_at, check_asked, provider, trade_no, attempts, version) \
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, \
-     ?23, ?24, 1)";
+     ?23, ?24, ?25, 1)";
 
 /// Everything but what identifies a payment and its place in lists.
 const UPDATE: &str = "UPDATE payments SET amount = ?3, description = ?4, attach = ?5, metadata = ?6, client_ip = ?7, \
      state = ?8, late = ?9, refunded = ?10, refunding = ?11, updated_at = ?12, expires_at = ?13, paid_at = ?14, \
      transaction_id = ?15, failure_code = ?16, failure_message = ?17, check_at = ?18, check_asked = ?19, \
-     provider = ?20, trade_no = ?21, version = version + 1 WHERE id = ?1 AND version = ?2";
+     provider = ?20, trade_no = ?21, attempts = ?22, version = version + 1 WHERE id = ?1 AND version = ?2";
 
 /// An attempt is entered, or told more about by the payment that it belongs to.
 const PUT_ATTEMPT: &str = "INSERT INTO attempts (tenant, provider, trade_no, payment, id, number, method, app_id, \
-     merchant_id, openid, notify_url, prepay_token, prepay_valid_until) \
-     SELECT ?1, ?2, ?3, row, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13 FROM payments WHERE id = ?4 \
+     merchant_id, openid, notify_url, prepay_token, prepay_valid_until, state, \
+     transaction_id) \
+     SELECT ?1, ?2, ?3, row, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15 FROM payments WHERE id = ?4 \
      ON CONFLICT (tenant, provider, trade_no) DO UPDATE SET number = excluded.number, method = excluded.method, \
      app_id = excluded.app_id, merchant_id = excluded.merchant_id, openid = excluded.openid, \
      notify_url = excluded.notify_url, prepay_token = excluded.prepay_token, \
-     prepay_valid_until = excluded.prepay_valid_until \
+     prepay_valid_until = excluded.prepay_valid_until, state = excluded.state, \
+     transaction_id = excluded.transaction_id \
      WHERE attempts.payment = excluded.payment AND attempts.id = excluded.id";
 
 const TAKE_DUE: &str = "UPDATE payments SET check_at = ?2, version = version + 1 WHERE row IN \
      (SELECT row FROM payments WHERE check_at <= ?1 ORDER BY check_at LIMIT ?3) RETURNING row";
 
-fn read(row: &Row<'_>) -> Result<Payment> {
+/// The payment, and how many attempts it has; all but the current one are still to be read.
+fn read(row: &Row<'_>) -> Result<(Payment, i64)> {
     let mut c = Columns::new(row);
     let id = PaymentId::from_uuid(c.uuid()?);
     let tenant = c.id(TenantId::new)?;
     let out_trade_no = c.id(OutTradeNo::new)?;
     let currency = c.word(Currency::parse)?;
-    Ok(Payment {
+    let payment = Payment {
         id,
         tenant,
         out_trade_no,
@@ -111,22 +127,43 @@ fn read(row: &Row<'_>) -> Result<Payment> {
         failure: read_failure(&mut c)?,
         check: read_check(&mut c)?,
         version: c.integer()?,
-        attempt: Attempt {
-            id: AttemptId::from_uuid(c.uuid()?),
-            number: c.small()?,
-            provider: c.id(ProviderName::new)?,
-            method: c.word(Method::parse)?,
-            trade_no: c.id(TradeNo::new)?,
-            app_id: c.string()?,
-            merchant_id: c.string()?,
-            openid: c.optional_string()?,
-            notify_url: c.string()?,
-            prepay: match (c.optional_string()?, c.optional_time()?) {
-                (Some(token), Some(valid_until)) => Some(Prepay { token, valid_until }),
-                _ => None,
-            },
+        attempt: read_attempt(&mut c)?,
+        others: Vec::new(),
+    };
+    Ok((payment, c.integer()?))
+}
+
+fn read_attempt(c: &mut Columns<'_, '_>) -> Result<Attempt> {
+    Ok(Attempt {
+        id: AttemptId::from_uuid(c.uuid()?),
+        number: c.small()?,
+        provider: c.id(ProviderName::new)?,
+        method: c.word(Method::parse)?,
+        trade_no: c.id(TradeNo::new)?,
+        app_id: c.string()?,
+        merchant_id: c.string()?,
+        openid: c.optional_string()?,
+        notify_url: c.string()?,
+        prepay: match (c.optional_string()?, c.optional_time()?) {
+            (Some(token), Some(valid_until)) => Some(Prepay { token, valid_until }),
+            _ => None,
         },
+        state: c.word(AttemptState::parse)?,
+        transaction_id: c.optional_id(TransactionId::new)?,
     })
+}
+
+/// Most payments have one attempt, and cost nothing here.
+fn with_others(connection: &Connection, (mut payment, attempts): (Payment, i64)) -> Result<Payment> {
+    if attempts > 1 {
+        let mut statement = connection.prepare_cached(OTHERS).map_err(store_error)?;
+        let key = params![payment.id.as_uuid().into_bytes(), payment.attempt.id.as_uuid().into_bytes()];
+        let mut rows = statement.query(key).map_err(store_error)?;
+        while let Some(row) = rows.next().map_err(store_error)? {
+            payment.others.push(read_attempt(&mut Columns::new(row))?);
+        }
+    }
+    Ok(payment)
 }
 
 /// Two columns: the code and the message.
@@ -145,7 +182,8 @@ pub(super) fn read_check(c: &mut Columns<'_, '_>) -> Result<Option<Check>> {
 fn one(connection: &Connection, sql: &str, key: impl rusqlite::Params) -> Result<Option<Payment>> {
     let mut statement = connection.prepare_cached(sql).map_err(store_error)?;
     let mut rows = statement.query(key).map_err(store_error)?;
-    rows.next().map_err(store_error)?.map(read).transpose()
+    let found = rows.next().map_err(store_error)?.map(read).transpose()?;
+    found.map(|found| with_others(connection, found)).transpose()
 }
 
 pub(super) fn by_number(connection: &Connection, tenant: &TenantId, number: &OutTradeNo) -> Result<Option<Payment>> {
@@ -158,17 +196,16 @@ pub(super) fn find(connection: &Connection, tenant: &TenantId, key: &PaymentKey)
         PaymentKey::TradeNo { provider, trade_no } => {
             one(connection, BY_TRADE_NO, params![tenant.as_str(), provider.as_str(), trade_no.as_str()])
         }
-        PaymentKey::Refund(number) => by_refund(connection, tenant, number),
+        PaymentKey::Refund(number) => one(connection, BY_REFUND, params![tenant.as_str(), number.as_str()]),
+        PaymentKey::RefundRequest(id) => {
+            one(connection, BY_REQUEST, params![tenant.as_str(), id.as_uuid().into_bytes()])
+        }
     }
 }
 
-fn by_refund(connection: &Connection, tenant: &TenantId, number: &OutRefundNo) -> Result<Option<Payment>> {
-    one(connection, BY_REFUND, params![tenant.as_str(), number.as_str()])
-}
-
-/// Enters the payment, or changes it where its version is still the same. `attempt_before` is the
-/// attempt as this transaction read it: one that is unchanged is not written again.
-pub(super) fn put(w: &mut Writing<'_>, payment: &Payment, attempt_before: Option<&Attempt>) -> Result<()> {
+/// Enters the payment, or changes it where its version is still the same. `before` are its
+/// attempts as this transaction read them: one that is unchanged is not written again.
+pub(super) fn put(w: &mut Writing<'_>, payment: &Payment, before: &[Attempt]) -> Result<()> {
     let p = payment;
     let id = p.id.as_uuid().into_bytes();
     let metadata = codec::write_metadata(&p.metadata)?;
@@ -179,6 +216,7 @@ pub(super) fn put(w: &mut Writing<'_>, payment: &Payment, attempt_before: Option
     let check_asked = p.check.map(|check| check.asked);
     let transaction_id = p.transaction_id.as_ref().map(TransactionId::as_str);
     let paid_at = p.paid_at.map(Timestamp::as_millis);
+    let attempts = i64::try_from(1 + p.others.len()).unwrap_or(i64::MAX);
     if p.version == 0 {
         w.execute(
             INSERT,
@@ -207,6 +245,7 @@ pub(super) fn put(w: &mut Writing<'_>, payment: &Payment, attempt_before: Option
                 check_asked,
                 p.attempt.provider.as_str(),
                 p.attempt.trade_no.as_str(),
+                attempts,
             ],
         )?;
     } else {
@@ -234,17 +273,20 @@ pub(super) fn put(w: &mut Writing<'_>, payment: &Payment, attempt_before: Option
                 check_asked,
                 p.attempt.provider.as_str(),
                 p.attempt.trade_no.as_str(),
+                attempts,
             ],
         )?;
         if changed == 0 {
             return Err(StoreError::Conflict(format!("payment {} is not at version {}", p.id, p.version)));
         }
     }
-    if attempt_before == Some(&p.attempt) { Ok(()) } else { put_attempt(w, p) }
+    for attempt in p.others.iter().chain([&p.attempt]).filter(|attempt| !before.contains(attempt)) {
+        put_attempt(w, p, attempt)?;
+    }
+    Ok(())
 }
 
-fn put_attempt(w: &mut Writing<'_>, payment: &Payment) -> Result<()> {
-    let a = &payment.attempt;
+fn put_attempt(w: &mut Writing<'_>, payment: &Payment, a: &Attempt) -> Result<()> {
     let changed = w.execute(
         PUT_ATTEMPT,
         params![
@@ -261,6 +303,8 @@ fn put_attempt(w: &mut Writing<'_>, payment: &Payment) -> Result<()> {
             a.notify_url,
             a.prepay.as_ref().map(|prepay| prepay.token.as_str()),
             a.prepay.as_ref().map(|prepay| prepay.valid_until.as_millis()),
+            a.state.as_str(),
+            a.transaction_id.as_ref().map(TransactionId::as_str),
         ],
     )?;
     if changed == 0 {
@@ -314,7 +358,7 @@ pub(super) fn list(connection: &Connection, filter: &PaymentFilter) -> Result<Pa
         .map_err(store_error)?;
     let mut items = Vec::new();
     while let Some(row) = rows.next().map_err(store_error)? {
-        items.push(read(row)?);
+        items.push(with_others(connection, read(row)?)?);
     }
     let more = items.len() > filter.limit as usize;
     items.truncate(filter.limit as usize);

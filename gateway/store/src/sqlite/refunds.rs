@@ -18,7 +18,7 @@ macro_rules! select {
         concat!(
             "SELECT id, tenant, payment, out_trade_no, out_refund_no, provider, trade_no, currency, amount, reason, \
              notify_url, state, provider_refund_id, failure_code, failure_message, platform_word, created_at, \
-             updated_at, succeeded_at, check_at, check_asked, version FROM refunds ",
+             updated_at, succeeded_at, check_at, check_asked, of_duplicate, version FROM refunds ",
             $rest
         )
     };
@@ -30,8 +30,8 @@ const OF_PAYMENT: &str = select!("WHERE payment = ?1 AND tenant = ?2 ORDER BY cr
 
 const INSERT: &str = "INSERT INTO refunds (id, tenant, payment, out_trade_no, out_refund_no, provider, trade_no, \
      currency, amount, reason, notify_url, state, provider_refund_id, failure_code, failure_message, platform_word, \
-     created_at, updated_at, succeeded_at, check_at, check_asked, version) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, \
-     ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, 1)";
+     created_at, updated_at, succeeded_at, check_at, check_asked, of_duplicate, version) VALUES (?1, ?2, ?3, ?4, ?5, \
+     ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, 1)";
 
 /// Everything but what identifies a refund.
 const UPDATE: &str = "UPDATE refunds SET provider = ?3, trade_no = ?4, amount = ?5, reason = ?6, notify_url = ?7, \
@@ -71,6 +71,7 @@ fn read(row: &Row<'_>) -> Result<Refund> {
         updated_at: c.time()?,
         succeeded_at: c.optional_time()?,
         check: read_check(&mut c)?,
+        of_duplicate: c.flag()?,
         version: c.integer()?,
     })
 }
@@ -130,6 +131,7 @@ pub(super) fn put(w: &mut Writing<'_>, refund: &Refund) -> Result<()> {
                 succeeded_at,
                 check_at,
                 check_asked,
+                r.of_duplicate,
             ],
         )?;
         return Ok(());

@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use dukou_domain::{
-    AttemptId, Currency, EventId, Method, Money, OutRefundNo, OutTradeNo, PaymentId, PaymentState, ProviderName,
-    RefundId, RefundState, TenantId, Timestamp, TradeNo, TransactionId,
+    AttemptId, AttemptState, Currency, EventId, Method, Money, OutRefundNo, OutTradeNo, PaymentId, PaymentState,
+    ProviderName, RefundId, RefundState, TenantId, Timestamp, TradeNo, TransactionId,
 };
 use dukou_engine::ports::{Change, PaymentKey, Store, StoreError, Target, View};
 use dukou_engine::records::{
@@ -65,7 +65,10 @@ pub fn payment(out_trade_no: &str, created_at: i64) -> Payment {
             openid: Some("oUpF8uMuAJO_M2pxb1Q9zNjWeS6o".into()),
             notify_url: "https://pay.example.com/notify/bookshop/wechat/payment".into(),
             prepay: Some(Prepay { token: "wx201410272009395522657a690389285100".into(), valid_until: at(9_000_000) }),
+            state: AttemptState::Live,
+            transaction_id: None,
         },
+        others: Vec::new(),
         check: Some(Check { at: at(created_at + 5_000), asked: 0 }),
         version: 0,
     }
@@ -82,6 +85,7 @@ pub fn refund(payment: &Payment, out_refund_no: &str, minor: i64) -> Refund {
         trade_no: payment.attempt.trade_no.clone(),
         amount: fen(minor),
         reason: Some("torn".into()),
+        of_duplicate: false,
         notify_url: "https://pay.example.com/notify/bookshop/wechat/refund".into(),
         state: RefundState::Processing,
         provider_refund_id: None,
@@ -120,17 +124,13 @@ pub fn notification(key: &NotificationKey, outcome: Recorded, payment: Option<&P
 }
 
 pub fn target(out_trade_no: &str) -> Target {
-    Target { tenant: tenant(), payment: PaymentKey::OutTradeNo(number(out_trade_no)), refund: None, notification: None }
+    Target::payment(tenant(), PaymentKey::OutTradeNo(number(out_trade_no)))
 }
 
 /// What a notify reads.
 pub fn notify_target(trade_no: &str, key: &NotificationKey) -> Target {
-    Target {
-        tenant: tenant(),
-        payment: PaymentKey::TradeNo { provider: provider(), trade_no: TradeNo::new(trade_no).unwrap() },
-        refund: None,
-        notification: Some(key.clone()),
-    }
+    let payment = PaymentKey::TradeNo { provider: provider(), trade_no: TradeNo::new(trade_no).unwrap() };
+    Target { notification: Some(key.clone()), ..Target::payment(tenant(), payment) }
 }
 
 /// What a notify of a payment's success writes; nothing when it was kept before.
@@ -150,7 +150,7 @@ pub fn settle(view: View, key: &NotificationKey) -> Change {
         notification: Some(notification(key, Recorded::Applied, Some(&payment))),
         events: vec![event(EventKind::PaymentSucceeded, Subject::Payment(Box::new(payment.clone())))],
         payment: Some(payment),
-        refund: None,
+        ..Change::default()
     }
 }
 

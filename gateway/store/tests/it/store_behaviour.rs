@@ -176,12 +176,7 @@ async fn refunds_are_entered_and_found(store: &dyn Store) {
     assert_eq!(store.refund(&tenant(), &second.out_refund_no).await.unwrap(), Some(second.clone()));
     assert_eq!(store.refund(&TenantId::new("other").unwrap(), &second.out_refund_no).await.unwrap(), None);
 
-    let of_refund = Target {
-        tenant: tenant(),
-        payment: PaymentKey::Refund(second.out_refund_no.clone()),
-        refund: Some(second.out_refund_no.clone()),
-        notification: None,
-    };
+    let of_refund = Target::refund(tenant(), second.out_refund_no.clone());
     let seen = apply(store, of_refund, |view| {
         let mut refund = view.refund.clone().unwrap();
         refund.state = RefundState::Succeeded;

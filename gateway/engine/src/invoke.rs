@@ -1,0 +1,299 @@
+//! One order, any channel: paying a payment another way than it was tried before. The attempt
+//! before is closed at its platform first, so that no two can be paid at the same time.
+
+use std::sync::Arc;
+
+use dukou_domain::{AttemptState, OutTradeNo, PaymentFact, PaymentState};
+use dukou_spi::{FieldProblem, NotifyKind, Provider, Reason};
+
+use crate::command::{InvokePayment, Payer, PaymentAnswer};
+use crate::create::waits_for_payer;
+use crate::engine::{Engine, order_of, order_of_attempt, provider_of};
+use crate::error::EngineError;
+use crate::number;
+use crate::ports::{Change, PaymentKey, Target};
+use crate::records::{Attempt, Payment};
+use crate::rules;
+use crate::tenant::Tenant;
+
+impl Engine {
+    /// Makes an unpaid payment payable through the given channel and answers the front end's
+    /// arguments. The same channel again is the same attempt; another one replaces it.
+    ///
+    /// # Errors
+    /// [`EngineError::NotFound`], also where a buyer asks for a payment of somebody else;
+    /// [`EngineError::Invalid`]; [`EngineError::InvalidState`] when it is paid (also when the platform
+    /// says so only now), closed or over; [`EngineError::Provider`] when a platform did not do its
+    /// part: the call may be repeated; [`EngineError::Store`].
+    pub async fn invoke_payment(
+        &self,
+        tenant: &Tenant,
+        out_trade_no: &OutTradeNo,
+        command: InvokePayment,
+    ) -> Result<PaymentAnswer, EngineError> {
+        let lock = self.coordinator.lock(&Self::payment_lock(tenant, out_trade_no)).await;
+        let answer = self.invoke_alone(tenant, out_trade_no, command).await;
+        if let Some(lock) = lock {
+            self.coordinator.unlock(lock).await;
+        }
+        answer
+    }
+
+    async fn invoke_alone(
+        &self,
+        tenant: &Tenant,
+        out_trade_no: &OutTradeNo,
+        command: InvokePayment,
+    ) -> Result<PaymentAnswer, EngineError> {
+        let provider = provider_of(tenant, &command.provider)?;
+        let mut payment = self.store.payment(&tenant.id, out_trade_no).await?.ok_or(EngineError::NotFound)?;
+        if let Some(buyer) = &command.buyer
+            && payment.attempt.openid.as_ref().is_some_and(|payer| payer != buyer)
+        {
+            return Err(EngineError::NotFound);
+        }
+        if payment.state == PaymentState::Unknown {
+            let current = provider_of(tenant, &payment.attempt.provider)?;
+            payment = self.ask_payment(tenant, current, &payment).await?;
+        }
+        self.refuse_ended(&payment)?;
+        let candidate = self.candidate(tenant, provider, &payment, command).await?;
+        if is_same_channel(&payment.attempt, &candidate) {
+            let payment = self.bind_payer(payment, &candidate).await?;
+            if let Some(invoke) = self.invoke(provider, &payment)? {
+                return Ok(PaymentAnswer { payment, invoke: Some(invoke), created: false });
+            }
+            return self.send_order(tenant, provider, payment).await;
+        }
+        let current = provider_of(tenant, &payment.attempt.provider)?;
+        let payment = self.give_up_attempt(tenant, current, payment).await?;
+        self.refuse_ended(&payment)?;
+        let payment = self.enter_attempt(&payment, candidate).await?;
+        self.send_order(tenant, provider, payment).await
+    }
+
+    fn refuse_ended(&self, payment: &Payment) -> Result<(), EngineError> {
+        let refused = |why: &str| Err(EngineError::InvalidState(why.to_owned()));
+        match payment.state {
+            PaymentState::Succeeded | PaymentState::PartiallyRefunded | PaymentState::Refunded => {
+                refused("the payment is paid already")
+            }
+            PaymentState::Closed => refused("the payment is closed; create another"),
+            PaymentState::Unknown => refused("the platform has not said yet what became of the order; try again"),
+            PaymentState::Created | PaymentState::Pending | PaymentState::Failed => {
+                if self.now() >= payment.expires_at {
+                    return refused("the payment's time is over; create another");
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// The attempt that is asked for, checked before anything is given up for it.
+    async fn candidate(
+        &self,
+        tenant: &Tenant,
+        provider: &Arc<dyn Provider>,
+        payment: &Payment,
+        command: InvokePayment,
+    ) -> Result<Attempt, EngineError> {
+        let invalid = |field, message: String| EngineError::Invalid(vec![FieldProblem { field, message }]);
+        let capabilities = provider.capabilities();
+        if !capabilities.methods.contains(&command.method) {
+            return Err(invalid("method", format!("{} is not offered by this provider", command.method)));
+        }
+        let openid = match command.payer {
+            Some(Payer::OpenId(openid)) => Some(openid),
+            Some(Payer::Code(code)) => Some(self.calls(&command.provider, provider).login(&code).await?.openid),
+            None => payment.attempt.openid.clone().filter(|_| payment.attempt.provider == command.provider),
+        };
+        let number = 1 + payment.attempts().iter().map(|attempt| attempt.number).max().unwrap_or(0);
+        let longest = capabilities.trade_no_max;
+        let trade_no = number::later_trade_no(&tenant.trade_no_prefix, &payment.out_trade_no, number, longest)
+            .ok_or_else(|| invalid("out_trade_no", "is too long with the tenant's prefix".to_owned()))?;
+        let info = provider.info();
+        let candidate = Attempt {
+            id: number::attempt_id(),
+            number,
+            notify_url: self.notify_url(tenant, &command.provider, NotifyKind::Payment),
+            provider: command.provider,
+            method: command.method,
+            trade_no,
+            app_id: info.app_id.clone(),
+            merchant_id: info.merchant_id.clone(),
+            openid,
+            prepay: None,
+            state: AttemptState::Live,
+            transaction_id: None,
+        };
+        let problems = provider.check(&order_of_attempt(payment, &candidate));
+        if problems.is_empty() { Ok(candidate) } else { Err(EngineError::Invalid(problems)) }
+    }
+
+    /// Names the payer of an attempt that waited for one.
+    async fn bind_payer(&self, payment: Payment, candidate: &Attempt) -> Result<Payment, EngineError> {
+        if payment.attempt.openid.is_some() || candidate.openid.is_none() {
+            return Ok(payment);
+        }
+        let (now, openid) = (self.now(), candidate.openid.clone());
+        self.change_attempt(&payment, move |payment, _| {
+            let waiting = payment.attempt.openid.is_none() && payment.attempt.state == AttemptState::Live;
+            if waiting {
+                payment.attempt.openid.clone_from(&openid);
+                payment.updated_at = now;
+                rules::schedule_in_flight(payment, now);
+            }
+            waiting || payment.attempt.openid == openid
+        })
+        .await
+    }
+
+    /// Closes the current attempt at its platform and then here, so that another can follow. A
+    /// payment that turns out to be paid comes back paid. The caller holds the payment's lock.
+    pub(crate) async fn give_up_attempt(
+        &self,
+        tenant: &Tenant,
+        provider: &Arc<dyn Provider>,
+        payment: Payment,
+    ) -> Result<Payment, EngineError> {
+        let ended = matches!(payment.attempt.state, AttemptState::Closed | AttemptState::Failed);
+        if ended || waits_for_payer(provider, &payment) {
+            return Ok(payment);
+        }
+        if !provider.capabilities().close {
+            let why = "the attempt's platform cannot close it; it has to run out first".to_owned();
+            return Err(EngineError::InvalidState(why));
+        }
+        let now = self.now();
+        // The intent first: should the process end in between, a job closes the attempt.
+        let payment = self
+            .change_attempt(&payment, move |payment, _| {
+                let open = matches!(payment.attempt.state, AttemptState::Live | AttemptState::Closing);
+                if open && !payment.state.is_paid() {
+                    payment.attempt.state = AttemptState::Closing;
+                    payment.updated_at = now;
+                    rules::schedule_in_flight(payment, now);
+                }
+                open
+            })
+            .await?;
+        match self.calls(&payment.attempt.provider, provider).close(&order_of(&payment)).await {
+            Ok(()) => {}
+            Err(error) if error.reason == Reason::AlreadyPaid => {
+                return self.ask_payment(tenant, provider, &payment).await;
+            }
+            Err(error) => return Err(error.into()),
+        }
+        let schedule = self.config.schedule.clone();
+        self.change_attempt(&payment, move |payment, change| {
+            if payment.attempt.state == AttemptState::Closing
+                && rules::move_payment(payment, PaymentFact::AttemptClosed, now, change)
+            {
+                rules::schedule_payment(payment, None, &schedule, now);
+            }
+            true
+        })
+        .await
+    }
+
+    /// Puts the candidate in the place of an attempt that can no longer be paid.
+    async fn enter_attempt(&self, payment: &Payment, candidate: Attempt) -> Result<Payment, EngineError> {
+        let now = self.now();
+        self.change_attempt(payment, move |payment, change| {
+            let never_sent = payment.attempt.state == AttemptState::Live && payment.attempt.prepay.is_none();
+            let ended = matches!(payment.attempt.state, AttemptState::Closed | AttemptState::Failed);
+            let replaceable = matches!(payment.state, PaymentState::Created | PaymentState::Failed);
+            if !replaceable || !(ended || never_sent) {
+                return false;
+            }
+            if payment.state == PaymentState::Failed {
+                payment.failure = None;
+                let refused = payment.attempt.state;
+                rules::move_payment(payment, PaymentFact::AttemptClosed, now, change);
+                payment.attempt.state = refused;
+            } else if never_sent {
+                payment.attempt.state = AttemptState::Closed;
+            }
+            let before = std::mem::replace(&mut payment.attempt, candidate.clone());
+            payment.others.push(before);
+            payment.updated_at = now;
+            rules::schedule_in_flight(payment, now);
+            true
+        })
+        .await
+    }
+
+    /// Closes attempts that gave way to one that was paid.
+    pub(crate) async fn close_others(&self, tenant: &Tenant, payment: &Payment) -> Result<(), EngineError> {
+        for attempt in payment.others.iter().filter(|other| other.state == AttemptState::Closing) {
+            let provider = provider_of(tenant, &attempt.provider)?;
+            let order = order_of_attempt(payment, attempt);
+            match self.calls(&attempt.provider, provider).close(&order).await {
+                Ok(()) => self.record_other_closed(payment, attempt).await?,
+                Err(error) if error.reason == Reason::AlreadyPaid => {
+                    let answer = self.calls(&attempt.provider, provider).query(&order).await?;
+                    self.record_order_status(tenant, payment, answer.into_inner()).await?;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    async fn record_other_closed(&self, payment: &Payment, closed: &Attempt) -> Result<(), EngineError> {
+        let id = closed.id;
+        let target = Target::payment(payment.tenant.clone(), PaymentKey::OutTradeNo(payment.out_trade_no.clone()));
+        self.change(target, move |view| {
+            let Some(mut payment) = view.payment else { return (Change::default(), ()) };
+            for other in payment.others.iter_mut().filter(|other| other.id == id) {
+                if other.state == AttemptState::Closing {
+                    other.state = AttemptState::Closed;
+                }
+            }
+            if payment.state.is_paid() && payment.others.iter().all(|other| other.state != AttemptState::Closing) {
+                payment.check = None;
+            }
+            (Change { payment: Some(payment), ..Change::default() }, ())
+        })
+        .await?;
+        Ok(())
+    }
+
+    /// Changes the payment's current attempt, provided that it is still the one in `payment` and
+    /// that `change` agrees.
+    async fn change_attempt(
+        &self,
+        payment: &Payment,
+        mut decide: impl FnMut(&mut Payment, &mut Change) -> bool + Send + 'static,
+    ) -> Result<Payment, EngineError> {
+        let expected = payment.attempt.id;
+        let target = Target::payment(payment.tenant.clone(), PaymentKey::OutTradeNo(payment.out_trade_no.clone()));
+        let changed = self
+            .change(target, move |view| {
+                let Some(mut payment) = view.payment else { return (Change::default(), None) };
+                let before = payment.clone();
+                let mut change = Change::default();
+                if payment.attempt.id != expected || !decide(&mut payment, &mut change) {
+                    return (Change::default(), None);
+                }
+                if payment != before {
+                    change.payment = Some(payment.clone());
+                }
+                (change, Some((before.state, payment)))
+            })
+            .await?;
+        let why = || EngineError::InvalidState("the payment was changed at the same moment; read it".to_owned());
+        let (before, payment) = changed.ok_or_else(why)?;
+        self.count_payment(Some(before), &payment);
+        Ok(payment)
+    }
+}
+
+/// The attempt that is there already does what is asked for.
+fn is_same_channel(current: &Attempt, candidate: &Attempt) -> bool {
+    let same_payer = current.openid.is_none() || candidate.openid.is_none() || current.openid == candidate.openid;
+    current.state == AttemptState::Live
+        && current.provider == candidate.provider
+        && current.method == candidate.method
+        && same_payer
+}

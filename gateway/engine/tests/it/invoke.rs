@@ -1,0 +1,170 @@
+//! One order, any channel, never paid twice.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use dukou_domain::{AttemptState, OutTradeNo, PaymentState};
+use dukou_engine::records::EventKind;
+use dukou_engine::{EngineError, InvokePayment, Payer};
+use dukou_spi::{OrderWord, Reason, RefundWord};
+
+use crate::support::{House, order, paid, refused, unreachable};
+
+fn states(payment: &dukou_engine::records::Payment) -> Vec<(u32, AttemptState)> {
+    payment.attempts().iter().map(|attempt| (attempt.number, attempt.state)).collect()
+}
+
+#[tokio::test]
+async fn a_payment_that_waited_for_its_payer_is_paid_under_its_own_number() {
+    let house = House::new();
+    let mut command = order("N-1");
+    command.payer = None;
+    house.engine.create_payment(&house.tenant, command).await.unwrap();
+    let answer = house.invoke("N-1", "words", Some("payer")).await.unwrap();
+    assert!(answer.invoke.is_some());
+    assert_eq!(house.journal(), ["pay N-1 101"]);
+    // Asked again: the same attempt, no second order.
+    house.invoke("N-1", "words", None).await.unwrap();
+    assert_eq!(house.calls("pay"), 1);
+}
+
+#[tokio::test]
+async fn another_channel_first_closes_the_one_before() {
+    let house = House::new();
+    house.create("N-1").await;
+    let answer = house.invoke("N-1", "other", Some("their-payer")).await.unwrap();
+    assert!(answer.invoke.is_some());
+    assert_eq!(house.journal(), ["pay N-1 101", "close N-1"]);
+    assert_eq!(house.other.script.lock().unwrap().journal, ["pay N-1-2 101"]);
+    assert_eq!(states(&answer.payment), [(1, AttemptState::Closed), (2, AttemptState::Live)]);
+    assert_eq!(house.notify_from("other", "paid N-1-2 101 other-app other-mch 77").await, "Accepted");
+    let payment = house.read("N-1").await;
+    assert_eq!((payment.state, payment.attempt.number), (PaymentState::Succeeded, 2));
+    assert!(!payment.late);
+}
+
+#[tokio::test]
+async fn a_close_that_finds_it_paid_ends_in_success() {
+    let house = House::new();
+    house.create("N-1").await;
+    house.script(|script| {
+        script.close.push_back(Err(refused(Reason::AlreadyPaid, "ORDERPAID")));
+        script.query.push_back(Ok(OrderWord::Paid(paid("N-1", 101, "app", "mch", "42"))));
+    });
+    let error = house.invoke("N-1", "other", Some("payer")).await.unwrap_err();
+    assert!(matches!(error, EngineError::InvalidState(_)));
+    assert_eq!(house.read("N-1").await.state, PaymentState::Succeeded);
+    assert!(house.other.script.lock().unwrap().journal.is_empty());
+}
+
+/// The process may end, or the platform fail, between the intent to change the channel and its end.
+#[tokio::test]
+async fn a_change_of_channel_that_broke_off_leaves_nothing_payable_twice() {
+    let house = House::new();
+    house.create("N-1").await;
+    house.script(|script| script.close.extend([Err(unreachable()), Err(unreachable())]));
+    house.invoke("N-1", "other", Some("payer")).await.unwrap_err();
+    let payment = house.read("N-1").await;
+    assert_eq!((payment.state, payment.attempt.state), (PaymentState::Pending, AttemptState::Closing));
+    assert!(house.other.script.lock().unwrap().journal.is_empty());
+
+    house.wait(Duration::from_secs(60));
+    house.engine.run_due().await;
+    let payment = house.read("N-1").await;
+    assert_eq!((payment.state, payment.attempt.state), (PaymentState::Created, AttemptState::Closed));
+    house.invoke("N-1", "other", Some("payer")).await.unwrap();
+    assert_eq!(house.read("N-1").await.state, PaymentState::Pending);
+}
+
+#[tokio::test]
+async fn a_second_success_is_given_back_and_raised() {
+    let house = House::new();
+    house.create("N-1").await;
+    house.invoke("N-1", "other", Some("payer")).await.unwrap();
+    assert_eq!(house.notify_from("other", "paid N-1-2 101 other-app other-mch 77").await, "Accepted");
+    // The closed one turns out to be paid too.
+    assert_eq!(house.notify("paid N-1 101 app mch 42").await, "Accepted");
+    assert_eq!(house.notify("paid N-1 101 app mch 42").await, "Accepted");
+    assert_eq!(house.count_events(EventKind::PaymentDuplicate).await, 1);
+    house.script(|script| {
+        script.query_refund.push_back(Ok(RefundWord::Missing));
+        script.refund.push_back(Ok(RefundWord::Succeeded));
+    });
+    house.engine.run_due().await;
+    assert_eq!(house.calls("refund"), 1);
+    let payment = house.read("N-1").await;
+    assert_eq!(
+        (payment.state, payment.refunded.minor()),
+        (PaymentState::Succeeded, 0),
+        "the sums are the payment's own"
+    );
+    assert_eq!(house.count_events(EventKind::PaymentSucceeded).await, 1);
+}
+
+#[tokio::test]
+async fn a_success_of_the_given_up_attempt_closes_the_live_one() {
+    let house = House::new();
+    house.create("N-1").await;
+    house.invoke("N-1", "other", Some("payer")).await.unwrap();
+    assert_eq!(house.notify("paid N-1 101 app mch 42").await, "Accepted");
+    let payment = house.read("N-1").await;
+    assert_eq!((payment.state, payment.attempt.number), (PaymentState::Succeeded, 1));
+    assert_eq!(states(&payment), [(1, AttemptState::Paid), (2, AttemptState::Closing)]);
+    house.engine.run_due().await;
+    assert_eq!(house.other.script.lock().unwrap().journal, ["pay N-1-2 101", "close N-1-2"]);
+    let payment = house.read("N-1").await;
+    assert_eq!(states(&payment), [(1, AttemptState::Paid), (2, AttemptState::Closed)]);
+    assert!(payment.check.is_none());
+}
+
+#[tokio::test]
+async fn at_once_through_two_channels_leaves_one_live_attempt() {
+    let house = Arc::new(House::new());
+    house.create("N-1").await;
+    let tasks: Vec<_> = (0..40)
+        .map(|index| {
+            let house = Arc::clone(&house);
+            let provider = if index % 2 == 0 { "words" } else { "other" };
+            tokio::spawn(async move { house.invoke("N-1", provider, Some("payer")).await })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap().unwrap();
+    }
+    let payment = house.read("N-1").await;
+    let live = payment.attempts().iter().filter(|attempt| attempt.state == AttemptState::Live).count();
+    assert_eq!(live, 1);
+    let closed = house.calls("close")
+        + house.other.script.lock().unwrap().journal.iter().filter(|entry| entry.starts_with("close")).count();
+    assert_eq!(closed, payment.others.len(), "each attempt that gave way was closed at its platform");
+}
+
+#[tokio::test]
+async fn a_refused_attempt_is_no_end() {
+    let house = House::new();
+    house.script(|script| script.pay.push_back(Err(refused(Reason::Configuration, "NOAUTH"))));
+    house.engine.create_payment(&house.tenant, order("N-1")).await.unwrap_err();
+    assert_eq!(house.read("N-1").await.state, PaymentState::Failed);
+    let answer = house.invoke("N-1", "other", Some("payer")).await.unwrap();
+    assert_eq!(states(&answer.payment), [(1, AttemptState::Failed), (2, AttemptState::Live)]);
+}
+
+#[tokio::test]
+async fn what_is_over_or_somebody_elses_cannot_be_invoked() {
+    let house = House::new();
+    let number = OutTradeNo::new("N-1").unwrap();
+    house.create("N-1").await;
+    let command = InvokePayment {
+        provider: dukou_domain::ProviderName::new("words").unwrap(),
+        method: dukou_domain::Method::Jsapi,
+        payer: Some(Payer::OpenId("stranger".to_owned())),
+        buyer: Some("stranger".to_owned()),
+    };
+    let answer = house.engine.invoke_payment(&house.tenant, &number, command).await;
+    assert!(matches!(answer, Err(EngineError::NotFound)));
+    house.engine.close_payment(&house.tenant, &number).await.unwrap();
+    assert!(matches!(house.invoke("N-1", "other", Some("payer")).await, Err(EngineError::InvalidState(_))));
+    house.create("N-2").await;
+    house.wait(Duration::from_secs(7200));
+    assert!(matches!(house.invoke("N-2", "other", Some("payer")).await, Err(EngineError::InvalidState(_))));
+}
