@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use dukou_domain::{
-    AttemptId, Currency, Method, Money, OutRefundNo, OutTradeNo, PaymentId, PaymentState, ProviderName, RefundId,
-    RefundState, TenantId, Timestamp, TradeNo,
+    AttemptId, AttemptState, Currency, Method, Money, OutRefundNo, OutTradeNo, PaymentId, PaymentState, ProviderName,
+    RefundId, RefundState, TenantId, Timestamp, TradeNo,
 };
 use dukou_engine::records::{Attempt, Failure, Payment, Refund};
 use uuid::Uuid;
@@ -51,8 +51,11 @@ pub fn payment() -> Payment {
             merchant_id: "1900000109".into(),
             openid: Some("oUpF8uMuAJO_M2pxb1Q9zNjWeS6o".into()),
             notify_url: "https://pay.example.com/notify/bookshop/wechat/payment".into(),
+            state: AttemptState::Paid,
+            transaction_id: None,
             prepay: None,
         },
+        others: Vec::new(),
         check: None,
         version: 2,
     }
@@ -70,6 +73,7 @@ pub fn refund() -> Refund {
         amount: fen(50),
         reason: None,
         notify_url: "https://pay.example.com/notify/bookshop/wechat/refund".into(),
+        of_duplicate: false,
         state: RefundState::Created,
         provider_refund_id: None,
         failure: Some(Failure { code: Some("NOTENOUGH".into()), message: "not enough money".into() }),

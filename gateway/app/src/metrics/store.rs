@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use async_trait::async_trait;
-use dukou_domain::{EventId, OutRefundNo, OutTradeNo, PaymentId, TenantId, Timestamp};
+use dukou_domain::{EventId, OutRefundNo, OutTradeNo, PaymentId, RefundRequestId, TenantId, Timestamp};
 use dukou_engine::ports::{Decide, Store, StoreError, Target};
 use dukou_engine::records::{
-    Begun, Event, IdempotentCall, Page, Payment, PaymentFilter, Refund, StoreIdentity, StoredAnswer,
+    Begun, Event, IdempotentCall, Page, Payment, PaymentFilter, Refund, RefundRequest, RefundRequestFilter,
+    StoreIdentity, StoredAnswer,
 };
 use prometheus::{Histogram, HistogramVec};
 use uuid::Uuid;
@@ -71,6 +72,18 @@ impl Store for MeasuredStore {
 
     async fn refunds(&self, tenant: &TenantId, payment: PaymentId) -> Result<Vec<Refund>, StoreError> {
         timed(&self.list, self.inner.refunds(tenant, payment)).await
+    }
+
+    async fn refund_requests(&self, filter: RefundRequestFilter) -> Result<Page<RefundRequest>, StoreError> {
+        timed(&self.list, self.inner.refund_requests(filter)).await
+    }
+
+    async fn refund_request(
+        &self,
+        tenant: &TenantId,
+        id: RefundRequestId,
+    ) -> Result<Option<RefundRequest>, StoreError> {
+        timed(&self.read, self.inner.refund_request(tenant, id)).await
     }
 
     async fn events(&self, tenant: &TenantId, after: i64, limit: u32) -> Result<Vec<Event>, StoreError> {

@@ -2,7 +2,7 @@ use dukou_engine::records::{Difference, Event, NewEvent, Subject};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{PaymentBody, RefundBody, rfc3339};
+use super::{PaymentBody, RefundBody, RefundRequestBody, rfc3339};
 
 /// An entry of the tenant's event log; also the body of a webhook.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -26,6 +26,13 @@ pub struct EventBody {
 pub enum EventData {
     Payment(Box<PaymentBody>),
     Refund(Box<RefundBody>),
+    RefundRequest(Box<RefundRequestBody>),
+    /// Of `payment.duplicate`: the payment, and the second success that is given back.
+    Duplicate {
+        #[serde(flatten)]
+        payment: Box<PaymentBody>,
+        duplicate: DuplicateSuccess,
+    },
     /// Of `payment.mismatch`: the payment, and in what the provider's word differs.
     Mismatch {
         #[serde(flatten)]
@@ -33,6 +40,18 @@ pub enum EventData {
         mismatch: Vec<MismatchedField>,
     },
     UnknownOrder(UnknownOrder),
+}
+
+/// A second success of a paid payment.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct DuplicateSuccess {
+    pub provider: String,
+    /// The number at the provider of the attempt that was paid too.
+    pub trade_no: String,
+    #[schema(required = true)]
+    pub provider_transaction_id: Option<String>,
+    /// The refund that gives it back.
+    pub out_refund_no: String,
 }
 
 /// One thing in which the provider's word and the record differ.
@@ -93,6 +112,18 @@ impl From<&Subject> for EventData {
         match subject {
             Subject::Payment(payment) => EventData::Payment(Box::new(PaymentBody::from(payment.as_ref()))),
             Subject::Refund(refund) => EventData::Refund(Box::new(RefundBody::from(refund.as_ref()))),
+            Subject::RefundRequest(request) => {
+                EventData::RefundRequest(Box::new(RefundRequestBody::from(request.as_ref())))
+            }
+            Subject::Duplicate { payment, attempt, out_refund_no } => EventData::Duplicate {
+                payment: Box::new(PaymentBody::from(payment.as_ref())),
+                duplicate: DuplicateSuccess {
+                    provider: attempt.provider.to_string(),
+                    trade_no: attempt.trade_no.to_string(),
+                    provider_transaction_id: attempt.transaction_id.as_ref().map(ToString::to_string),
+                    out_refund_no: out_refund_no.to_string(),
+                },
+            },
             Subject::Mismatch { payment, differences } => EventData::Mismatch {
                 payment: Box::new(PaymentBody::from(payment.as_ref())),
                 mismatch: differences.iter().map(MismatchedField::from).collect(),

@@ -1,5 +1,6 @@
 //! The JSON that callers send and see, exactly as the contract shows it.
 
+mod buyer_request;
 mod event;
 mod moment;
 mod payment;
@@ -7,7 +8,8 @@ mod payment_request;
 mod refund;
 mod refund_request;
 
-pub use event::{EventBody, EventData, EventList, MismatchedField, UnknownOrder};
+pub use buyer_request::{RefundRequestBody, RefundRequestList};
+pub use event::{DuplicateSuccess, EventBody, EventData, EventList, MismatchedField, UnknownOrder};
 pub use moment::rfc3339;
 pub use payment::{AttemptBody, FailureBody, InvokeBody, PaymentBody, PaymentList};
 pub use payment_request::{CreatePaymentBody, PayerBody, PaymentRequest};

@@ -53,7 +53,7 @@ pub struct PaymentBody {
     /// Why the provider refused, where it did.
     #[schema(required = true)]
     pub failure: Option<FailureBody>,
-    /// The tries to have it paid; the last is the one that counts.
+    /// The tries to have it paid, the first one first; at most one is `live`.
     pub attempts: Vec<AttemptBody>,
     /// What the front end passes on, freshly signed; `null` where the payment cannot be paid (now).
     /// Left out of lists, events and the answer to a close.
@@ -81,6 +81,8 @@ pub struct AttemptBody {
     pub method: String,
     /// The number at the provider.
     pub trade_no: String,
+    /// `live`, `closing`, `closed`, `failed` or `paid`.
+    pub status: String,
 }
 
 /// The front end's arguments, in the provider's order.
@@ -129,7 +131,7 @@ impl From<&Payment> for PaymentBody {
             paid_at: payment.paid_at.map(rfc3339),
             expires_at: rfc3339(payment.expires_at),
             failure: payment.failure.as_ref().map(FailureBody::from),
-            attempts: vec![AttemptBody::from(attempt)],
+            attempts: payment.attempts().into_iter().map(AttemptBody::from).collect(),
             invoke: None,
         }
     }
@@ -153,6 +155,7 @@ impl From<&Attempt> for AttemptBody {
             provider: attempt.provider.to_string(),
             method: attempt.method.to_string(),
             trade_no: attempt.trade_no.to_string(),
+            status: attempt.state.to_string(),
         }
     }
 }

@@ -1,0 +1,60 @@
+use dukou_engine::records::RefundRequest;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::rfc3339;
+
+/// A buyer's wish to get money back.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = RefundRequest)]
+pub struct RefundRequestBody {
+    /// `rrq_…`
+    pub id: String,
+    pub out_trade_no: String,
+    /// In minor units (fen).
+    #[schema(minimum = 1)]
+    pub amount: i64,
+    /// ISO 4217.
+    pub currency: String,
+    #[schema(required = true)]
+    pub reason: Option<String>,
+    /// `pending`, `approved` or `rejected`.
+    pub status: String,
+    /// The refund that the approval made.
+    #[schema(required = true)]
+    pub out_refund_no: Option<String>,
+    #[schema(format = DateTime)]
+    pub requested_at: String,
+    #[schema(required = true, format = DateTime)]
+    pub decided_at: Option<String>,
+    /// The id of the API key that decided.
+    #[schema(required = true)]
+    pub decided_by: Option<String>,
+}
+
+/// A page of refund requests.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct RefundRequestList {
+    /// Newest first.
+    pub data: Vec<RefundRequestBody>,
+    /// Give it back as `cursor` for the next page; `null` on the last.
+    #[schema(required = true)]
+    pub next_cursor: Option<String>,
+}
+
+impl From<&RefundRequest> for RefundRequestBody {
+    fn from(request: &RefundRequest) -> Self {
+        RefundRequestBody {
+            id: request.id.to_string(),
+            out_trade_no: request.out_trade_no.to_string(),
+            amount: request.amount.minor(),
+            currency: request.amount.currency().to_string(),
+            reason: request.reason.clone(),
+            status: request.state.to_string(),
+            out_refund_no: request.out_refund_no.as_ref().map(ToString::to_string),
+            requested_at: rfc3339(request.requested_at),
+            decided_at: request.decided_at.map(rfc3339),
+            decided_by: request.decided_by.clone(),
+        }
+    }
+}
