@@ -9,14 +9,16 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use dukou_domain::{
-    EventId, OutRefundNo, OutTradeNo, PaymentId, PaymentState, ProviderName, RefundState, Secret, TenantId, Timestamp,
+    EventId, OutRefundNo, OutTradeNo, PaymentId, PaymentState, ProviderName, RefundRequestId, RefundState, Secret,
+    TenantId, Timestamp,
 };
 use dukou_engine::ports::{
     Claim, ClaimToken, Coordinator, Decide, Health, IdempotencyOutcome, Lock, Marker, NotifyOutcome, Store, StoreError,
     Target, Telemetry,
 };
 use dukou_engine::records::{
-    Begun, Event, IdempotentCall, NotificationKey, Page, Payment, PaymentFilter, Refund, StoreIdentity, StoredAnswer,
+    Begun, Event, IdempotentCall, NotificationKey, Page, Payment, PaymentFilter, Refund, RefundRequest,
+    RefundRequestFilter, StoreIdentity, StoredAnswer,
 };
 use dukou_engine::tenant::{ApiKey, LatePayment, Tenant, Tenants};
 use dukou_engine::{Engine, EngineConfig, Schedule};
@@ -65,6 +67,14 @@ impl Store for Away {
     }
 
     async fn refunds(&self, _: &TenantId, _: PaymentId) -> Result<Vec<Refund>, StoreError> {
+        away()
+    }
+
+    async fn refund_requests(&self, _: RefundRequestFilter) -> Result<Page<RefundRequest>, StoreError> {
+        away()
+    }
+
+    async fn refund_request(&self, _: &TenantId, _: RefundRequestId) -> Result<Option<RefundRequest>, StoreError> {
         away()
     }
 
