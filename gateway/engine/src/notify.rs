@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use aws_lc_rs::digest;
 use bytes::Bytes;
-use dukou_domain::{ProviderName, RefundState, TenantId, Timestamp};
+use dukou_domain::{OutRefundNo, ProviderName, RefundState, TenantId, Timestamp};
 use dukou_spi::{
     Notice, NotifyError, NotifyKind, NotifyReply, PaidFacts, PaymentNotice, PaymentOutcome, Provider, RawNotify,
     RefundHint, Verdict, Verified,
@@ -19,7 +19,7 @@ use crate::engine::Engine;
 use crate::fail_points::fail_point;
 use crate::number;
 use crate::ports::{Change, Claim, IdempotencyOutcome, Marker, NotifyOutcome, PaymentKey, StoreError, Target, View};
-use crate::records::{EventKind, NewEvent, Notification, NotificationKey, Payment, Recorded, Subject};
+use crate::records::{EventKind, NewEvent, Notification, NotificationKey, Payment, Recorded, Refund, Subject};
 use crate::rules::Heard;
 use crate::success::{self, Policy};
 use crate::tenant::Tenant;
@@ -156,6 +156,17 @@ impl Engine {
         }
     }
 
+    /// The refund that the platform calls by this number: with the tenant's prefix, or, recorded before
+    /// there was one, without.
+    async fn refund_called(&self, tenant: &Tenant, number: &OutRefundNo) -> Result<Option<Refund>, StoreError> {
+        if let Some(own) = number::own_refund_no(&tenant.trade_no_prefix, number)
+            && let Some(refund) = self.store.refund(&tenant.id, &own).await?
+        {
+            return Ok(Some(refund));
+        }
+        self.store.refund(&tenant.id, number).await
+    }
+
     /// A refund's message that nobody signed: what it says counts only once the platform, asked,
     /// says it too.
     async fn confirm_refund(
@@ -167,7 +178,7 @@ impl Engine {
         key: NotificationKey,
         body: Bytes,
     ) -> NotifyOutcome {
-        let refund = match self.store.refund(&tenant.id, &hint.out_refund_no).await {
+        let refund = match self.refund_called(tenant, &hint.out_refund_no).await {
             Ok(Some(refund)) if refund.provider == *name => refund,
             Ok(_) => return NotifyOutcome::UnknownOrder,
             Err(error) => {

@@ -3,6 +3,8 @@
 use dukou_domain::{AttemptId, EventId, OutRefundNo, OutTradeNo, PaymentId, RefundId, RefundRequestId, TradeNo};
 use uuid::Uuid;
 
+use crate::records::Payment;
+
 /// Crockford's base32: no letter that is read as a digit.
 const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 
@@ -58,6 +60,22 @@ pub(crate) fn later_trade_no(prefix: &str, out_trade_no: &OutTradeNo, number: u3
         return TradeNo::new(&suffixed).ok();
     }
     TradeNo::new(&format!("{prefix}{}", base32(Uuid::now_v7()))).ok()
+}
+
+/// The number a refund has at the platform, where one merchant account may serve several tenants.
+/// The prefix is read from the payment's first attempt: the configuration may have changed since.
+/// `None` when it would be too long.
+pub(crate) fn platform_refund_no(payment: &Payment, out_refund_no: &OutRefundNo) -> Option<OutRefundNo> {
+    let attempts = payment.attempts();
+    let first = attempts.first()?;
+    let prefix = first.trade_no.as_str().strip_suffix(payment.out_trade_no.as_str()).unwrap_or_default();
+    OutRefundNo::new(&format!("{prefix}{out_refund_no}")).ok()
+}
+
+/// The merchant's number of a refund that the platform calls `platform_no`.
+pub(crate) fn own_refund_no(prefix: &str, platform_no: &OutRefundNo) -> Option<OutRefundNo> {
+    let own = platform_no.as_str().strip_prefix(prefix).filter(|_| !prefix.is_empty())?;
+    OutRefundNo::new(own).ok()
 }
 
 /// The number a payment's first attempt has at the platform.

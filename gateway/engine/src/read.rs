@@ -12,6 +12,7 @@ use crate::error::EngineError;
 use crate::notify::query_key;
 use crate::ports::{Change, PaymentKey, Target};
 use crate::records::{Event, Notification, Page, Payment, PaymentFilter, Recorded, Refund};
+use crate::refund::platform_refund_no;
 use crate::rules::{self, Heard};
 use crate::success;
 use crate::tenant::Tenant;
@@ -199,7 +200,7 @@ impl Engine {
         let payment = self.store.payment(&tenant.id, &refund.out_trade_no).await?.ok_or(EngineError::NotFound)?;
         let query = RefundQuery {
             trade_no: refund.trade_no.clone(),
-            out_refund_no: refund.out_refund_no.clone(),
+            out_refund_no: platform_refund_no(&payment, &refund.out_refund_no)?,
             total: payment.amount,
         };
         Ok(self.calls(&refund.provider, provider).query_refund(&query).await?.into_inner())

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use dukou_domain::{OutTradeNo, PaymentState, RefundFact, RefundState, TransactionId};
+use dukou_domain::{OutRefundNo, OutTradeNo, PaymentState, RefundFact, RefundState, TransactionId};
 use dukou_spi::{ErrorKind, FieldProblem, NotifyKind, Provider, ProviderError, RefundOrder};
 
 use crate::command::{CreateRefund, RefundAnswer};
@@ -10,6 +10,7 @@ use crate::create::failure_of;
 use crate::engine::{Engine, provider_of};
 use crate::error::EngineError;
 use crate::fail_points::fail_point;
+use crate::number;
 use crate::ports::{Change, PaymentKey, Target};
 use crate::records::{EventKind, Payment, Refund};
 use crate::rules;
@@ -18,6 +19,7 @@ use crate::tenant::Tenant;
 /// What the record said to a refund that was asked for.
 enum Entered {
     NoPayment,
+    Invalid(EngineError),
     Conflict(String),
     InvalidState(String),
     Exceeds(String),
@@ -67,6 +69,7 @@ impl Engine {
     ) -> Result<RefundAnswer, EngineError> {
         match self.enter_refund(tenant, out_trade_no, command).await? {
             Entered::NoPayment => Err(EngineError::NotFound),
+            Entered::Invalid(error) => Err(error),
             Entered::Conflict(detail) => Err(EngineError::OutRefundNoConflict(detail)),
             Entered::InvalidState(detail) => Err(EngineError::InvalidState(detail)),
             Entered::Exceeds(detail) => Err(EngineError::RefundExceedsPayment(detail)),
@@ -118,6 +121,9 @@ impl Engine {
                 payment.attempt.provider,
                 NotifyKind::Refund.as_str()
             );
+            if let Err(error) = platform_refund_no(&payment, &command.out_refund_no) {
+                return (Change::default(), Entered::Invalid(error));
+            }
             let number = command.out_refund_no.clone();
             match rules::new_refund(&mut payment, number, command.amount, command.reason.clone(), notify_url, now) {
                 Err(exceeds) => (Change::default(), Entered::Exceeds(exceeds_detail(exceeds.left))),
@@ -146,7 +152,7 @@ impl Engine {
         let order = RefundOrder {
             trade_no: refund.trade_no.clone(),
             transaction_id: transaction_of(payment, refund),
-            out_refund_no: refund.out_refund_no.clone(),
+            out_refund_no: platform_refund_no(payment, &refund.out_refund_no)?,
             total: payment.amount,
             amount: refund.amount,
             reason: refund.reason.clone(),
@@ -209,6 +215,15 @@ impl Engine {
         self.count_refund(Some(before), &refund);
         Ok(refund)
     }
+}
+
+/// # Errors
+/// [`EngineError::Invalid`] when the tenant's prefix makes the number too long.
+pub(crate) fn platform_refund_no(payment: &Payment, number: &OutRefundNo) -> Result<OutRefundNo, EngineError> {
+    number::platform_refund_no(payment, number).ok_or_else(|| {
+        let message = "is too long with the tenant's prefix".to_owned();
+        EngineError::Invalid(vec![FieldProblem { field: "out_refund_no", message }])
+    })
 }
 
 /// The platform's number of the success that is given back.

@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use dukou_domain::{
     EventId, OutRefundNo, OutTradeNo, PaymentId, ProviderName, RefundRequestId, TenantId, Timestamp, TradeNo,
 };
+use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::records::{
@@ -139,6 +140,9 @@ pub trait Store: Send + Sync {
     /// The tenant's events after a position (0 is before the first), oldest first.
     async fn events(&self, tenant: &TenantId, after: i64, limit: u32) -> Result<Vec<Event>, StoreError>;
 
+    /// The events of all tenants after a position (0 is before the first), oldest first.
+    async fn events_from(&self, after: i64, limit: u32) -> Result<Vec<Event>, StoreError>;
+
     /// The position of one of the tenant's events.
     async fn event_position(&self, tenant: &TenantId, id: EventId) -> Result<Option<i64>, StoreError>;
 
@@ -179,6 +183,11 @@ pub trait Store: Send + Sync {
     /// The position of the newest entry of the event log, 0 when it is empty. With it the
     /// coordinator notices a store that is behind what it once was.
     async fn position(&self) -> Result<i64, StoreError>;
+
+    /// That position as it grows: whoever follows the event log waits here for more. A value seen
+    /// may be older than one read meanwhile, and wakes may be missing on a store that other
+    /// processes write to.
+    fn watch(&self) -> watch::Receiver<i64>;
 
     /// Whether the store could take a write now. Cheap enough for a readiness probe.
     async fn ready(&self) -> Result<(), StoreError>;

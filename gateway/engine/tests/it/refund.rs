@@ -126,3 +126,18 @@ async fn what_is_not_paid_cannot_be_refunded() {
     let answer = house.engine.create_refund(&house.tenant, &missing, refund("R-1", 1)).await;
     assert!(matches!(answer, Err(EngineError::NotFound)));
 }
+
+#[tokio::test]
+async fn tenants_that_share_a_merchant_account_share_no_refund_number() {
+    let house = House::with_prefix("BK");
+    house.create("N-1").await;
+    house.notify("paid BKN-1 101 app mch 42").await;
+    assert_eq!(ask(&house, "R-1", 50).await.unwrap(), RefundState::Processing);
+    assert_eq!(house.journal().last().unwrap(), "refund BKR-1 50");
+    house.script(|script| script.query_refund.push_back(Ok(RefundWord::Succeeded)));
+    assert_eq!(house.notify("refund BKR-1 SUCCESS").await, "Accepted");
+    assert_eq!(house.journal().last().unwrap(), "query_refund BKR-1");
+    assert_eq!(house.read("N-1").await.refunded.minor(), 50);
+    let long = "9".repeat(64);
+    assert!(matches!(ask(&house, &long, 1).await, Err(EngineError::Invalid(_))));
+}

@@ -271,6 +271,15 @@ impl House {
     }
 
     pub fn with(late_payment: LatePayment) -> Self {
+        Self::build(late_payment, "")
+    }
+
+    /// As a tenant that shares its merchant account.
+    pub fn with_prefix(prefix: &str) -> Self {
+        Self::build(LatePayment::Accept, prefix)
+    }
+
+    fn build(late_payment: LatePayment, prefix: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = SqliteStore::open(SqliteOptions::at(folder.path().join("dukou.db"))).unwrap();
         let info = ProviderInfo { kind: "words", app_id: "app".to_owned(), merchant_id: "mch".to_owned() };
@@ -284,7 +293,7 @@ impl House {
             name: "Shop".to_owned(),
             api_keys: Vec::new(),
             late_payment,
-            trade_no_prefix: String::new(),
+            trade_no_prefix: prefix.to_owned(),
             providers: BTreeMap::from([
                 (ProviderName::new("words").unwrap(), provider),
                 (ProviderName::new("other").unwrap(), other_provider),
