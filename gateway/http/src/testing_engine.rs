@@ -36,6 +36,8 @@ pub struct Away {
     /// Calls under an idempotency key: begun and not ended, ended and forgotten.
     pub begun: watch::Sender<usize>,
     pub forgotten: watch::Sender<usize>,
+    /// What those who follow the event log are told.
+    pub committed: watch::Sender<i64>,
 }
 
 fn away<T>() -> Result<T, StoreError> {
@@ -79,6 +81,10 @@ impl Store for Away {
     }
 
     async fn events(&self, _: &TenantId, _: i64, _: u32) -> Result<Vec<Event>, StoreError> {
+        away()
+    }
+
+    async fn events_from(&self, _: i64, _: u32) -> Result<Vec<Event>, StoreError> {
         away()
     }
 
@@ -127,6 +133,10 @@ impl Store for Away {
 
     async fn position(&self) -> Result<i64, StoreError> {
         away()
+    }
+
+    fn watch(&self) -> watch::Receiver<i64> {
+        self.committed.subscribe()
     }
 
     async fn ready(&self) -> Result<(), StoreError> {
@@ -208,8 +218,12 @@ impl HttpTelemetry for Counted {
 
 /// A gateway with one tenant, `bookshop`, whose key is `sk-one`.
 pub fn gateway(config: HttpConfig) -> (Gateway, Arc<Away>, Arc<Counted>) {
-    let store =
-        Arc::new(Away { gate: Semaphore::new(0), begun: watch::Sender::new(0), forgotten: watch::Sender::new(0) });
+    let store = Arc::new(Away {
+        gate: Semaphore::new(0),
+        begun: watch::Sender::new(0),
+        forgotten: watch::Sender::new(0),
+        committed: watch::Sender::new(0),
+    });
     let engine = Engine::new(
         EngineConfig {
             public_url: "https://pay.example.com".to_owned(),

@@ -11,6 +11,7 @@ use dukou_engine::records::{
     StoreIdentity, StoredAnswer,
 };
 use prometheus::{Histogram, HistogramVec};
+use tokio::sync::watch;
 use uuid::Uuid;
 
 /// A store that says how long its calls take. What it does is the inner store's.
@@ -90,6 +91,10 @@ impl Store for MeasuredStore {
         timed(&self.events, self.inner.events(tenant, after, limit)).await
     }
 
+    async fn events_from(&self, after: i64, limit: u32) -> Result<Vec<Event>, StoreError> {
+        timed(&self.events, self.inner.events_from(after, limit)).await
+    }
+
     async fn event_position(&self, tenant: &TenantId, id: EventId) -> Result<Option<i64>, StoreError> {
         timed(&self.events, self.inner.event_position(tenant, id)).await
     }
@@ -132,6 +137,10 @@ impl Store for MeasuredStore {
 
     async fn position(&self) -> Result<i64, StoreError> {
         self.inner.position().await
+    }
+
+    fn watch(&self) -> watch::Receiver<i64> {
+        self.inner.watch()
     }
 
     async fn ready(&self) -> Result<(), StoreError> {

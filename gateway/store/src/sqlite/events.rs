@@ -16,6 +16,9 @@ const INSERT_EVENT: &str =
 const EVENTS_AFTER: &str = "SELECT position, id, kind, at, subject FROM events INDEXED BY events_tenant \
      WHERE tenant = ?1 AND position > ?2 ORDER BY position LIMIT ?3";
 
+const EVENTS_FROM: &str =
+    "SELECT position, id, kind, at, subject, tenant FROM events WHERE position > ?1 ORDER BY position LIMIT ?2";
+
 const POSITION_OF: &str = "SELECT position FROM events WHERE id = ?1 AND tenant = ?2";
 
 const FIND_NOTIFICATION: &str =
@@ -48,19 +51,32 @@ pub(super) fn after(connection: &Connection, tenant: &TenantId, position: i64, l
     let mut rows = statement.query(params![tenant.as_str(), position, limit]).map_err(store_error)?;
     let mut events = Vec::new();
     while let Some(row) = rows.next().map_err(store_error)? {
-        let mut c = Columns::new(row);
-        events.push(Event {
-            position: c.integer()?,
-            event: NewEvent {
-                id: EventId::from_uuid(c.uuid()?),
-                tenant: tenant.clone(),
-                kind: c.word(EventKind::parse)?,
-                at: c.time()?,
-                subject: codec::read_subject(c.text()?)?,
-            },
-        });
+        events.push(read(&mut Columns::new(row), |_| Ok(tenant.clone()))?);
     }
     Ok(events)
+}
+
+/// As [`after`], of all tenants.
+pub(super) fn from(connection: &Connection, position: i64, limit: u32) -> Result<Vec<Event>> {
+    let mut statement = connection.prepare_cached(EVENTS_FROM).map_err(store_error)?;
+    let mut rows = statement.query(params![position, limit]).map_err(store_error)?;
+    let mut events = Vec::new();
+    while let Some(row) = rows.next().map_err(store_error)? {
+        events.push(read(&mut Columns::new(row), |c| c.id(TenantId::new))?);
+    }
+    Ok(events)
+}
+
+/// An event from `position, id, kind, at, subject` and what `tenant` reads after them.
+fn read<'r, 'stmt>(
+    c: &mut Columns<'r, 'stmt>,
+    tenant: impl FnOnce(&mut Columns<'r, 'stmt>) -> Result<TenantId>,
+) -> Result<Event> {
+    let position = c.integer()?;
+    let id = EventId::from_uuid(c.uuid()?);
+    let (kind, at) = (c.word(EventKind::parse)?, c.time()?);
+    let subject = codec::read_subject(c.text()?)?;
+    Ok(Event { position, event: NewEvent { id, tenant: tenant(c)?, kind, at, subject } })
 }
 
 pub(super) fn position_of(connection: &Connection, tenant: &TenantId, id: EventId) -> Result<Option<i64>> {

@@ -30,6 +30,7 @@ use dukou_engine::records::{
     Begun, Event, IdempotentCall, Page, Payment, PaymentFilter, Refund, RefundRequest, RefundRequestFilter,
     StoreIdentity, StoredAnswer,
 };
+use tokio::sync::watch;
 use uuid::Uuid;
 
 use self::error::Result;
@@ -181,6 +182,10 @@ impl Store for SqliteStore {
         self.inner.readers.read(move |connection| events::after(connection, &tenant, after, limit)).await
     }
 
+    async fn events_from(&self, after: i64, limit: u32) -> Result<Vec<Event>> {
+        self.inner.readers.read(move |connection| events::from(connection, after, limit)).await
+    }
+
     async fn event_position(&self, tenant: &TenantId, id: EventId) -> Result<Option<i64>> {
         let tenant = tenant.clone();
         self.inner.readers.read(move |connection| events::position_of(connection, &tenant, id)).await
@@ -209,6 +214,10 @@ impl Store for SqliteStore {
 
     async fn position(&self) -> Result<i64> {
         Ok(self.inner.writer.shared().position.load(Ordering::Acquire))
+    }
+
+    fn watch(&self) -> watch::Receiver<i64> {
+        self.inner.writer.shared().committed.subscribe()
     }
 
     /// Goes through the writer and its lock. After a write that failed it writes, to see whether the

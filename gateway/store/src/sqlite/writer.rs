@@ -11,6 +11,7 @@ use std::thread::{self, JoinHandle};
 
 use dukou_engine::ports::StoreError;
 use rusqlite::{Connection, ErrorCode, ffi};
+use tokio::sync::watch;
 
 use super::error::Result;
 use super::task::{NotCommitted, Ran, Task};
@@ -22,10 +23,12 @@ enum Message {
 }
 
 /// What the thread lets others see.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Shared {
     /// The position of the newest committed event.
     pub position: AtomicI64,
+    /// The same for those who wait for it to grow.
+    pub committed: watch::Sender<i64>,
     /// The last transaction that had something to write did not reach the disk.
     pub failing: AtomicBool,
 }
@@ -46,7 +49,11 @@ impl Writer {
         max_batch: usize,
     ) -> std::result::Result<Self, std::io::Error> {
         let (sender, receiver) = sync_channel(queue.max(1));
-        let shared = Arc::new(Shared { position: AtomicI64::new(position), failing: AtomicBool::new(false) });
+        let shared = Arc::new(Shared {
+            position: AtomicI64::new(position),
+            committed: watch::Sender::new(position),
+            failing: AtomicBool::new(false),
+        });
         let state = State { connection, position, shared: Arc::clone(&shared) };
         let thread = thread::Builder::new()
             .name("store-writer".into())
@@ -144,8 +151,11 @@ impl State {
         }
         if wrote {
             crash_point_after_commit();
-            self.position = position;
             self.shared.position.store(position, Ordering::Release);
+            if position != self.position {
+                self.position = position;
+                self.shared.committed.send_replace(position);
+            }
             if self.shared.failing.swap(false, Ordering::Relaxed) {
                 tracing::warn!("the store takes writes again");
             }

@@ -4,9 +4,9 @@ use std::future::Future;
 
 use bytes::Bytes;
 use dukou_domain::{EventId, OutRefundNo, PaymentState, RefundState, TenantId, TradeNo};
-use dukou_engine::ports::{Change, PaymentKey, Store, StoreError, Target};
+use dukou_engine::ports::{Change, Store, StoreError, Target};
 use dukou_engine::records::{
-    Begun, Difference, EventKind, IdempotentCall, PageCursor, PaymentFilter, Recorded, StoredAnswer, Subject,
+    Begun, Difference, EventKind, IdempotentCall, NewEvent, PageCursor, PaymentFilter, Recorded, StoredAnswer, Subject,
 };
 use uuid::Uuid;
 
@@ -25,6 +25,7 @@ pub async fn all<S: Store, F: Future<Output = S>>(new: impl Fn() -> F) {
     refunds_are_entered_and_found(&new().await).await;
     one_refund_number_is_one_refund(&new().await).await;
     the_event_log_keeps_its_order(&new().await).await;
+    whoever_follows_the_log_sees_all_tenants_and_is_woken(&new().await).await;
     every_subject_reads_back(&new().await).await;
     pages_are_complete_and_newest_first(&new().await).await;
     what_is_due_is_taken_once(&new().await).await;
@@ -235,6 +236,24 @@ async fn the_event_log_keeps_its_order(store: &dyn Store) {
     assert_eq!(store.event_position(&other, events[3].event.id).await.unwrap(), None);
     assert_eq!(store.event_position(&tenant(), EventId::from_uuid(Uuid::nil())).await.unwrap(), None);
     assert!(store.events(&other, 0, 10).await.unwrap().is_empty());
+}
+
+async fn whoever_follows_the_log_sees_all_tenants_and_is_woken(store: &dyn Store) {
+    let mut committed = store.watch();
+    assert_eq!(*committed.borrow_and_update(), 0);
+    create(store, &payment("B1", 1_000)).await.unwrap();
+    apply(store, target("B1"), |_| Change::default()).await.unwrap();
+    assert!(committed.has_changed().unwrap());
+    assert_eq!(*committed.borrow_and_update(), store.position().await.unwrap());
+    let other = TenantId::new("other").unwrap();
+    let theirs = NewEvent { tenant: other.clone(), ..store.events_from(0, 1).await.unwrap().remove(0).event };
+    let theirs = NewEvent { id: EventId::from_uuid(Uuid::now_v7()), ..theirs };
+    apply(store, target("B1"), move |_| Change { events: vec![theirs.clone()], ..Change::default() }).await.unwrap();
+    let all = store.events_from(0, 10).await.unwrap();
+    assert_eq!(all.iter().map(|event| &event.event.tenant).collect::<Vec<_>>(), [&tenant(), &other]);
+    assert_eq!(*committed.borrow_and_update(), all[1].position);
+    assert_eq!(store.events_from(all[0].position, 10).await.unwrap(), all[1..]);
+    assert_eq!(store.events_from(0, 1).await.unwrap(), all[..1]);
 }
 
 async fn every_subject_reads_back(store: &dyn Store) {
