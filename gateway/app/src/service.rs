@@ -77,6 +77,7 @@ impl Service {
             Arc::clone(&measured),
             Arc::clone(&coordinator),
             Arc::new(ServedTenants::new(tenants)),
+                session_expires_after: settings.session_expires_after,
             Arc::new(SystemClock),
             Arc::clone(&metrics.engine) as _,
         ));

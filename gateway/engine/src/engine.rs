@@ -12,6 +12,7 @@ use crate::number;
 use crate::ports::{Change, Coordinator, Store, StoreError, Target, Telemetry, View};
 use crate::records::{Attempt, Payment, Refund};
 use crate::schedule::Schedule;
+use crate::session::Sessions;
 use crate::success::Policy;
 use crate::tenant::{Tenant, Tenants};
 
@@ -22,6 +23,8 @@ pub struct EngineConfig {
     pub public_url: String,
     /// How long a payment that names no end can be paid.
     pub expires_after: Duration,
+    /// How long a session of a mini-program's user lasts.
+    pub session_expires_after: Duration,
     pub schedule: Schedule,
 }
 
@@ -33,6 +36,7 @@ pub struct Engine {
     pub(crate) tenants: Arc<dyn Tenants>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) telemetry: Arc<dyn Telemetry>,
+    pub(crate) sessions: Sessions,
 }
 
 impl Engine {
@@ -44,7 +48,7 @@ impl Engine {
         clock: Arc<dyn Clock>,
         telemetry: Arc<dyn Telemetry>,
     ) -> Self {
-        Engine { config, store, coordinator, tenants, clock, telemetry }
+        Engine { config, store, coordinator, tenants, clock, telemetry, sessions: Sessions::default() }
     }
 
     pub fn tenants(&self) -> &dyn Tenants {

@@ -24,6 +24,7 @@ mod rules;
 mod schedule;
 mod success;
 pub mod tenant;
+mod session;
 
 pub use command::{
     CreatePayment, CreateRefund, CreateRefundRequest, Decision, InvokePayment, Payer, PaymentAnswer, RefundAnswer,
@@ -32,3 +33,4 @@ pub use engine::{Engine, EngineConfig};
 pub use error::EngineError;
 pub use fail_points::FAIL_POINTS;
 pub use schedule::{Schedule, Steps};
+pub use session::{SESSION_PREFIX, Session, SessionClaims};

@@ -43,6 +43,27 @@ impl Engine {
         Ok(PaymentAnswer { payment, invoke, created: false })
     }
 
+    /// As [`Engine::payment`], for the buyer with this openid: a payment of somebody else, or of
+    /// nobody yet, is not found.
+    ///
+    /// # Errors
+    /// As for [`Engine::payment`].
+    pub async fn payment_of_buyer(
+        &self,
+        tenant: &Tenant,
+        out_trade_no: &OutTradeNo,
+        openid: &str,
+        refresh: bool,
+    ) -> Result<PaymentAnswer, EngineError> {
+        let payment = self.store.payment(&tenant.id, out_trade_no).await?.ok_or(EngineError::NotFound)?;
+        if payment.attempt.openid.as_deref() != Some(openid) {
+            return Err(EngineError::NotFound);
+        }
+        let answer = self.payment(tenant, out_trade_no, refresh).await?;
+        // Between the two reads another channel may have been tried for somebody else.
+        if answer.payment.attempt.openid.as_deref() == Some(openid) { Ok(answer) } else { Err(EngineError::NotFound) }
+    }
+
     /// # Errors
     /// [`EngineError::Store`].
     pub async fn payments(&self, filter: PaymentFilter) -> Result<Page<Payment>, EngineError> {

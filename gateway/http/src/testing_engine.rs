@@ -131,6 +131,11 @@ impl Store for Away {
         away()
     }
 
+    /// The same in every test.
+    async fn secret(&self, _: &str) -> Result<Secret, StoreError> {
+        Ok(Secret::new("00".repeat(32)))
+    }
+
     async fn position(&self) -> Result<i64, StoreError> {
         away()
     }
@@ -228,6 +233,7 @@ pub fn gateway(config: HttpConfig) -> (Gateway, Arc<Away>, Arc<Counted>) {
         EngineConfig {
             public_url: "https://pay.example.com".to_owned(),
             expires_after: Duration::from_secs(7200),
+            session_expires_after: Duration::from_secs(7200),
             schedule: Schedule::default(),
         },
         Arc::clone(&store) as Arc<dyn Store>,

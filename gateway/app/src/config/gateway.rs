@@ -37,6 +37,7 @@ pub struct GatewaySettings {
     pub redis: Option<RedisSettings>,
     pub allow_private_networks: bool,
     pub expires_after: Duration,
+    pub session_expires_after: Duration,
     pub schedule: Schedule,
 }
 
@@ -89,7 +90,7 @@ impl<'a> Reader<'a> {
         let merged = self.merged;
         let mut top = self.section("", &merged.table);
         let mut sections = Vec::new();
-        for name in ["server", "admin", "storage", "redis", "webhooks", "payments", "queries"] {
+        for name in ["server", "admin", "storage", "redis", "webhooks", "payments", "sessions", "queries"] {
             let table = match top.take(name) {
                 Some(Value::Object(table)) => Some(table),
                 Some(_) => top.wrong(name, "is not a section", &format!("[{name}] and its keys")),
@@ -98,7 +99,7 @@ impl<'a> Reader<'a> {
             sections.push(table);
         }
         self.finish(top);
-        let [server, admin, storage, redis, webhooks, payments, queries] = sections[..] else {
+        let [server, admin, storage, redis, webhooks, payments, sessions, queries] = sections[..] else {
             return (None, false);
         };
         // Every section but [redis] is there: the compiled-in file has it. One that is not a table
@@ -117,6 +118,12 @@ impl<'a> Reader<'a> {
         let expires_after = payments.map(|table| {
             let mut section = self.section("payments", table);
             let value = section.duration("expires_after", MINUTE..=DAY * 30, Duration::from_secs(7200));
+            self.finish(section);
+            value
+        });
+        let session_expires_after = sessions.map(|table| {
+            let mut section = self.section("sessions", table);
+            let value = section.duration("expires_after", MINUTE * 5..=DAY * 30, Duration::from_secs(7200));
             self.finish(section);
             value
         });
@@ -139,6 +146,7 @@ impl<'a> Reader<'a> {
                 },
                 allow_private_networks,
                 expires_after: expires_after?,
+                session_expires_after: session_expires_after?,
                 schedule: schedule?,
             })
         })();

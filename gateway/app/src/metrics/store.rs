@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use async_trait::async_trait;
-use dukou_domain::{EventId, OutRefundNo, OutTradeNo, PaymentId, RefundRequestId, TenantId, Timestamp};
+use dukou_domain::{EventId, OutRefundNo, OutTradeNo, PaymentId, RefundRequestId, Secret, TenantId, Timestamp};
 use dukou_engine::ports::{Decide, Store, StoreError, Target};
 use dukou_engine::records::{
     Begun, Event, IdempotentCall, Page, Payment, PaymentFilter, Refund, RefundRequest, RefundRequestFilter,
@@ -133,6 +133,10 @@ impl Store for MeasuredStore {
 
     async fn forget_calls(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
         timed(&self.idempotency, self.inner.forget_calls(before, limit)).await
+    }
+
+    async fn secret(&self, name: &str) -> Result<Secret, StoreError> {
+        timed(&self.read, self.inner.secret(name)).await
     }
 
     async fn position(&self) -> Result<i64, StoreError> {

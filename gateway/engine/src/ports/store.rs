@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use dukou_domain::{
-    EventId, OutRefundNo, OutTradeNo, PaymentId, ProviderName, RefundRequestId, TenantId, Timestamp, TradeNo,
+    EventId, OutRefundNo, OutTradeNo, PaymentId, ProviderName, RefundRequestId, Secret, TenantId, Timestamp, TradeNo,
 };
 use tokio::sync::watch;
 use uuid::Uuid;
@@ -179,6 +179,10 @@ pub trait Store: Send + Sync {
 
     /// Forgets idempotency keys entered before `before`; at most `limit`. Returns how many.
     async fn forget_calls(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError>;
+
+    /// A key of 32 random bytes in hexadecimal, made at the first call with that name and the same
+    /// ever after.
+    async fn secret(&self, name: &str) -> Result<Secret, StoreError>;
 
     /// The position of the newest entry of the event log, 0 when it is empty. With it the
     /// coordinator notices a store that is behind what it once was.

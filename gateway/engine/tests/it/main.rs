@@ -9,4 +9,5 @@ mod jobs;
 mod notify;
 mod refund;
 mod request;
+mod session;
 mod support;

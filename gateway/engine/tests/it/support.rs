@@ -305,6 +305,7 @@ impl House {
             EngineConfig {
                 public_url: "https://pay.example.com".to_owned(),
                 expires_after: Duration::from_secs(7200),
+                session_expires_after: Duration::from_secs(7200),
                 schedule: Schedule::default(),
             },
             Arc::new(store),

@@ -13,6 +13,7 @@ mod payments;
 mod readers;
 mod refunds;
 mod requests;
+mod secrets;
 mod task;
 mod writer;
 mod writing;
@@ -24,7 +25,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use dukou_domain::{EventId, OutRefundNo, OutTradeNo, PaymentId, RefundRequestId, TenantId, Timestamp};
+use dukou_domain::{EventId, OutRefundNo, OutTradeNo, PaymentId, RefundRequestId, Secret, TenantId, Timestamp};
 use dukou_engine::ports::{Decide, Store, StoreError, Target};
 use dukou_engine::records::{
     Begun, Event, IdempotentCall, Page, Payment, PaymentFilter, Refund, RefundRequest, RefundRequestFilter,
@@ -210,6 +211,11 @@ impl Store for SqliteStore {
 
     async fn forget_calls(&self, before: Timestamp, limit: u32) -> Result<u64> {
         self.write(move |w| calls::forget(w, before, limit)).await
+    }
+
+    async fn secret(&self, name: &str) -> Result<Secret> {
+        let name = name.to_owned();
+        self.write(move |w| secrets::get_or_make(w, &name)).await
     }
 
     async fn position(&self) -> Result<i64> {

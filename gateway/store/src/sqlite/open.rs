@@ -20,6 +20,7 @@ pub(super) const STEPS: &[Step] = &[
         name: "attempts and requests",
         sql: include_str!("../../migrations/sqlite/0002_attempts_and_requests.sql"),
     },
+    Step { version: 4, name: "secrets", sql: include_str!("../../migrations/sqlite/0004_secrets.sql") },
 ];
 
 /// How long a statement waits for a lock that another process holds, a backup for example.

@@ -31,6 +31,7 @@ pub async fn all<S: Store, F: Future<Output = S>>(new: impl Fn() -> F) {
     what_is_due_is_taken_once(&new().await).await;
     calls_run_once(&new().await).await;
     calls_are_forgotten(&new().await).await;
+    a_secret_is_made_once(&new().await).await;
     a_panic_hurts_nobody_else(&new().await).await;
     a_failing_change_leaves_nothing(&new().await).await;
 }
@@ -403,6 +404,14 @@ async fn calls_are_forgotten(store: &dyn Store) {
     assert_eq!(store.forget_calls(at(3), 2).await.unwrap(), 1);
     assert_eq!(store.forget_calls(at(3), 2).await.unwrap(), 0);
     assert_eq!(store.begin_call(call("k4", 1, 9)).await.unwrap(), Begun::InProgress);
+}
+
+async fn a_secret_is_made_once(store: &dyn Store) {
+    let (one, same, other) =
+        tokio::join!(store.secret("sessions"), store.secret("sessions"), store.secret("something else"));
+    let (one, same, other) = (one.unwrap(), same.unwrap(), other.unwrap());
+    assert!(one.matches(same.expose().as_bytes()) && !one.matches(other.expose().as_bytes()));
+    assert_eq!(hex::decode(one.expose()).unwrap().len(), 32);
 }
 
 async fn a_panic_hurts_nobody_else(store: &dyn Store) {
