@@ -33,6 +33,11 @@ impl Jobs {
         Jobs { stop, tasks }
     }
 
+    /// Runs something more beside them; it is given the word that ends it.
+    pub fn add<F: Future<Output = ()> + Send + 'static>(&mut self, job: impl FnOnce(watch::Receiver<bool>) -> F) {
+        self.tasks.push(tokio::spawn(job(self.stop.subscribe())));
+    }
+
     /// Lets what runs finish; to be called with a deadline around it.
     pub async fn stop(self) {
         self.stop.send_replace(true);

@@ -11,6 +11,7 @@ mod metrics;
 mod outside;
 mod providers;
 mod readiness;
+mod reload;
 mod service;
 mod shutdown;
 mod tenants;

@@ -15,11 +15,12 @@ use dukou_store::{ProcessCoordinator, ProcessOptions, RedisCoordinator, RedisOpt
 use tokio::runtime::Handle;
 use tokio::time::{Instant, timeout_at};
 
-use crate::config::{GatewaySettings, RedisSettings, TenantSettings};
+use crate::config::{GatewaySettings, RedisSettings, TenantFiles};
 use crate::jobs::Jobs;
-use crate::metrics::Metrics;
+use crate::metrics::{EngineMetrics, Metrics, ReloadMetrics};
 use crate::outside::SystemClock;
 use crate::readiness::GatewayReadiness;
+use crate::reload::Reload;
 use crate::tenants::ServedTenants;
 
 /// How long what is in flight may go on after the stop was asked for.
@@ -38,6 +39,9 @@ pub struct Service {
     jobs: Jobs,
     store: Arc<SqliteStore>,
     draining: Arc<AtomicBool>,
+    tenants: Arc<ServedTenants>,
+    engine_metrics: Arc<EngineMetrics>,
+    reload_metrics: Arc<ReloadMetrics>,
 }
 
 impl Service {
@@ -45,7 +49,7 @@ impl Service {
     ///
     /// # Errors
     /// When an address or the store cannot be had; the text says which.
-    pub async fn start(settings: GatewaySettings, tenants: &[TenantSettings]) -> anyhow::Result<Self> {
+    pub async fn start(settings: GatewaySettings, tenants: &TenantFiles) -> anyhow::Result<Self> {
         let (public_listener, public) = listen(settings.listen, "server.listen")?;
         let (admin_listener, admin) = listen(settings.admin_listen, "admin.listen")?;
 
@@ -62,22 +66,23 @@ impl Service {
                 redis
             }
         };
-        for settings in tenants {
+        for settings in tenants.served() {
             for provider in settings.tenant.providers.keys() {
                 metrics.engine.announce(&settings.tenant.id, provider);
             }
         }
+        let tenants = Arc::new(ServedTenants::new(tenants.served()));
         let measured: Arc<dyn Store> = Arc::new(metrics.measure(Arc::clone(&store) as Arc<dyn Store>));
         let engine = Arc::new(Engine::new(
             EngineConfig {
                 public_url: settings.public_url,
                 expires_after: settings.expires_after,
+                session_expires_after: settings.session_expires_after,
                 schedule: settings.schedule,
             },
             Arc::clone(&measured),
             Arc::clone(&coordinator),
-            Arc::new(ServedTenants::new(tenants)),
-                session_expires_after: settings.session_expires_after,
+            Arc::clone(&tenants) as _,
             Arc::new(SystemClock),
             Arc::clone(&metrics.engine) as _,
         ));
@@ -94,6 +99,7 @@ impl Service {
             config,
             Handle::current(),
         ));
+        let (engine_metrics, reload_metrics) = (Arc::clone(&metrics.engine), Arc::clone(&metrics.reload));
         let state = Data::new(AdminState {
             render_metrics: Arc::new(move || metrics.render()),
             readiness,
@@ -102,7 +108,30 @@ impl Service {
         let public_server = run(dukou_http::serve_public(public_listener, gateway.clone())?);
         let admin_server = run(dukou_http::serve_admin(admin_listener, admin_config, state)?);
         let jobs = Jobs::start(&engine);
-        Ok(Service { public, admin, public_server, admin_server, gateway, jobs, store, draining })
+        Ok(Service {
+            public,
+            admin,
+            public_server,
+            admin_server,
+            gateway,
+            jobs,
+            store,
+            draining,
+            tenants,
+            engine_metrics,
+            reload_metrics,
+        })
+    }
+
+    /// Follows changes of the tenants' files from now on, which are those it was started with.
+    pub fn follow(&mut self, files: TenantFiles) {
+        let reload = Reload {
+            files,
+            tenants: Arc::clone(&self.tenants),
+            metrics: Arc::clone(&self.reload_metrics),
+            engine_metrics: Arc::clone(&self.engine_metrics),
+        };
+        self.jobs.add(|stopping| reload.run(stopping));
     }
 
     /// Stops taking requests, finishes what is in flight (30 s at most), and closes the store. The

@@ -6,23 +6,75 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use dukou_engine::tenant::{Tenant, Tenants};
 
-use crate::config::TenantSettings;
+use crate::config::{Change, TenantSettings};
 
 /// The tenants by id; the whole set is exchanged at once, and whoever works with a tenant keeps
 /// the one it found.
 pub struct ServedTenants {
-    tenants: ArcSwap<HashMap<String, Arc<Tenant>>>,
+    sets: ArcSwap<Sets>,
+}
+
+#[derive(Clone, Default)]
+struct Sets {
+    served: HashMap<String, Arc<Tenant>>,
+    /// Those too that were served since the process started, and every provider that they had:
+    /// payments made by them may still be under way.
+    known: HashMap<String, Arc<Tenant>>,
 }
 
 impl ServedTenants {
-    pub fn new(tenants: &[TenantSettings]) -> Self {
-        let by_id = tenants.iter().map(|settings| (settings.tenant.id.to_string(), Arc::clone(&settings.tenant)));
-        ServedTenants { tenants: ArcSwap::from_pointee(by_id.collect()) }
+    pub fn new<'a>(tenants: impl IntoIterator<Item = &'a Arc<TenantSettings>>) -> Self {
+        let served = ServedTenants { sets: ArcSwap::default() };
+        served.apply(tenants.into_iter().map(|settings| Change::Served(Arc::clone(settings))));
+        served
+    }
+
+    /// Enters changes, all at once. Called by one at a time.
+    pub fn apply(&self, changes: impl IntoIterator<Item = Change>) {
+        let mut sets = Sets::clone(&self.sets.load());
+        for change in changes {
+            match change {
+                Change::Served(settings) => sets.serve(&settings.tenant),
+                Change::Removed(id) => sets.remove(id.as_str()),
+            }
+        }
+        self.sets.store(Arc::new(sets));
+    }
+}
+
+impl Sets {
+    fn serve(&mut self, tenant: &Arc<Tenant>) {
+        let id = tenant.id.to_string();
+        let known = match self.known.get(&id) {
+            Some(before) if before.providers.keys().any(|name| !tenant.providers.contains_key(name)) => {
+                let mut providers = before.providers.clone();
+                providers.extend(tenant.providers.clone());
+                Arc::new(Tenant { providers, ..Tenant::clone(tenant) })
+            }
+            _ => Arc::clone(tenant),
+        };
+        self.known.insert(id.clone(), known);
+        self.served.insert(id, Arc::clone(tenant));
+    }
+
+    fn remove(&mut self, id: &str) {
+        self.served.remove(id);
+        if let Some(known) = self.known.get_mut(id) {
+            // Nobody is let in by its keys any more, whoever asks.
+            *known = Arc::new(Tenant { api_keys: Vec::new(), ..Tenant::clone(known) });
+        }
     }
 }
 
 impl Tenants for ServedTenants {
     fn find(&self, id: &str) -> Option<Arc<Tenant>> {
-        self.tenants.load().get(id).cloned()
+        self.sets.load().served.get(id).cloned()
+    }
+
+    fn find_even_removed(&self, id: &str) -> Option<Arc<Tenant>> {
+        self.sets.load().known.get(id).cloned()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -48,7 +48,7 @@ impl Engine {
     }
 
     async fn follow_payment(&self, payment: Payment) {
-        let Some(tenant) = self.tenants.find(payment.tenant.as_str()) else { return };
+        let Some(tenant) = self.tenants.find_even_removed(payment.tenant.as_str()) else { return };
         let Some(provider) = tenant.providers.get(&payment.attempt.provider) else { return };
         let lock = self.coordinator.lock(&Self::payment_lock(&tenant, &payment.out_trade_no)).await;
         let result = self.follow_payment_alone(&tenant, provider, &payment).await;
@@ -120,7 +120,7 @@ impl Engine {
     }
 
     async fn follow_refund(&self, refund: Refund) {
-        let Some(tenant) = self.tenants.find(refund.tenant.as_str()) else { return };
+        let Some(tenant) = self.tenants.find_even_removed(refund.tenant.as_str()) else { return };
         let Some(provider) = tenant.providers.get(&refund.provider) else { return };
         let lock = self.coordinator.lock(&refund_lock(&tenant, refund.out_refund_no.as_str())).await;
         let result: Result<(), EngineError> = async {

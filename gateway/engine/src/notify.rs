@@ -33,7 +33,7 @@ impl Engine {
     /// wrong becomes such an answer too. `None` when there is no such tenant or provider.
     pub async fn notify(&self, tenant: &str, provider: &str, raw: RawNotify) -> Option<NotifyReply> {
         let started = Instant::now();
-        let tenant = self.tenants.find(tenant)?;
+        let tenant = self.tenants.find_even_removed(tenant)?;
         let (name, provider) = tenant.providers.iter().find(|(name, _)| name.as_str() == provider)?;
         let outcome = self.judge(&tenant, name, provider, &raw).await;
         let verdict = match outcome {

@@ -8,7 +8,7 @@ use crate::config::{self, Loaded};
 use crate::{outside, providers};
 
 pub fn run(directory: &Path) -> ExitCode {
-    let loaded = config::load(directory, config::process_variables(), &providers::builtin(), outside::context);
+    let loaded = config::load(directory, config::process_variables(), providers::builtin(), outside::context);
     let written = write_report(&loaded, &mut std::io::stdout().lock());
     if loaded.errors() == 0 && written.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
@@ -18,7 +18,7 @@ fn write_report(loaded: &Loaded, output: &mut impl Write) -> std::io::Result<()>
     for problem in &loaded.problems {
         writeln!(output, "{problem}")?;
     }
-    let tenants = count(loaded.tenants.len(), "tenant");
+    let tenants = count(loaded.tenants.served().count(), "tenant");
     match (loaded.errors(), loaded.warnings()) {
         (0, 0) => writeln!(output, "configuration is valid: {tenants}")?,
         (0, warnings) => writeln!(output, "configuration is valid: {tenants}, {}", count(warnings, "warning"))?,

@@ -10,7 +10,7 @@ use crate::service::Service;
 use crate::{outside, providers, shutdown};
 
 pub fn run(directory: &Path) -> ExitCode {
-    let mut loaded = config::load(directory, config::process_variables(), &providers::builtin(), outside::context);
+    let mut loaded = config::load(directory, config::process_variables(), providers::builtin(), outside::context);
     report(&loaded);
     let Some(settings) = loaded.gateway.take() else {
         tracing::error!("gateway.toml cannot be used; `dukou check` lists every problem");
@@ -24,11 +24,13 @@ pub fn run(directory: &Path) -> ExitCode {
         }
     };
     let ended = runtime.block_on(async {
-        let service = Service::start(settings, &loaded.tenants).await?;
+        let count = loaded.tenants.served().count();
+        let mut service = Service::start(settings, &loaded.tenants).await?;
+        service.follow(loaded.tenants);
         tracing::info!(
             public = %service.public,
             admin = %service.admin,
-            tenants = loaded.tenants.len(),
+            tenants = count,
             version = env!("CARGO_PKG_VERSION"),
             "listening"
         );

@@ -4,6 +4,8 @@
 //! (`DUKOU__…`) above both. Each `tenants/*.toml` is one tenant.
 
 mod conflicts;
+mod environment;
+mod files;
 mod gateway;
 mod sources;
 mod tenant;
@@ -16,9 +18,10 @@ use std::path::{Path, PathBuf};
 use dukou_spi::settings::{Problem, Severity};
 use dukou_spi::{Context, ProviderFactory};
 
+pub use environment::process_variables;
+pub use files::{Change, Look, Patience, TenantFiles};
 pub use gateway::{DEFAULTS, GatewaySettings, RedisSettings};
-pub use sources::{ConfigurationEnvironment, process_variables};
-pub use tenant::{TenantSettings, WebhookSettings};
+pub use tenant::TenantSettings;
 
 use sources::Sources;
 
@@ -26,8 +29,8 @@ use sources::Sources;
 pub struct Loaded {
     /// `None` when `gateway.toml` or what overrides it has an error.
     pub gateway: Option<GatewaySettings>,
-    /// The tenants whose files have no error, by id.
-    pub tenants: Vec<TenantSettings>,
+    /// The tenants whose files have no error are served.
+    pub tenants: TenantFiles,
     /// Files that are there but hold an error.
     pub refused: Vec<PathBuf>,
     /// In the order of the files; errors and warnings.
@@ -50,35 +53,17 @@ impl Loaded {
 pub fn load(
     directory: &Path,
     variables: BTreeMap<String, String>,
-    factories: &[Box<dyn ProviderFactory>],
+    factories: Vec<Box<dyn ProviderFactory>>,
     context: impl Fn(bool) -> Context,
 ) -> Loaded {
     let sources = Sources::new(directory, variables);
     let mut problems = Vec::new();
-    let mut refused = Vec::new();
-
     let gateway = gateway::read(&sources, &mut problems);
     // Tenants are checked even when the gateway's own settings are broken, so that every problem
     // is named at once; whether plain http is allowed is then taken from what can be read.
-    let insecure = gateway.insecure;
-    let context = context(insecure);
-
-    let mut tenants: Vec<TenantSettings> = Vec::new();
-    for file in sources.tenant_files(&mut problems) {
-        let before = problems.len();
-        let tenant = tenant::read(&file, &sources, factories, &context, &mut problems);
-        let broken = problems[before..].iter().any(|problem| problem.severity == Severity::Error);
-        match tenant.filter(|_| !broken) {
-            Some(tenant) => match conflicts::find(&tenant, &tenants) {
-                Some(problem) => {
-                    problems.push(problem);
-                    refused.push(file);
-                }
-                None => tenants.push(tenant),
-            },
-            None => refused.push(file),
-        }
-    }
-    problems.extend(sources.unused_variables());
-    Loaded { gateway: gateway.settings, tenants, refused, problems }
+    let mut tenants = TenantFiles::new(sources, factories, context(gateway.insecure));
+    let look = tenants.look(Patience::AtOnce);
+    problems.extend(look.problems);
+    problems.extend(tenants.sources().unused_variables());
+    Loaded { gateway: gateway.settings, tenants, refused: look.refused, problems }
 }

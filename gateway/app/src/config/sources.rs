@@ -5,40 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use config::{Config, File, FileFormat};
-use dukou_spi::settings::{Environment, Problem, Severity};
+use dukou_spi::settings::{Environment as _, Problem, Severity};
 use serde_json::{Map, Value};
+
+use super::environment::ConfigurationEnvironment;
 
 /// What every variable that overrides a key begins with.
 const PREFIX: &str = "DUKOU__";
 const TENANTS_PREFIX: &str = "DUKOU__TENANTS__";
-/// A longer file is no configuration file.
-const FILE_LIMIT: u64 = 1024 * 1024;
-
-/// The variables of this process that are text.
-pub fn process_variables() -> BTreeMap<String, String> {
-    std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-        .collect()
-}
-
-/// What `env:NAME` and `file:PATH` are resolved against.
-pub struct ConfigurationEnvironment {
-    variables: BTreeMap<String, String>,
-}
-
-impl Environment for ConfigurationEnvironment {
-    fn variable(&self, name: &str) -> Option<String> {
-        self.variables.get(name).cloned()
-    }
-
-    fn read(&self, path: &Path) -> std::io::Result<Vec<u8>> {
-        let length = std::fs::metadata(path)?.len();
-        if length > FILE_LIMIT {
-            return Err(std::io::Error::other(format!("it is longer than {FILE_LIMIT} bytes")));
-        }
-        std::fs::read(path)
-    }
-}
 
 /// A file's settings with the environment's on top.
 pub struct Merged {
@@ -85,7 +59,7 @@ impl Sources {
     pub fn new(directory: &Path, variables: BTreeMap<String, String>) -> Self {
         Sources {
             directory: directory.to_owned(),
-            environment: ConfigurationEnvironment { variables },
+            environment: ConfigurationEnvironment::new(variables),
             used: RefCell::default(),
         }
     }
@@ -119,7 +93,7 @@ impl Sources {
         let file = path.display().to_string();
         let prefix = format!("{TENANTS_PREFIX}{}__", variable_word(stem));
         // Marked before anything can fail: a broken file is no reason to call its variables unknown.
-        let names = self.environment.variables.keys().filter(|name| name.starts_with(&prefix));
+        let names = self.environment.variables().keys().filter(|name| name.starts_with(&prefix));
         self.used.borrow_mut().extend(names.cloned());
         let text = match self.environment.read(path) {
             Ok(bytes) => self.text(&file, bytes, problems)?,
@@ -131,32 +105,38 @@ impl Sources {
         self.merge(file, &[&text], &prefix, |_| true, problems)
     }
 
-    /// All tenant files, in the order of their names.
-    pub fn tenant_files(&self, problems: &mut Vec<Problem>) -> Vec<PathBuf> {
-        let folder = self.directory.join("tenants");
+    /// All tenant files, in the order of their names; `None` where there is no such folder.
+    ///
+    /// # Errors
+    /// When the folder cannot be read: what is in it is then not known.
+    pub fn tenant_files(&self) -> Result<Option<Vec<PathBuf>>, Problem> {
+        let folder = self.tenants_folder();
+        let refused = |error| unreadable(&folder.display().to_string(), "tenants", &error);
         let entries = match std::fs::read_dir(&folder) {
             Ok(entries) => entries,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Vec::new(),
-            Err(error) => {
-                problems.push(unreadable(&folder.display().to_string(), "tenants", &error));
-                return Vec::new();
-            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(refused(error)),
         };
-        let mut files: Vec<PathBuf> = entries
-            .filter_map(|entry| entry.ok().map(|entry| entry.path()))
-            .filter(|path| {
-                let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-                name.ends_with(".toml") && !name.ends_with(".example.toml") && !name.starts_with('.')
-            })
-            .collect();
+        let mut files = Vec::new();
+        for entry in entries {
+            let path = entry.map_err(refused)?.path();
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            if name.ends_with(".toml") && !name.ends_with(".example.toml") && !name.starts_with('.') {
+                files.push(path);
+            }
+        }
         files.sort();
-        files
+        Ok(Some(files))
+    }
+
+    pub fn tenants_folder(&self) -> PathBuf {
+        self.directory.join("tenants")
     }
 
     /// Overrides for tenants that have no file.
     pub fn unused_variables(&self) -> Vec<Problem> {
         let used = self.used.borrow();
-        let names = self.environment.variables.keys();
+        let names = self.environment.variables().keys();
         names
             .filter(|name| name.starts_with(TENANTS_PREFIX) && !used.contains(*name))
             .map(|name| Problem {
@@ -205,7 +185,7 @@ impl Sources {
         let plain = plain.unwrap_or_default();
 
         let mut overridden = BTreeMap::new();
-        for (name, value) in &self.environment.variables {
+        for (name, value) in self.environment.variables() {
             let Some(rest) = name.strip_prefix(prefix).filter(|_| mine(name)) else { continue };
             let key = key_of(rest, &plain);
             let set = match list(value) {

@@ -6,7 +6,7 @@ use crate::outside;
 fn load_text(text: &str) -> Loaded {
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::write(folder.path().join("gateway.toml"), text).expect("a file");
-    load(folder.path(), BTreeMap::new(), &[], outside::context)
+    load(folder.path(), BTreeMap::new(), Vec::new(), outside::context)
 }
 
 const PUBLIC_URL: &str = "[server]\npublic_url = \"https://pay.example.com/\"\n";

@@ -4,6 +4,7 @@
 mod engine;
 mod http;
 mod process;
+mod reload;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -18,6 +19,7 @@ use prometheus::{
 
 pub use engine::EngineMetrics;
 pub use http::HttpMetrics;
+pub use reload::ReloadMetrics;
 pub use store::MeasuredStore;
 
 /// Upper bounds in seconds, for what happens within the machine.
@@ -31,6 +33,7 @@ pub struct Metrics {
     registry: Registry,
     pub engine: Arc<EngineMetrics>,
     pub http: Arc<HttpMetrics>,
+    pub reload: Arc<ReloadMetrics>,
     store_seconds: HistogramVec,
     redis: Option<RedisGauges>,
     process: process::ProcessMetrics,
@@ -55,6 +58,7 @@ impl Metrics {
         Ok(Metrics {
             engine: Arc::new(EngineMetrics::new(&registry)?),
             http: Arc::new(HttpMetrics::new(&registry)?),
+            reload: Arc::new(ReloadMetrics::new(&registry)?),
             store_seconds: histogram(
                 &registry,
                 "dukou_store_seconds",

@@ -23,6 +23,7 @@ fn names_and_labels_are_those_of_the_contract() {
 
     for (name, labels) in [
         ("dukou_build_info", vec!["commit", "version"]),
+        ("dukou_config_reload_total", vec!["outcome"]),
         ("dukou_http_request_seconds", vec!["method", "route"]),
         ("dukou_http_requests_total", vec!["method", "route", "status"]),
         ("dukou_idempotency_total", vec!["backend", "outcome"]),

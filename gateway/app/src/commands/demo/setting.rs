@@ -43,7 +43,7 @@ impl Setting {
         write_configuration(&configuration, folder.path(), port, &sandbox, &api_key)?;
 
         // No variables: what is set for a real gateway must not reach into the demonstration.
-        let loaded = config::load(&configuration, BTreeMap::new(), &providers::builtin(), outside::context);
+        let loaded = config::load(&configuration, BTreeMap::new(), providers::builtin(), outside::context);
         let problems: Vec<String> = loaded.problems.iter().map(ToString::to_string).collect();
         ensure!(loaded.errors() == 0, "its configuration has errors: {}", problems.join("; "));
         let settings = loaded.gateway.context("its configuration cannot be used")?;

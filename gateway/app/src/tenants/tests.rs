@@ -1,0 +1,57 @@
+use std::collections::BTreeMap;
+
+use super::*;
+use crate::config::load;
+use crate::{outside, providers};
+
+/// The bookshop, with a provider of each name.
+fn bookshop(names: &[&str]) -> Arc<TenantSettings> {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut text =
+        "id = \"bookshop\"\napi_keys = [{ id = \"backend\", secret = \"a-key-of-the-backend\" }]\n".to_owned();
+    for (index, name) in names.iter().enumerate() {
+        text.push_str(&format!(
+            "[providers.{name}]\nkind = \"wechat-v2\"\napp_id = \"wx8888888888888888\"\nmch_id = \"190000010{index}\"\n\
+             api_key = \"0123456789abcdef0123456789abcdef\"\n"
+        ));
+    }
+    std::fs::create_dir(folder.path().join("tenants")).expect("a folder");
+    std::fs::write(folder.path().join("tenants/bookshop.toml"), text).expect("a file");
+    let loaded = load(folder.path(), BTreeMap::new(), providers::builtin(), outside::context);
+    let served = loaded.tenants.served().next().cloned();
+    served.unwrap_or_else(|| panic!("{:?}", loaded.problems))
+}
+
+fn names(tenant: Option<Arc<Tenant>>) -> Vec<String> {
+    tenant.map(|tenant| tenant.providers.keys().map(ToString::to_string).collect()).unwrap_or_default()
+}
+
+#[test]
+fn who_is_gone_has_no_key_and_keeps_its_providers() {
+    let served = ServedTenants::new([&bookshop(&["wechat"])]);
+    served.apply([Change::Removed(dukou_domain::TenantId::new("bookshop").expect("an id"))]);
+    assert!(served.find("bookshop").is_none());
+    let known = served.find_even_removed("bookshop").expect("known");
+    assert!(known.api_keys.is_empty());
+    assert_eq!(names(Some(known)), ["wechat"]);
+    assert!(served.find_even_removed("teahouse").is_none());
+    served.apply([Change::Served(bookshop(&["wechat"]))]);
+    assert_eq!(served.find("bookshop").expect("back").api_keys.len(), 1);
+}
+
+#[test]
+fn a_provider_that_was_taken_out_can_still_notify() {
+    let served = ServedTenants::new([&bookshop(&["old", "wechat"])]);
+    let now = bookshop(&["wechat", "new"]);
+    served.apply([Change::Served(Arc::clone(&now))]);
+    assert_eq!(names(served.find("bookshop")), ["new", "wechat"]);
+    let known = served.find_even_removed("bookshop").expect("known");
+    let wechat = |tenant: &Tenant| {
+        tenant.providers.iter().find(|(name, _)| name.as_str() == "wechat").map(|(_, p)| Arc::clone(p))
+    };
+    assert!(
+        Arc::ptr_eq(&wechat(&known).expect("wechat"), &wechat(&now.tenant).expect("wechat")),
+        "with its new settings"
+    );
+    assert_eq!(names(Some(known)), ["new", "old", "wechat"]);
+}
