@@ -152,6 +152,10 @@ uuid_id!(
     /// One entry of a tenant's event log.
     EventId, "evt_"
 );
+uuid_id!(
+    /// One event on its way to a merchant's webhook.
+    DeliveryId, "dlv_"
+);
 
 #[cfg(test)]
 mod tests {

@@ -4,6 +4,7 @@
 //! plain data and pure functions, so that the rules of money can be read, and tested, alone.
 
 mod attempt;
+mod delivery;
 mod id;
 mod method;
 mod money;
@@ -14,8 +15,9 @@ mod secret;
 mod timestamp;
 
 pub use attempt::AttemptState;
+pub use delivery::DeliveryState;
 pub use id::{
-    AttemptId, EventId, InvalidId, OutRefundNo, OutTradeNo, PaymentId, ProviderName, ProviderRefundId, RefundId,
+    AttemptId, DeliveryId, EventId, InvalidId, OutRefundNo, OutTradeNo, PaymentId, ProviderName, ProviderRefundId, RefundId,
     RefundRequestId, TenantId, TradeNo, TransactionId,
 };
 pub use method::Method;

@@ -8,6 +8,8 @@ mod calls;
 mod close;
 mod command;
 mod create;
+mod deliver;
+pub mod delivery;
 mod engine;
 mod error;
 mod fail_points;
@@ -22,13 +24,14 @@ mod refund;
 mod request;
 mod rules;
 mod schedule;
+mod session;
 mod success;
 pub mod tenant;
-mod session;
 
 pub use command::{
     CreatePayment, CreateRefund, CreateRefundRequest, Decision, InvokePayment, Payer, PaymentAnswer, RefundAnswer,
 };
+pub use deliver::{Entered, Made, Place};
 pub use engine::{Engine, EngineConfig};
 pub use error::EngineError;
 pub use fail_points::FAIL_POINTS;

@@ -1,6 +1,6 @@
 //! Identifiers and numbers the gateway makes itself.
 
-use dukou_domain::{AttemptId, EventId, OutRefundNo, OutTradeNo, PaymentId, RefundId, RefundRequestId, TradeNo};
+use dukou_domain::{AttemptId, DeliveryId, EventId, OutRefundNo, OutTradeNo, PaymentId, RefundId, RefundRequestId, TradeNo};
 use uuid::Uuid;
 
 use crate::records::Payment;
@@ -22,6 +22,10 @@ pub(crate) fn refund_id() -> RefundId {
 
 pub(crate) fn request_id() -> RefundRequestId {
     RefundRequestId::from_uuid(Uuid::now_v7())
+}
+
+pub(crate) fn delivery_id() -> DeliveryId {
+    DeliveryId::from_uuid(Uuid::now_v7())
 }
 
 pub(crate) fn event_id() -> EventId {

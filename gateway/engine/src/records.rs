@@ -12,6 +12,8 @@ use dukou_domain::{
 use dukou_spi::{NotifyKind, Prepay};
 use uuid::Uuid;
 
+use crate::delivery::Endpoint;
+
 /// What the merchant wants paid, with the attempt that is live or was last.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Payment {
@@ -250,6 +252,8 @@ event_kinds! {
     RefundSucceeded = "refund.succeeded",
     RefundFailed = "refund.failed",
     RefundAbnormal = "refund.abnormal",
+    EndpointDisabled = "endpoint.disabled",
+    EndpointEnabled = "endpoint.enabled",
 }
 
 /// Something that happened, to be written with the change it tells of.
@@ -294,6 +298,8 @@ pub enum Subject {
         transaction_id: Option<TransactionId>,
         amount: Option<Money>,
     },
+    /// The tenant's webhook.
+    Endpoint(Endpoint),
 }
 
 /// One thing in which a platform's word and our record differ.

@@ -225,6 +225,7 @@ mod tests {
             late_payment: Default::default(),
             trade_no_prefix: String::new(),
             providers: BTreeMap::new(),
+            webhook: None,
         }
     }
 

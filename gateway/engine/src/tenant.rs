@@ -33,6 +33,18 @@ pub struct Tenant {
     /// merchant account.
     pub trade_no_prefix: String,
     pub providers: BTreeMap<ProviderName, Arc<dyn Provider>>,
+    /// Where its events are delivered.
+    pub webhook: Option<Webhook>,
+}
+
+/// Where a tenant's events are delivered.
+#[derive(Debug, Clone)]
+pub struct Webhook {
+    /// Absolute, http or https.
+    pub url: String,
+    /// As Standard Webhooks writes them: `whsec_` and base64. Every one of them signs; two while
+    /// one is being replaced.
+    pub secrets: Vec<Secret>,
 }
 
 /// Finds tenants; the set changes while the gateway runs.

@@ -25,6 +25,8 @@ mod server;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
+mod testing_deliveries;
+#[cfg(test)]
 mod testing_engine;
 
 pub use gateway::{Gateway, HttpConfig, HttpTelemetry};

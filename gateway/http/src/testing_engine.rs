@@ -13,8 +13,8 @@ use dukou_domain::{
     TenantId, Timestamp,
 };
 use dukou_engine::ports::{
-    Claim, ClaimToken, Coordinator, Decide, Health, IdempotencyOutcome, Lock, Marker, NotifyOutcome, Store, StoreError,
-    Target, Telemetry,
+    Claim, ClaimToken, Coordinator, Decide, Deliveries, Health, IdempotencyOutcome, Lock, Marker, NotifyOutcome, Store,
+    StoreError, Target, Telemetry,
 };
 use dukou_engine::records::{
     Begun, Event, IdempotentCall, NotificationKey, Page, Payment, PaymentFilter, Refund, RefundRequest,
@@ -40,7 +40,7 @@ pub struct Away {
     pub committed: watch::Sender<i64>,
 }
 
-fn away<T>() -> Result<T, StoreError> {
+pub(crate) fn away<T>() -> Result<T, StoreError> {
     Err(StoreError::Unavailable("a test took it away".to_owned()))
 }
 
@@ -144,6 +144,10 @@ impl Store for Away {
         self.committed.subscribe()
     }
 
+    fn deliveries(&self) -> &dyn Deliveries {
+        self
+    }
+
     async fn ready(&self) -> Result<(), StoreError> {
         away()
     }
@@ -208,6 +212,7 @@ pub fn bookshop(keys: &[(&str, &str)]) -> Arc<dyn Tenants> {
         late_payment: LatePayment::Accept,
         trade_no_prefix: String::new(),
         providers: BTreeMap::new(),
+        webhook: None,
     })))
 }
 

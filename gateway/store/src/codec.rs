@@ -3,6 +3,8 @@
 //! The shapes here are the store's own and are kept for as long as a ledger lives: fields are
 //! added as optional ones, never renamed; a change that old rows cannot follow takes a new version.
 
+pub(crate) mod tries;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -12,6 +14,7 @@ use dukou_domain::{
     ProviderName, ProviderRefundId, RefundId, RefundRequestId, RefundRequestState, RefundState, TenantId, Timestamp,
     TradeNo, TransactionId,
 };
+use dukou_engine::delivery::Endpoint;
 use dukou_engine::ports::StoreError;
 use dukou_engine::records::{Attempt, Check, Difference, Failure, Payment, Refund, RefundRequest, Subject};
 use dukou_spi::Prepay;
@@ -83,6 +86,10 @@ enum StoredSubject<'a> {
         trade_no: Text<'a>,
         transaction_id: Option<Text<'a>>,
         amount: Option<StoredMoney<'a>>,
+    },
+    Endpoint {
+        failing_since: Option<i64>,
+        disabled_at: Option<i64>,
     },
 }
 
@@ -241,6 +248,10 @@ impl<'a> From<&'a Subject> for StoredSubject<'a> {
                     minor: amount.minor(),
                     currency: Cow::Borrowed(amount.currency().code()),
                 }),
+            },
+            Subject::Endpoint(endpoint) => StoredSubject::Endpoint {
+                failing_since: endpoint.failing_since.map(Timestamp::as_millis),
+                disabled_at: endpoint.disabled_at.map(Timestamp::as_millis),
             },
         }
     }
@@ -404,6 +415,10 @@ impl StoredSubject<'_> {
                     .map(|amount| money(amount.minor, word(Currency::parse, &amount.currency)?))
                     .transpose()?,
             },
+            StoredSubject::Endpoint { failing_since, disabled_at } => Subject::Endpoint(Endpoint {
+                failing_since: failing_since.map(Timestamp::from_millis),
+                disabled_at: disabled_at.map(Timestamp::from_millis),
+            }),
         })
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use dukou_domain::{ProviderName, Secret, TenantId};
-use dukou_engine::tenant::{ApiKey, LatePayment, Tenant};
+use dukou_engine::tenant::{ApiKey, LatePayment, Tenant, Webhook};
 use dukou_spi::settings::{Problem, Section, Severity};
 use dukou_spi::{Context, Provider, ProviderFactory};
 use serde_json::{Map, Value};
@@ -21,17 +21,8 @@ const TRADE_NO_PREFIX_LIMIT: usize = 8;
 /// One tenant, as its file says.
 pub struct TenantSettings {
     pub tenant: Arc<Tenant>,
-    pub webhook: Option<WebhookSettings>,
     /// The file, for messages.
     pub file: String,
-}
-
-/// Where a tenant's events are delivered.
-#[derive(Debug, Clone)]
-pub struct WebhookSettings {
-    pub url: String,
-    /// Every one of them signs; two while one is being replaced.
-    pub secrets: Vec<Secret>,
 }
 
 /// Reads one file. `None`, or an error among the problems, when the tenant cannot be served.
@@ -100,8 +91,8 @@ impl<'a> Reader<'a> {
                 late_payment: late_payment?,
                 trade_no_prefix: prefix?,
                 providers,
+                webhook,
             }),
-            webhook,
             file: merged.file.clone(),
         })
     }
@@ -157,7 +148,7 @@ impl<'a> Reader<'a> {
         keys
     }
 
-    fn webhook(&mut self, table: &'a Map<String, Value>) -> Option<WebhookSettings> {
+    fn webhook(&mut self, table: &'a Map<String, Value>) -> Option<Webhook> {
         let mut section = self.section("webhook", table);
         let url = section.text("url", "the address that events are sent to");
         let url = url.and_then(|_| section.base_url("url", self.context.insecure, ""));
@@ -192,7 +183,7 @@ impl<'a> Reader<'a> {
             }
         }
         self.problems.extend(section.finish());
-        Some(WebhookSettings { url: url?, secrets })
+        Some(Webhook { url: url?, secrets })
     }
 
     fn providers(&mut self, top: &mut Section<'a>) -> BTreeMap<ProviderName, Arc<dyn Provider>> {

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use async_trait::async_trait;
 use dukou_domain::{EventId, OutRefundNo, OutTradeNo, PaymentId, RefundRequestId, Secret, TenantId, Timestamp};
-use dukou_engine::ports::{Decide, Store, StoreError, Target};
+use dukou_engine::ports::{Decide, Deliveries, Store, StoreError, Target};
 use dukou_engine::records::{
     Begun, Event, IdempotentCall, Page, Payment, PaymentFilter, Refund, RefundRequest, RefundRequestFilter,
     StoreIdentity, StoredAnswer,
@@ -145,6 +145,10 @@ impl Store for MeasuredStore {
 
     fn watch(&self) -> watch::Receiver<i64> {
         self.inner.watch()
+    }
+
+    fn deliveries(&self) -> &dyn Deliveries {
+        self.inner.deliveries()
     }
 
     async fn ready(&self) -> Result<(), StoreError> {

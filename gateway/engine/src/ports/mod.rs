@@ -1,9 +1,11 @@
 //! What the engine needs from outside, as traits.
 
 mod coordinator;
+mod deliveries;
 mod store;
 mod telemetry;
 
 pub use coordinator::{Claim, ClaimToken, Coordinator, Health, Lock, Marker};
+pub use deliveries::{Deliveries, NewDelivery, Room};
 pub use store::{Change, Decide, PaymentKey, Store, StoreError, Target, View};
 pub use telemetry::{IdempotencyOutcome, NotifyOutcome, Telemetry};

@@ -7,6 +7,7 @@ use dukou_domain::{
 use tokio::sync::watch;
 use uuid::Uuid;
 
+use super::Deliveries;
 use crate::records::{
     Begun, Event, IdempotentCall, NewEvent, Notification, NotificationKey, Page, Payment, PaymentFilter, Recorded,
     Refund, RefundRequest, RefundRequestFilter, StoreIdentity, StoredAnswer,
@@ -192,6 +193,9 @@ pub trait Store: Send + Sync {
     /// may be older than one read meanwhile, and wakes may be missing on a store that other
     /// processes write to.
     fn watch(&self) -> watch::Receiver<i64>;
+
+    /// The deliveries of this store's events.
+    fn deliveries(&self) -> &dyn Deliveries;
 
     /// Whether the store could take a write now. Cheap enough for a readiness probe.
     async fn ready(&self) -> Result<(), StoreError>;

@@ -298,6 +298,7 @@ impl House {
                 (ProviderName::new("words").unwrap(), provider),
                 (ProviderName::new("other").unwrap(), other_provider),
             ]),
+            webhook: None,
         });
         let clock = Arc::new(MovedClock(AtomicI64::new(START.as_millis())));
         let counts = Arc::new(Counts::default());

@@ -2,7 +2,7 @@ use dukou_engine::records::{Difference, Event, NewEvent, Subject};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{PaymentBody, RefundBody, RefundRequestBody, rfc3339};
+use super::{PaymentBody, RefundBody, RefundRequestBody, WebhookBody, rfc3339};
 
 /// An entry of the tenant's event log; also the body of a webhook.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -40,6 +40,8 @@ pub enum EventData {
         mismatch: Vec<MismatchedField>,
     },
     UnknownOrder(UnknownOrder),
+    /// Of `endpoint.disabled` and `endpoint.enabled`.
+    Webhook(WebhookBody),
 }
 
 /// A second success of a paid payment.
@@ -137,6 +139,7 @@ impl From<&Subject> for EventData {
                     currency: amount.map(|amount| amount.currency().to_string()),
                 })
             }
+            Subject::Endpoint(endpoint) => EventData::Webhook(WebhookBody::from(endpoint)),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The JSON that callers send and see, exactly as the contract shows it.
 
 mod buyer_request;
+mod delivery;
 mod event;
 mod moment;
 mod payment;
@@ -9,6 +10,7 @@ mod refund;
 mod refund_request;
 
 pub use buyer_request::{RefundRequestBody, RefundRequestList};
+pub use delivery::{DeliveryAttempt, DeliveryBody, DeliveryList, WebhookBody};
 pub use event::{DuplicateSuccess, EventBody, EventData, EventList, MismatchedField, UnknownOrder};
 pub use moment::rfc3339;
 pub use payment::{AttemptBody, FailureBody, InvokeBody, PaymentBody, PaymentList};

@@ -68,7 +68,7 @@ pub(super) fn from(connection: &Connection, position: i64, limit: u32) -> Result
 }
 
 /// An event from `position, id, kind, at, subject` and what `tenant` reads after them.
-fn read<'r, 'stmt>(
+pub(super) fn read<'r, 'stmt>(
     c: &mut Columns<'r, 'stmt>,
     tenant: impl FnOnce(&mut Columns<'r, 'stmt>) -> Result<TenantId>,
 ) -> Result<Event> {

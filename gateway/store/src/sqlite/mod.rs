@@ -6,8 +6,11 @@
 mod apply;
 mod calls;
 mod columns;
+mod deliveries;
+mod endpoints;
 mod error;
 mod events;
+mod leases;
 mod open;
 mod payments;
 mod readers;
@@ -26,12 +29,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use dukou_domain::{EventId, OutRefundNo, OutTradeNo, PaymentId, RefundRequestId, Secret, TenantId, Timestamp};
-use dukou_engine::ports::{Decide, Store, StoreError, Target};
+use dukou_engine::ports::{Decide, Deliveries, Store, StoreError, Target};
 use dukou_engine::records::{
     Begun, Event, IdempotentCall, Page, Payment, PaymentFilter, Refund, RefundRequest, RefundRequestFilter,
     StoreIdentity, StoredAnswer,
 };
 use tokio::sync::watch;
+use rusqlite::Connection;
 use uuid::Uuid;
 
 use self::error::Result;
@@ -96,6 +100,7 @@ impl SqliteStore {
             other => other,
         })?;
         let identity = open::begin_incarnation(&connection)?;
+        leases::release(&connection)?;
         let position = open::position(&connection)?;
         let connections =
             (0..options.readers.max(1)).map(|_| open::reader(path)).collect::<std::result::Result<_, _>>()?;
@@ -112,6 +117,15 @@ impl SqliteStore {
         if tokio::task::spawn_blocking(move || inner.stop()).await.is_err() {
             tracing::error!("closing the store panicked");
         }
+    }
+
+    /// Runs `read` on a reader's connection.
+    async fn read<T, F>(&self, read: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T> + Send + 'static,
+    {
+        self.inner.readers.read(read).await
     }
 
     /// Runs `change` in the writer's transaction and returns after the commit.
@@ -224,6 +238,10 @@ impl Store for SqliteStore {
 
     fn watch(&self) -> watch::Receiver<i64> {
         self.inner.writer.shared().committed.subscribe()
+    }
+
+    fn deliveries(&self) -> &dyn Deliveries {
+        self
     }
 
     /// Goes through the writer and its lock. After a write that failed it writes, to see whether the

@@ -20,6 +20,7 @@ pub(super) const STEPS: &[Step] = &[
         name: "attempts and requests",
         sql: include_str!("../../migrations/sqlite/0002_attempts_and_requests.sql"),
     },
+    Step { version: 3, name: "deliveries", sql: include_str!("../../migrations/sqlite/0003_deliveries.sql") },
     Step { version: 4, name: "secrets", sql: include_str!("../../migrations/sqlite/0004_secrets.sql") },
 ];
 

@@ -5,6 +5,7 @@
 mod coordinator_behaviour;
 #[cfg(feature = "failpoints")]
 mod crash;
+mod delivery_behaviour;
 mod process;
 mod records;
 mod redis;

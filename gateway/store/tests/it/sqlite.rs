@@ -13,6 +13,7 @@ use proptest::prelude::*;
 use rusqlite::Connection;
 use uuid::Uuid;
 
+use crate::delivery_behaviour;
 use crate::records::*;
 use crate::store_behaviour::{self, join_all};
 
@@ -33,6 +34,7 @@ fn pragma(path: &Path, name: &str) -> String {
 async fn behaves_as_a_store() {
     let folder = tempfile::tempdir().unwrap();
     store_behaviour::all(async || open(&new_file(folder.path()), 512)).await;
+    delivery_behaviour::all(async || open(&new_file(folder.path()), 512)).await;
 }
 
 #[tokio::test]
@@ -62,6 +64,21 @@ async fn everything_is_there_after_a_restart_in_a_new_incarnation() {
     assert_eq!(store.position().await.unwrap(), position + 1);
     drop(store);
     assert_eq!(pragma(&path, "integrity_check"), "ok");
+}
+
+#[tokio::test]
+async fn what_was_being_delivered_at_a_restart_is_due_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = new_file(folder.path());
+    let store = open(&path, 512);
+    delivery_behaviour::deliver(&store, &tenant(), at(1_000)).await;
+    let everything = || -> dukou_engine::ports::Room { Box::new(|_| 10) };
+    let taken = store.deliveries().lease(at(1_000), at(90_000), 10, everything()).await.unwrap().taken;
+    assert_eq!(taken.len(), 1);
+    drop(store);
+    let store = open(&path, 512);
+    let again = store.deliveries().lease(at(1_000), at(90_000), 10, everything()).await.unwrap().taken;
+    assert_eq!(again, taken);
 }
 
 #[tokio::test]

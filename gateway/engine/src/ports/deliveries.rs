@@ -1,0 +1,69 @@
+//! Deliveries to merchants' webhooks, as durable as the events they carry.
+
+use async_trait::async_trait;
+use dukou_domain::{DeliveryId, EventId, TenantId, Timestamp};
+
+use super::StoreError;
+use crate::delivery::{Backlog, Delivery, DeliveryFilter, Endpoint, EventHead, Lease, Tried};
+use crate::records::{EventKind, NewEvent, Page};
+
+/// A delivery to be entered, due at once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewDelivery {
+    pub id: DeliveryId,
+    pub tenant: TenantId,
+    pub event: EventId,
+    pub kind: EventKind,
+    pub position: i64,
+    pub created_at: Timestamp,
+}
+
+/// How many more deliveries of a tenant may be taken; 0 leaves them where they are.
+pub type Room = Box<dyn Fn(&TenantId) -> u32 + Send>;
+
+#[async_trait]
+pub trait Deliveries: Send + Sync {
+    /// The position in the event log up to which deliveries were entered.
+    async fn entered_to(&self) -> Result<i64, StoreError>;
+
+    /// The entries of the event log after a position, oldest first.
+    async fn event_heads(&self, after: i64, limit: u32) -> Result<Vec<EventHead>, StoreError>;
+
+    /// Enters deliveries and moves the position up from `from` to `to`, in one transaction.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] when the position is not at `from`: somebody else entered them.
+    async fn enter(&self, from: i64, to: i64, deliveries: Vec<NewDelivery>) -> Result<(), StoreError>;
+
+    /// Takes deliveries that are due, so that nobody else takes them before `until`. The tenants
+    /// share `limit` evenly, whoever waited longest first, each within its room; those with a
+    /// disabled endpoint are passed over. What a former life of this store had taken is due again
+    /// from its start.
+    async fn lease(&self, now: Timestamp, until: Timestamp, limit: u32, room: Room) -> Result<Lease, StoreError>;
+
+    /// Enters what became of leased deliveries, in one transaction. One whose lease was lost to
+    /// somebody else is left alone. Returns the tenants whose last try of these failed, and since
+    /// when theirs fail.
+    async fn record(&self, tried: Vec<Tried>) -> Result<Vec<(TenantId, Timestamp)>, StoreError>;
+
+    async fn endpoint(&self, tenant: &TenantId) -> Result<Endpoint, StoreError>;
+
+    /// Switches an endpoint off and appends the event, unless it is off or took something since.
+    /// Returns whether it did.
+    async fn disable(&self, failing_since: Timestamp, event: NewEvent) -> Result<bool, StoreError>;
+
+    /// Switches an endpoint on again, with its failures forgotten, and appends the event, unless it
+    /// is on. Returns whether it did.
+    async fn enable(&self, event: NewEvent) -> Result<bool, StoreError>;
+
+    /// Newest first.
+    async fn deliveries(&self, filter: DeliveryFilter) -> Result<Page<Delivery>, StoreError>;
+
+    /// Makes a delivery due at once: an exhausted one with its schedule from the beginning, a
+    /// pending one where it is in its schedule. A delivered one stays as it is. Returns it as it is
+    /// afterwards; `None` when the tenant has no such delivery.
+    async fn retry(&self, tenant: &TenantId, id: DeliveryId, now: Timestamp) -> Result<Option<Delivery>, StoreError>;
+
+    /// What waits, by tenant.
+    async fn backlog(&self) -> Result<Vec<Backlog>, StoreError>;
+}

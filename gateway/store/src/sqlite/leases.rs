@@ -1,0 +1,105 @@
+//! Which deliveries are due, shared fairly between tenants, and the mark that they are being tried.
+
+use dukou_domain::{TenantId, Timestamp};
+use dukou_engine::delivery::Leased;
+use dukou_engine::ports::Room;
+use rusqlite::{Connection, params};
+
+use super::columns::Columns;
+use super::deliveries::{columns, read};
+use super::error::{Result, store_error};
+use super::writing::Writing;
+use super::{endpoints, events};
+
+/// The first delivery that waits of the first tenant after another, from the index alone.
+const HEAD: &str = "SELECT tenant, next_at FROM deliveries INDEXED BY deliveries_due \
+     WHERE next_at IS NOT NULL AND tenant > ?1 ORDER BY tenant, next_at LIMIT 1";
+
+const DUE: &str = concat!(
+    "SELECT d.due, e.position, e.id, e.kind, e.at, e.subject, ",
+    columns!(),
+    " FROM (SELECT position, next_at AS due FROM deliveries INDEXED BY deliveries_due WHERE tenant = ?1 \
+     AND next_at <= ?2 ORDER BY next_at LIMIT ?3) d JOIN deliveries v ON v.position = d.position \
+     JOIN events e ON e.position = d.position"
+);
+
+const MARK: &str = "UPDATE deliveries SET leased_from = coalesce(leased_from, next_at), next_at = ?3 \
+     WHERE position = ?1 AND next_at = ?2";
+
+/// What a former life of the store was trying is due again from when it was due.
+const RELEASE: &str = "UPDATE deliveries SET next_at = leased_from, leased_from = NULL \
+     WHERE next_at IS NOT NULL AND leased_from IS NOT NULL";
+
+/// A due delivery, and the `next_at` under which it was found.
+pub(super) struct Due {
+    pub leased: Leased,
+    pub next_at: i64,
+}
+
+/// What is due now, and when the next one will be. Every tenant gets its share of `limit`, the ones
+/// that waited longest first; what is left over is for the next call.
+pub(super) fn due(
+    connection: &Connection,
+    now: Timestamp,
+    limit: u32,
+    room: &Room,
+) -> Result<(Vec<Due>, Option<Timestamp>)> {
+    let disabled = endpoints::disabled(connection)?;
+    let mut next_at: Option<Timestamp> = None;
+    let mut waiting: Vec<(Timestamp, TenantId, u32)> = Vec::new();
+    let mut head = connection.prepare_cached(HEAD).map_err(store_error)?;
+    let mut after = String::new();
+    loop {
+        let mut rows = head.query(params![after]).map_err(store_error)?;
+        let Some(row) = rows.next().map_err(store_error)? else { break };
+        let mut c = Columns::new(row);
+        let (tenant, at) = (c.id(TenantId::new)?, c.time()?);
+        after = tenant.as_str().to_owned();
+        if disabled.contains(&tenant) {
+            continue;
+        }
+        let room = room(&tenant);
+        if at > now {
+            next_at = Some(next_at.map_or(at, |earliest| earliest.min(at)));
+        } else if room > 0 {
+            waiting.push((at, tenant, room));
+        }
+    }
+    waiting.sort_unstable_by(|one, other| one.0.cmp(&other.0));
+    let share = limit.checked_div(u32::try_from(waiting.len()).unwrap_or(u32::MAX)).unwrap_or(0).max(1);
+    let mut found = Vec::new();
+    for (_, tenant, room) in waiting {
+        let left = limit.saturating_sub(u32::try_from(found.len()).unwrap_or(u32::MAX));
+        if left == 0 {
+            break;
+        }
+        due_of(connection, &tenant, now, room.min(share).min(left), &mut found)?;
+    }
+    Ok((found, next_at))
+}
+
+fn due_of(connection: &Connection, tenant: &TenantId, now: Timestamp, limit: u32, found: &mut Vec<Due>) -> Result<()> {
+    let mut statement = connection.prepare_cached(DUE).map_err(store_error)?;
+    let mut rows = statement.query(params![tenant.as_str(), now.as_millis(), limit]).map_err(store_error)?;
+    while let Some(row) = rows.next().map_err(store_error)? {
+        let mut c = Columns::new(row);
+        let next_at = c.integer()?;
+        let event = events::read(&mut c, |_| Ok(tenant.clone()))?.event;
+        found.push(Due { leased: Leased { delivery: read(&mut c)?, event }, next_at });
+    }
+    Ok(())
+}
+
+/// Marks deliveries as being tried until `until`; `false` for one that somebody else was first to
+/// take.
+pub(super) fn mark(w: &mut Writing<'_>, due: &[(i64, i64)], until: Timestamp) -> Result<Vec<bool>> {
+    due.iter()
+        .map(|(position, next_at)| {
+            w.execute(MARK, params![position, next_at, until.as_millis()]).map(|changed| changed == 1)
+        })
+        .collect()
+}
+
+pub(super) fn release(connection: &Connection) -> Result<()> {
+    connection.execute(RELEASE, []).map(|_| ()).map_err(store_error)
+}
