@@ -89,8 +89,13 @@ impl Service {
 
         let draining = Arc::new(AtomicBool::new(false));
         let readiness = Arc::new(GatewayReadiness { store: measured, coordinator });
-        let config =
-            HttpConfig { body_limit: settings.body_limit, shutdown_timeout: DRAIN_LIMIT, ..HttpConfig::default() };
+        let config = HttpConfig {
+            body_limit: settings.body_limit,
+            shutdown_timeout: DRAIN_LIMIT,
+            limits: settings.limits,
+            trusted_proxies: settings.trusted_proxies,
+            ..HttpConfig::default()
+        };
         let admin_config = config.clone();
         let gateway = Data::new(Gateway::new(
             Arc::clone(&engine),

@@ -1,6 +1,7 @@
-//! Who calls: an API key of the tenant that the address names.
+//! Who calls: a backend with an API key of the tenant that the address names, or a user of its
+//! mini-program with a session token.
 
-use std::future::{Ready, ready};
+use std::future::Future;
 use std::sync::Arc;
 
 use actix_web::dev::Payload;
@@ -9,50 +10,146 @@ use actix_web::web::Data;
 use actix_web::{FromRequest, HttpMessage, HttpRequest};
 use dukou_domain::Secret;
 use dukou_engine::tenant::{ApiKey, Tenant, Tenants};
+use dukou_engine::{SESSION_PREFIX, SessionClaims};
+use futures_util::future::{LocalBoxFuture, Ready, ready};
 
 use crate::errors::ErrorCode;
 use crate::gateway::Gateway;
 use crate::problem::Problem;
 
-/// A caller whose key belongs to the tenant of the address.
+/// A backend whose key belongs to the tenant of the address.
 pub struct Authenticated {
     pub tenant: Arc<Tenant>,
+    /// The key's name in the configuration.
+    pub key: String,
+}
+
+/// A user of the tenant's mini-program.
+pub struct Buyer {
+    pub tenant: Arc<Tenant>,
+    pub session: SessionClaims,
+}
+
+/// One or the other.
+pub struct BackendOrBuyer {
+    pub tenant: Arc<Tenant>,
+    pub principal: Principal,
+}
+
+pub enum Principal {
+    Backend { key: String },
+    Buyer(SessionClaims),
 }
 
 /// Left with a request for its log line.
 #[derive(Clone)]
 pub struct Caller {
     pub tenant: String,
-    /// The key's name in the configuration.
+    /// The key's name in the configuration; `session` for a session token.
     pub key: String,
 }
 
 impl FromRequest for Authenticated {
     type Error = Problem;
+    type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let request = request.clone();
+        Box::pin(async move {
+            let caller = identify(&request).await?;
+            match caller.principal {
+                Principal::Backend { key } => Ok(Authenticated { tenant: caller.tenant, key }),
+                Principal::Buyer(_) => Err(forbidden("this is for the merchant's backend: send an API key")),
+            }
+        })
+    }
+}
+
+impl FromRequest for Buyer {
+    type Error = Problem;
+    type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let request = request.clone();
+        Box::pin(async move {
+            let caller = identify(&request).await?;
+            match caller.principal {
+                Principal::Buyer(session) => Ok(Buyer { tenant: caller.tenant, session }),
+                Principal::Backend { .. } => Err(forbidden("this is for the buyer: send a session token")),
+            }
+        })
+    }
+}
+
+impl FromRequest for BackendOrBuyer {
+    type Error = Problem;
+    type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let request = request.clone();
+        Box::pin(async move { identify(&request).await })
+    }
+}
+
+/// The tenant of the address, where there is one, for a call that needs neither key nor session.
+pub struct Addressed(pub Arc<Tenant>);
+
+impl FromRequest for Addressed {
+    type Error = Problem;
     type Future = Ready<Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let Some(gateway) = request.app_data::<Data<Gateway>>() else {
-            return ready(Err(Problem::internal()));
-        };
-        let tenant = request.match_info().get("tenant").unwrap_or_default();
-        let authorization = request.headers().get(AUTHORIZATION).map(|value| value.as_bytes());
-        ready(authenticate(gateway.engine.tenants(), tenant, authorization).map(|(tenant, key)| {
-            request.extensions_mut().insert(Caller { tenant: tenant.id.to_string(), key });
-            Authenticated { tenant }
-        }))
+        let found = gateway(request).and_then(|gateway| {
+            gateway.limits.sessions.client(gateway.config.trusted_proxies.client(request))?;
+            let tenant = request.match_info().get("tenant").unwrap_or_default();
+            let tenant = gateway.engine.tenants().find(tenant).ok_or_else(unauthorized)?;
+            gateway.limits.sessions.tenant(&tenant.id)?;
+            Ok(Addressed(tenant))
+        });
+        ready(found)
+    }
+}
+
+fn gateway(request: &HttpRequest) -> Result<&Data<Gateway>, Problem> {
+    request.app_data::<Data<Gateway>>().ok_or_else(Problem::internal)
+}
+
+async fn identify(request: &HttpRequest) -> Result<BackendOrBuyer, Problem> {
+    let gateway = gateway(request)?;
+    let named = request.match_info().get("tenant").unwrap_or_default();
+    let authorization = request.headers().get(AUTHORIZATION).map(|value| value.as_bytes());
+    let token = authorization.and_then(bearer).unwrap_or_default();
+    let found = if token.starts_with(SESSION_PREFIX.as_bytes()) {
+        // Before anything is computed for it.
+        gateway.limits.calls.client(gateway.config.trusted_proxies.client(request))?;
+        let of_session = authenticate_session(gateway, named, token);
+        either(authenticate(gateway.engine.tenants(), named, token), of_session).await?
+    } else {
+        authenticate(gateway.engine.tenants(), named, token)?
+    };
+    let key = match &found.principal {
+        Principal::Backend { key } => key.clone(),
+        Principal::Buyer(_) => "session".to_owned(),
+    };
+    request.extensions_mut().insert(Caller { tenant: found.tenant.id.to_string(), key });
+    Ok(found)
+}
+
+/// A key may look like a session token.
+async fn either(
+    of_key: Result<BackendOrBuyer, Problem>,
+    of_session: impl Future<Output = Result<BackendOrBuyer, Problem>>,
+) -> Result<BackendOrBuyer, Problem> {
+    match of_key {
+        Ok(found) => Ok(found),
+        Err(_) => of_session.await,
     }
 }
 
 /// Finds the tenant and the name of the key. A tenant that does not exist and one whose key is
 /// another answer alike and after the same comparisons.
-fn authenticate(
-    tenants: &dyn Tenants,
-    tenant: &str,
-    authorization: Option<&[u8]>,
-) -> Result<(Arc<Tenant>, String), Problem> {
-    let token = authorization.and_then(bearer).unwrap_or_default();
-    let found = tenants.find(tenant);
+fn authenticate(tenants: &dyn Tenants, named: &str, token: &[u8]) -> Result<BackendOrBuyer, Problem> {
+    let found = tenants.find(named);
     let nobody =
         [ApiKey { id: String::new(), secret: Secret::new("no tenant has this key, and nobody is let in by it") }];
     let keys = found.as_ref().map_or(&nobody[..], |tenant| &tenant.api_keys);
@@ -63,12 +160,27 @@ fn authenticate(
         }
     }
     match (found, matching) {
-        (Some(tenant), Some(key)) => Ok((tenant, key)),
-        _ => Err(Problem::new(
-            ErrorCode::Unauthorized,
-            "send Authorization: Bearer with an API key of the tenant in the address",
-        )),
+        (Some(tenant), Some(key)) => Ok(BackendOrBuyer { tenant, principal: Principal::Backend { key } }),
+        _ => Err(unauthorized()),
     }
+}
+
+async fn authenticate_session(gateway: &Gateway, named: &str, token: &[u8]) -> Result<BackendOrBuyer, Problem> {
+    let tenant = gateway.engine.tenants().find(named).ok_or_else(unauthorized)?;
+    let session = gateway.engine.read_session(&tenant, token).await?.ok_or_else(unauthorized)?;
+    // Only those who are let in count for the tenant: others must not use up its measure.
+    gateway.limits.calls.tenant(&tenant.id)?;
+    Ok(BackendOrBuyer { tenant, principal: Principal::Buyer(session) })
+}
+
+fn unauthorized() -> Problem {
+    let detail = "send Authorization: Bearer with an API key of the tenant in the address, or with a session token of \
+                  it that has not ended";
+    Problem::new(ErrorCode::Unauthorized, detail)
+}
+
+fn forbidden(detail: &str) -> Problem {
+    Problem::new(ErrorCode::Forbidden, detail)
 }
 
 /// The token of `Bearer <token>`; the scheme's case does not matter (RFC 9110, section 11.1).
@@ -81,6 +193,13 @@ fn bearer(authorization: &[u8]) -> Option<&[u8]> {
 mod tests {
     use super::*;
     use crate::testing_engine::bookshop;
+
+    fn key_of(tenants: &dyn Tenants, tenant: &str, authorization: Option<&[u8]>) -> Option<String> {
+        match authenticate(tenants, tenant, authorization.and_then(bearer).unwrap_or_default()).ok()?.principal {
+            Principal::Backend { key } => Some(key),
+            Principal::Buyer(_) => None,
+        }
+    }
 
     #[test]
     fn any_key_of_the_tenant_opens_and_nothing_else() {
@@ -101,16 +220,15 @@ mod tests {
             ("nobody", Some(b"Bearer no tenant has this key, and nobody is let in by it"), None),
         ];
         for (tenant, authorization, key) in cases {
-            let found = authenticate(shop.as_ref(), tenant, authorization).ok().map(|(_, key)| key);
-            assert_eq!(found.as_deref(), key, "{tenant} {authorization:?}");
+            assert_eq!(key_of(shop.as_ref(), tenant, authorization).as_deref(), key, "{tenant} {authorization:?}");
         }
     }
 
     #[test]
     fn an_unknown_tenant_and_a_wrong_key_answer_alike() {
         let shop = bookshop(&[("backend", "sk-one")]);
-        let wrong_key = authenticate(shop.as_ref(), "bookshop", Some(b"Bearer x")).err();
-        let no_tenant = authenticate(shop.as_ref(), "nobody", Some(b"Bearer x")).err();
+        let wrong_key = authenticate(shop.as_ref(), "bookshop", b"x").err();
+        let no_tenant = authenticate(shop.as_ref(), "nobody", b"x").err();
         assert!(wrong_key.is_some() && wrong_key == no_tenant);
     }
 }

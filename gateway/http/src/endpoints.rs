@@ -7,19 +7,66 @@ use actix_web::{HttpResponse, Route};
 use crate::errors::ErrorCode;
 use crate::openapi;
 use crate::problem::Problem;
-use crate::routes::{admin, events, notify, payments, refunds};
+use crate::routes::{admin, events, notify, payments, refund_requests, refunds, sessions};
 
 /// One operation.
 pub struct Endpoint {
     pub method: &'static str,
     pub path: &'static str,
-    /// Needs an API key.
-    pub authenticated: bool,
+    pub access: Access,
     /// Honours `Idempotency-Key`.
     pub idempotent: bool,
-    /// What it can answer besides success, [`EVERYWHERE`] aside.
+    /// What it can answer besides success, to a caller who was let in; [`EVERYWHERE`] aside.
     pub errors: &'static [ErrorCode],
     route: fn() -> Route,
+}
+
+/// Who may call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    Anyone,
+    /// Anyone, so often.
+    Limited,
+    /// The merchant's backend, with an API key.
+    Key,
+    /// A user of the mini-program, with a session token.
+    Session,
+    KeyOrSession,
+}
+
+impl Access {
+    pub const fn key(self) -> bool {
+        matches!(self, Access::Key | Access::KeyOrSession)
+    }
+
+    pub const fn session(self) -> bool {
+        matches!(self, Access::Session | Access::KeyOrSession)
+    }
+
+    /// How a caller can be turned away.
+    const fn errors(self) -> &'static [ErrorCode] {
+        match self {
+            Access::Anyone => &[],
+            Access::Limited => &[ErrorCode::Unauthorized, ErrorCode::RateLimited],
+            Access::Key | Access::Session | Access::KeyOrSession => {
+                // A session token is limited also where it opens nothing.
+                &[ErrorCode::Unauthorized, ErrorCode::Forbidden, ErrorCode::RateLimited]
+            }
+        }
+    }
+}
+
+impl Endpoint {
+    /// Everything it can answer besides success.
+    pub fn all_errors(&self) -> Vec<ErrorCode> {
+        let mut codes: Vec<ErrorCode> = Vec::new();
+        for code in self.errors.iter().chain(self.access.errors()).chain(EVERYWHERE) {
+            if !codes.contains(code) {
+                codes.push(*code);
+            }
+        }
+        codes
+    }
 }
 
 /// What any address can answer.
@@ -31,7 +78,7 @@ pub const PUBLIC: &[Endpoint] = &[
     Endpoint {
         method: "POST",
         path: "/notify/{tenant}/{provider}/payment",
-        authenticated: false,
+        access: Access::Anyone,
         idempotent: false,
         errors: NOTIFY,
         route: || web::post().to(notify::payment),
@@ -39,7 +86,7 @@ pub const PUBLIC: &[Endpoint] = &[
     Endpoint {
         method: "POST",
         path: "/notify/{tenant}/{provider}/refund",
-        authenticated: false,
+        access: Access::Anyone,
         idempotent: false,
         errors: NOTIFY,
         route: || web::post().to(notify::refund),
@@ -47,11 +94,10 @@ pub const PUBLIC: &[Endpoint] = &[
     Endpoint {
         method: "POST",
         path: "/v1/{tenant}/payments",
-        authenticated: true,
+        access: Access::Key,
         idempotent: true,
         errors: &[
             ErrorCode::InvalidRequest,
-            ErrorCode::Unauthorized,
             ErrorCode::ProviderRefused,
             ErrorCode::RequestTimeout,
             ErrorCode::OutTradeNoConflict,
@@ -69,27 +115,47 @@ pub const PUBLIC: &[Endpoint] = &[
     Endpoint {
         method: "GET",
         path: "/v1/{tenant}/payments",
-        authenticated: true,
+        access: Access::Key,
         idempotent: false,
-        errors: &[ErrorCode::InvalidRequest, ErrorCode::Unauthorized, ErrorCode::Unavailable],
+        errors: &[ErrorCode::InvalidRequest, ErrorCode::Unavailable],
         route: || web::get().to(payments::list),
     },
     Endpoint {
         method: "GET",
         path: "/v1/{tenant}/payments/{out_trade_no}",
-        authenticated: true,
+        access: Access::KeyOrSession,
         idempotent: false,
         errors: READ,
         route: || web::get().to(payments::read),
     },
     Endpoint {
         method: "POST",
-        path: "/v1/{tenant}/payments/{out_trade_no}/close",
-        authenticated: true,
+        path: "/v1/{tenant}/payments/{out_trade_no}/invoke",
+        access: Access::KeyOrSession,
         idempotent: true,
         errors: &[
             ErrorCode::InvalidRequest,
-            ErrorCode::Unauthorized,
+            ErrorCode::ProviderRefused,
+            ErrorCode::NotFound,
+            ErrorCode::RequestTimeout,
+            ErrorCode::IdempotencyKeyConflict,
+            ErrorCode::IdempotencyInProgress,
+            ErrorCode::InvalidState,
+            ErrorCode::BodyTooLarge,
+            ErrorCode::UnsupportedMediaType,
+            ErrorCode::ProviderUnavailable,
+            ErrorCode::Unavailable,
+            ErrorCode::ProviderTimeout,
+        ],
+        route: || web::post().to(payments::invoke),
+    },
+    Endpoint {
+        method: "POST",
+        path: "/v1/{tenant}/payments/{out_trade_no}/close",
+        access: Access::Key,
+        idempotent: true,
+        errors: &[
+            ErrorCode::InvalidRequest,
             ErrorCode::ProviderRefused,
             ErrorCode::NotFound,
             ErrorCode::RequestTimeout,
@@ -107,11 +173,10 @@ pub const PUBLIC: &[Endpoint] = &[
     Endpoint {
         method: "POST",
         path: "/v1/{tenant}/payments/{out_trade_no}/refunds",
-        authenticated: true,
+        access: Access::Key,
         idempotent: true,
         errors: &[
             ErrorCode::InvalidRequest,
-            ErrorCode::Unauthorized,
             ErrorCode::ProviderRefused,
             ErrorCode::NotFound,
             ErrorCode::RequestTimeout,
@@ -131,7 +196,7 @@ pub const PUBLIC: &[Endpoint] = &[
     Endpoint {
         method: "GET",
         path: "/v1/{tenant}/payments/{out_trade_no}/refunds",
-        authenticated: true,
+        access: Access::Key,
         idempotent: false,
         errors: READ,
         route: || web::get().to(refunds::list),
@@ -139,17 +204,77 @@ pub const PUBLIC: &[Endpoint] = &[
     Endpoint {
         method: "GET",
         path: "/v1/{tenant}/refunds/{out_refund_no}",
-        authenticated: true,
+        access: Access::Key,
         idempotent: false,
         errors: READ,
         route: || web::get().to(refunds::read),
     },
     Endpoint {
+        method: "POST",
+        path: "/v1/{tenant}/sessions",
+        access: Access::Limited,
+        idempotent: false,
+        errors: &[
+            ErrorCode::InvalidRequest,
+            ErrorCode::ProviderRefused,
+            ErrorCode::RequestTimeout,
+            ErrorCode::BodyTooLarge,
+            ErrorCode::UnsupportedMediaType,
+            ErrorCode::ProviderUnavailable,
+            ErrorCode::Unavailable,
+            ErrorCode::ProviderTimeout,
+        ],
+        route: || web::post().to(sessions::create),
+    },
+    Endpoint {
+        method: "POST",
+        path: "/v1/{tenant}/payments/{out_trade_no}/refund-requests",
+        access: Access::Session,
+        idempotent: true,
+        errors: &[
+            ErrorCode::InvalidRequest,
+            ErrorCode::NotFound,
+            ErrorCode::RequestTimeout,
+            ErrorCode::IdempotencyKeyConflict,
+            ErrorCode::IdempotencyInProgress,
+            ErrorCode::InvalidState,
+            ErrorCode::BodyTooLarge,
+            ErrorCode::UnsupportedMediaType,
+            ErrorCode::RefundExceedsPayment,
+            ErrorCode::Unavailable,
+        ],
+        route: || web::post().to(refund_requests::create),
+    },
+    Endpoint {
+        method: "GET",
+        path: "/v1/{tenant}/refund-requests",
+        access: Access::Key,
+        idempotent: false,
+        errors: &[ErrorCode::InvalidRequest, ErrorCode::Unavailable],
+        route: || web::get().to(refund_requests::list),
+    },
+    Endpoint {
+        method: "POST",
+        path: "/v1/{tenant}/refund-requests/{id}/approve",
+        access: Access::Key,
+        idempotent: true,
+        errors: DECIDE,
+        route: || web::post().to(refund_requests::approve),
+    },
+    Endpoint {
+        method: "POST",
+        path: "/v1/{tenant}/refund-requests/{id}/reject",
+        access: Access::Key,
+        idempotent: true,
+        errors: DECIDE,
+        route: || web::post().to(refund_requests::reject),
+    },
+    Endpoint {
         method: "GET",
         path: "/v1/{tenant}/events",
-        authenticated: true,
+        access: Access::Key,
         idempotent: false,
-        errors: &[ErrorCode::InvalidRequest, ErrorCode::Unauthorized, ErrorCode::NotAcceptable, ErrorCode::Unavailable],
+        errors: &[ErrorCode::InvalidRequest, ErrorCode::NotAcceptable, ErrorCode::Unavailable],
         route: || web::get().to(events::list),
     },
     OPENAPI,
@@ -160,7 +285,7 @@ pub const ADMIN: &[Endpoint] = &[
     Endpoint {
         method: "GET",
         path: "/metrics",
-        authenticated: false,
+        access: Access::Anyone,
         idempotent: false,
         errors: &[],
         route: || web::get().to(admin::metrics),
@@ -168,7 +293,7 @@ pub const ADMIN: &[Endpoint] = &[
     Endpoint {
         method: "GET",
         path: "/healthz",
-        authenticated: false,
+        access: Access::Anyone,
         idempotent: false,
         errors: &[],
         route: || web::get().to(admin::health),
@@ -176,7 +301,7 @@ pub const ADMIN: &[Endpoint] = &[
     Endpoint {
         method: "GET",
         path: "/readyz",
-        authenticated: false,
+        access: Access::Anyone,
         idempotent: false,
         errors: &[],
         route: || web::get().to(admin::ready),
@@ -187,12 +312,24 @@ pub const ADMIN: &[Endpoint] = &[
 /// Reads that may ask a provider first.
 const READ: &[ErrorCode] = &[
     ErrorCode::InvalidRequest,
-    ErrorCode::Unauthorized,
     ErrorCode::ProviderRefused,
     ErrorCode::NotFound,
     ErrorCode::ProviderUnavailable,
     ErrorCode::Unavailable,
     ErrorCode::ProviderTimeout,
+];
+
+const DECIDE: &[ErrorCode] = &[
+    ErrorCode::InvalidRequest,
+    ErrorCode::NotFound,
+    ErrorCode::RequestTimeout,
+    ErrorCode::IdempotencyKeyConflict,
+    ErrorCode::IdempotencyInProgress,
+    ErrorCode::InvalidState,
+    ErrorCode::BodyTooLarge,
+    ErrorCode::UnsupportedMediaType,
+    ErrorCode::RefundExceedsPayment,
+    ErrorCode::Unavailable,
 ];
 
 const NOTIFY: &[ErrorCode] = &[
@@ -206,7 +343,7 @@ const NOTIFY: &[ErrorCode] = &[
 const OPENAPI: Endpoint = Endpoint {
     method: "GET",
     path: "/openapi.json",
-    authenticated: false,
+    access: Access::Anyone,
     idempotent: false,
     errors: &[],
     route: || web::get().to(openapi::serve),

@@ -10,6 +10,9 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
+use crate::client_address::TrustedProxies;
+use crate::limits::{LimitConfig, Limits};
+
 /// The limits of a listener.
 #[derive(Debug, Clone)]
 pub struct HttpConfig {
@@ -27,6 +30,10 @@ pub struct HttpConfig {
     pub workers: usize,
     /// How long requests in flight may go on after a stop was asked for.
     pub shutdown_timeout: Duration,
+    /// How often a mini-program may ask.
+    pub limits: LimitConfig,
+    /// Proxies whose word about a client's address is believed.
+    pub trusted_proxies: TrustedProxies,
 }
 
 impl Default for HttpConfig {
@@ -39,6 +46,8 @@ impl Default for HttpConfig {
             max_connections: 20_000,
             workers: std::thread::available_parallelism().map_or(1, usize::from),
             shutdown_timeout: Duration::from_secs(30),
+            limits: LimitConfig::default(),
+            trusted_proxies: TrustedProxies::default(),
         }
     }
 }
@@ -57,6 +66,7 @@ pub struct Gateway {
     pub instance: Uuid,
     pub telemetry: Arc<dyn HttpTelemetry>,
     pub config: HttpConfig,
+    pub(crate) limits: Limits,
     /// Where calls run that move money: they go on when their caller hangs up.
     runtime: Handle,
     running: watch::Sender<usize>,
@@ -71,7 +81,8 @@ impl Gateway {
         config: HttpConfig,
         runtime: Handle,
     ) -> Self {
-        Gateway { engine, instance, telemetry, config, runtime, running: watch::Sender::new(0) }
+        let limits = Limits::new(&config.limits);
+        Gateway { engine, instance, telemetry, config, limits, runtime, running: watch::Sender::new(0) }
     }
 
     /// Runs work that is finished even when nobody waits for it any more.

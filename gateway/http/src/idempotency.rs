@@ -11,6 +11,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use aws_lc_rs::digest;
 use bytes::Bytes;
 use dukou_domain::{OutTradeNo, TenantId};
+use dukou_engine::SessionClaims;
 use dukou_engine::ports::Store;
 use dukou_engine::records::{Begun, IdempotentCall, StoredAnswer};
 use dukou_engine::tenant::Tenant;
@@ -57,8 +58,43 @@ where
     F: FnOnce(OutTradeNo) -> W + Send + 'static,
     W: Future<Output = Result<Answer, Problem>> + Send + 'static,
 {
+    run_key(gateway, request, tenant, read_key(request)?, body, work).await
+}
+
+/// As [`run`], for a buyer: nobody else's key, the backend's included, is the same.
+///
+/// # Errors
+/// As [`run`].
+pub async fn run_for_buyer<F, W>(
+    gateway: &Data<Gateway>,
+    request: &HttpRequest,
+    tenant: &Arc<Tenant>,
+    buyer: &SessionClaims,
+    body: &Bytes,
+    work: F,
+) -> Result<HttpResponse, Problem>
+where
+    F: FnOnce(OutTradeNo) -> W + Send + 'static,
+    W: Future<Output = Result<Answer, Problem>> + Send + 'static,
+{
+    let key = read_key(request)?.map(|key| buyers_key(buyer, &key));
+    run_key(gateway, request, tenant, key, body, work).await
+}
+
+async fn run_key<F, W>(
+    gateway: &Data<Gateway>,
+    request: &HttpRequest,
+    tenant: &Arc<Tenant>,
+    key: Option<String>,
+    body: &Bytes,
+    work: F,
+) -> Result<HttpResponse, Problem>
+where
+    F: FnOnce(OutTradeNo) -> W + Send + 'static,
+    W: Future<Output = Result<Answer, Problem>> + Send + 'static,
+{
     let made_number = gateway.engine.make_out_trade_no();
-    let call = read_key(request)?.map(|key| {
+    let call = key.map(|key| {
         let fingerprint = fingerprint(request.method().as_str(), request.path(), body);
         IdempotentCall {
             tenant: tenant.id.clone(),
@@ -192,6 +228,11 @@ fn read_key(request: &HttpRequest) -> Result<Option<String>, Problem> {
     } else {
         Err(Problem::invalid_field(HEADER, format!("expected one key of 1 to {MAX_KEY} visible ASCII characters")))
     }
+}
+
+/// A key that begins with its buyer. No key on the wire holds a space.
+fn buyers_key(buyer: &SessionClaims, key: &str) -> String {
+    format!("{} {} {key}", buyer.provider, buyer.openid)
 }
 
 /// The number for a payment that its merchant gave none, the same whenever this call is made

@@ -7,6 +7,7 @@
 mod answer;
 mod auth;
 mod body;
+mod client_address;
 mod connection;
 mod cursor;
 pub mod dto;
@@ -16,6 +17,7 @@ mod fields;
 mod gateway;
 mod idempotency;
 mod json;
+mod limits;
 mod middleware;
 pub mod openapi;
 mod problem;
@@ -29,7 +31,9 @@ mod testing_deliveries;
 #[cfg(test)]
 mod testing_engine;
 
+pub use client_address::TrustedProxies;
 pub use gateway::{Gateway, HttpConfig, HttpTelemetry};
+pub use limits::{LimitConfig, Rate};
 pub use middleware::{Edge, around};
 pub use problem::{FieldError, PROBLEM_JSON, Problem, ProviderWords};
 pub use routes::admin::{AdminState, Readiness, ReadyCheck, ReadyStatus};

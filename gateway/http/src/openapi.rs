@@ -12,14 +12,15 @@ use utoipa::openapi::{Content, ObjectBuilder, Ref, RefOr, Required, Schema, Type
 use utoipa::{Modify, OpenApi};
 
 use crate::dto;
-use crate::endpoints::{ADMIN, EVERYWHERE, Endpoint, PUBLIC};
+use crate::endpoints::{ADMIN, Endpoint, PUBLIC};
 use crate::errors::ErrorCode;
 use crate::problem::{FieldError, PROBLEM_JSON, ProblemDocument};
-use crate::routes::{admin, events, notify, payments, refunds};
+use crate::routes::{admin, events, notify, payments, refund_requests, refunds, sessions};
 
 const API_KEY: &str = "api_key";
+const SESSION_TOKEN: &str = "session_token";
 /// Bodies that are read strictly: a field that is not documented is refused.
-const REQUESTS: &[&str] = &["CreatePayment", "Payer", "CreateRefund"];
+const REQUESTS: &[&str] = &["CreatePayment", "Payer", "InvokePayment", "CreateRefund", "CreateSession", "CreateRefundRequest"];
 
 #[derive(OpenApi)]
 #[openapi(
@@ -32,10 +33,16 @@ const REQUESTS: &[&str] = &["CreatePayment", "Payer", "CreateRefund"];
         payments::create,
         payments::list,
         payments::read,
+        payments::invoke,
         payments::close,
         refunds::create,
         refunds::list,
         refunds::read,
+        sessions::create,
+        refund_requests::create,
+        refund_requests::list,
+        refund_requests::approve,
+        refund_requests::reject,
         events::list,
         notify::payment,
         notify::refund,
@@ -49,6 +56,8 @@ const REQUESTS: &[&str] = &["CreatePayment", "Payer", "CreateRefund"];
     tags(
         (name = "payments"),
         (name = "refunds"),
+        (name = "refund requests", description = "What buyers asked for; no money moves until the merchant approves."),
+        (name = "sessions", description = "For the mini-program itself."),
         (name = "events"),
         (name = "notify", description = "For the platforms."),
         (name = "admin", description = "On the admin listener only; no key."),
@@ -91,6 +100,11 @@ impl Modify for Table {
                 .description(Some("An API key of the tenant in the address."))
                 .build();
             components.add_security_scheme(API_KEY, SecurityScheme::Http(scheme));
+            let scheme = HttpBuilder::new()
+                .scheme(HttpAuthScheme::Bearer)
+                .description(Some("The session token of a user of the tenant's mini-program; see `createSession`."))
+                .build();
+            components.add_security_scheme(SESSION_TOKEN, SecurityScheme::Http(scheme));
             // A mismatch is a payment as well, so exactly one of them would be wrong.
             if let Some(RefOr::T(data)) = components.schemas.get_mut("EventData")
                 && let Schema::OneOf(kinds) = data
@@ -130,8 +144,13 @@ fn describe(operation: &mut Operation, endpoint: &Endpoint) {
                      for the same request; what may pass (5xx) is not kept.";
         parameters.push(RefOr::T(text_parameter("Idempotency-Key", ParameterIn::Header, Required::False, words)));
     }
-    if endpoint.authenticated {
-        operation.security = Some(vec![SecurityRequirement::new(API_KEY, Vec::<String>::new())]);
+    let schemes = [(API_KEY, endpoint.access.key()), (SESSION_TOKEN, endpoint.access.session())];
+    let security: Vec<SecurityRequirement> = schemes
+        .into_iter()
+        .filter_map(|(name, opens)| opens.then(|| SecurityRequirement::new(name, Vec::<String>::new())))
+        .collect();
+    if !security.is_empty() {
+        operation.security = Some(security);
     }
     for response in operation.responses.responses.values_mut() {
         if let RefOr::T(response) = response {
@@ -143,7 +162,7 @@ fn describe(operation: &mut Operation, endpoint: &Endpoint) {
             }
         }
     }
-    let mut codes: Vec<ErrorCode> = endpoint.errors.iter().chain(EVERYWHERE).copied().collect();
+    let mut codes = endpoint.all_errors();
     codes.sort_by_key(|code| code.status());
     for same in codes.chunk_by(|a, b| a.status() == b.status()) {
         let status = same[0].status().to_string();
@@ -158,7 +177,12 @@ fn error_response(codes: &[ErrorCode]) -> Response {
         .content(PROBLEM_JSON, Content::new(Some(Ref::from_schema_name("Problem"))))
         .build();
     response.headers.insert("X-Request-Id".to_owned(), text_header("The id of the request."));
-    let waits = [ErrorCode::IdempotencyInProgress, ErrorCode::ProviderUnavailable, ErrorCode::Unavailable];
+    let waits = [
+        ErrorCode::IdempotencyInProgress,
+        ErrorCode::RateLimited,
+        ErrorCode::ProviderUnavailable,
+        ErrorCode::Unavailable,
+    ];
     if codes.iter().any(|code| waits.contains(code)) {
         response.headers.insert("Retry-After".to_owned(), text_header("Seconds until another try makes sense."));
     }
@@ -195,6 +219,7 @@ fn path_words(name: &str) -> &'static str {
         "provider" => "The tenant's own name for one of its providers.",
         "out_trade_no" => "The tenant's number of the payment.",
         "out_refund_no" => "The tenant's number of the refund.",
+        "id" => "Its id.",
         _ => "",
     }
 }
@@ -229,7 +254,7 @@ mod tests {
         let document: serde_json::Value = serde_json::from_str(json()).unwrap();
         for endpoint in PUBLIC.iter().chain(ADMIN) {
             let operation = &document["paths"][endpoint.path][endpoint.method.to_lowercase()];
-            for code in endpoint.errors.iter().chain(EVERYWHERE) {
+            for code in endpoint.all_errors() {
                 let words = operation["responses"][code.status().to_string()]["description"].as_str().unwrap();
                 assert!(words.contains(code.as_str()), "{} {} {}", endpoint.method, endpoint.path, code.as_str());
             }
@@ -237,7 +262,9 @@ mod tests {
                 operation["parameters"].as_array().unwrap().iter().filter_map(|p| p["name"].as_str()).collect();
             assert!(placeholders(endpoint.path).all(|name| named.contains(name)), "{}", endpoint.path);
             assert_eq!(named.contains("Idempotency-Key"), endpoint.idempotent, "{}", endpoint.path);
-            assert_eq!(operation.get("security").is_some(), endpoint.authenticated, "{}", endpoint.path);
+            let opens = usize::from(endpoint.access.key()) + usize::from(endpoint.access.session());
+            let security = operation.get("security").and_then(|schemes| schemes.as_array());
+            assert_eq!(security.map_or(0, Vec::len), opens, "{}", endpoint.path);
         }
     }
 

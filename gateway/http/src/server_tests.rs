@@ -35,6 +35,7 @@ fn start() -> Running {
         max_connections: 100,
         workers: 1,
         shutdown_timeout: Duration::from_secs(5),
+        ..HttpConfig::default()
     };
     let (gateway, store, counted) = gateway(config);
     let gateway = Data::new(gateway);

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use dukou_domain::Secret;
 use dukou_engine::{Schedule, Steps};
+use dukou_http::{LimitConfig, Rate, TrustedProxies};
 use dukou_spi::settings::{Problem, Section, Severity, parse_duration};
 use dukou_store::RedisOptions;
 use serde_json::{Map, Value};
@@ -39,6 +40,8 @@ pub struct GatewaySettings {
     pub expires_after: Duration,
     pub session_expires_after: Duration,
     pub schedule: Schedule,
+    pub trusted_proxies: TrustedProxies,
+    pub limits: LimitConfig,
 }
 
 #[derive(Debug, Clone)]
@@ -66,6 +69,9 @@ pub fn read(sources: &Sources, problems: &mut Vec<Problem>) -> Reading {
     Reading { settings, insecure }
 }
 
+/// Listen address, public address, insecure, body limit, proxies.
+type ServerSettings = (Option<SocketAddr>, Option<String>, bool, usize, Option<TrustedProxies>);
+
 struct Reader<'a> {
     merged: &'a Merged,
     sources: &'a Sources,
@@ -90,7 +96,7 @@ impl<'a> Reader<'a> {
         let merged = self.merged;
         let mut top = self.section("", &merged.table);
         let mut sections = Vec::new();
-        for name in ["server", "admin", "storage", "redis", "webhooks", "payments", "sessions", "queries"] {
+        for name in ["server", "admin", "storage", "redis", "webhooks", "payments", "sessions", "limits", "queries"] {
             let table = match top.take(name) {
                 Some(Value::Object(table)) => Some(table),
                 Some(_) => top.wrong(name, "is not a section", &format!("[{name}] and its keys")),
@@ -99,14 +105,14 @@ impl<'a> Reader<'a> {
             sections.push(table);
         }
         self.finish(top);
-        let [server, admin, storage, redis, webhooks, payments, sessions, queries] = sections[..] else {
+        let [server, admin, storage, redis, webhooks, payments, sessions, limits, queries] = sections[..] else {
             return (None, false);
         };
         // Every section but [redis] is there: the compiled-in file has it. One that is not a table
         // was noted above.
-        let (listen, public_url, insecure, body_limit) = match server {
+        let (listen, public_url, insecure, body_limit, trusted_proxies) = match server {
             Some(table) => self.server(table),
-            None => (None, None, false, 0),
+            None => (None, None, false, 0, None),
         };
         let (admin_listen, admin_token) = match admin {
             Some(table) => self.admin(table, listen),
@@ -127,6 +133,7 @@ impl<'a> Reader<'a> {
             self.finish(section);
             value
         });
+        let limits = limits.map(|table| self.limits(table));
         let schedule = queries.map(|table| self.queries(table));
 
         let settings = (|| {
@@ -148,12 +155,14 @@ impl<'a> Reader<'a> {
                 expires_after: expires_after?,
                 session_expires_after: session_expires_after?,
                 schedule: schedule?,
+                trusted_proxies: trusted_proxies?,
+                limits: limits?,
             })
         })();
         (settings, insecure)
     }
 
-    fn server(&mut self, table: &'a Map<String, Value>) -> (Option<SocketAddr>, Option<String>, bool, usize) {
+    fn server(&mut self, table: &'a Map<String, Value>) -> ServerSettings {
         let mut section = self.section("server", table);
         let insecure = section.flag("insecure", false);
         if insecure {
@@ -162,8 +171,9 @@ impl<'a> Reader<'a> {
         let listen = address(&mut section, "listen");
         let public_url = public_url(&mut section, insecure);
         let body_limit = section.size("body_limit", 1024..=16 * 1024 * 1024, 256 * 1024);
+        let trusted_proxies = trusted_proxies(&mut section);
         self.finish(section);
-        (listen, public_url, insecure, body_limit)
+        (listen, public_url, insecure, body_limit, trusted_proxies)
     }
 
     fn admin(
@@ -256,6 +266,19 @@ impl<'a> Reader<'a> {
         allowed
     }
 
+    fn limits(&mut self, table: &'a Map<String, Value>) -> LimitConfig {
+        let mut section = self.section("limits", table);
+        let defaults = LimitConfig::default();
+        let limits = LimitConfig {
+            sessions_per_client: rate(&mut section, "sessions_per_client", defaults.sessions_per_client),
+            sessions_per_tenant: rate(&mut section, "sessions_per_tenant", defaults.sessions_per_tenant),
+            calls_per_client: rate(&mut section, "calls_per_client", defaults.calls_per_client),
+            calls_per_tenant: rate(&mut section, "calls_per_tenant", defaults.calls_per_tenant),
+        };
+        self.finish(section);
+        limits
+    }
+
     fn queries(&mut self, table: &'a Map<String, Value>) -> Schedule {
         let mut section = self.section("queries", table);
         let defaults = Schedule::default();
@@ -292,6 +315,34 @@ fn public_url(section: &mut Section<'_>, insecure: bool) -> Option<String> {
     }
     // Spelled in one way, whatever the operator wrote (a default port, capitals).
     Some(format!("{}{}", url.origin().ascii_serialization(), url.path().trim_end_matches('/')))
+}
+
+fn rate(section: &mut Section<'_>, key: &str, default: Rate) -> Rate {
+    let expected = "so many in a second, a minute or an hour, such as \"5/s burst 20\" or \"100/m\"";
+    match section.optional_text(key) {
+        None => default,
+        Some(text) => match Rate::parse(&text) {
+            Some(rate) => rate,
+            None => section.wrong(key, "is not a rate", expected).unwrap_or(default),
+        },
+    }
+}
+
+/// The environment writes them with commas between.
+fn trusted_proxies(section: &mut Section<'_>) -> Option<TrustedProxies> {
+    let key = "trusted_proxies";
+    let expected = "a list of addresses and networks, such as [\"10.0.0.0/8\"]";
+    let texts: Option<Vec<&str>> = match section.take(key) {
+        None => Some(Vec::new()),
+        Some(Value::String(text)) => Some(text.split(',').map(str::trim).filter(|text| !text.is_empty()).collect()),
+        Some(Value::Array(values)) => values.iter().map(Value::as_str).collect(),
+        Some(_) => None,
+    };
+    let Some(texts) = texts else { return section.wrong(key, "is not a list of addresses", expected) };
+    match TrustedProxies::parse(texts) {
+        Ok(proxies) => Some(proxies),
+        Err(text) => section.wrong(key, &format!("holds {text:?}, which is no address"), expected),
+    }
 }
 
 /// Moments after a state was entered; the environment writes them with commas between.

@@ -23,6 +23,8 @@ fn the_defaults_are_what_the_file_says() {
     assert_eq!(gateway.storage_path, PathBuf::from("data/dukou.db"));
     assert_eq!(gateway.max_batch, 512);
     assert_eq!(gateway.expires_after.as_secs(), 7200);
+    assert_eq!(gateway.limits, dukou_http::LimitConfig::default());
+    assert_eq!(gateway.trusted_proxies, dukou_http::TrustedProxies::default());
     assert_eq!(gateway.session_expires_after.as_secs(), 7200);
     assert_eq!(gateway.schedule, dukou_engine::Schedule::default());
     assert!(gateway.redis.is_none() && gateway.admin_token.is_none());

@@ -1,8 +1,41 @@
+use dukou_domain::{Currency, Money};
 use dukou_engine::records::RefundRequest;
 use serde::Serialize;
+use serde_json::Value;
 use utoipa::ToSchema;
 
+use super::refund_request::REASON;
 use super::rfc3339;
+use crate::fields::Fields;
+use crate::problem::FieldError;
+
+/// What a buyer asks for.
+//
+// Only documents the body; `read_refund_request` reads it, field by field.
+#[derive(ToSchema)]
+#[schema(as = CreateRefundRequest)]
+#[allow(dead_code, reason = "a schema: nothing makes a value of it")]
+pub struct CreateRefundRequestBody {
+    /// In minor units (fen).
+    #[schema(minimum = 1, maximum = 10_000_000_000_i64)]
+    amount: i64,
+    /// Becomes the refund's reason.
+    #[schema(max_length = 80)]
+    reason: Option<String>,
+}
+
+/// Reads the body of a refund request: the amount and the reason.
+///
+/// # Errors
+/// Every field that is wrong.
+pub fn read_refund_request(body: Value) -> Result<(Money, Option<String>), Vec<FieldError>> {
+    let mut fields = Fields::new(body).map_err(|problem| vec![problem])?;
+    let amount = fields.amount("amount", Currency::Cny);
+    let amount = fields.require("amount", amount);
+    let reason = fields.text("reason", REASON);
+    let problems = fields.finish();
+    amount.filter(|_| problems.is_empty()).map(|amount| (amount, reason)).ok_or(problems)
+}
 
 /// A buyer's wish to get money back.
 #[derive(Debug, Clone, Serialize, ToSchema)]

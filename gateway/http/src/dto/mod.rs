@@ -3,17 +3,21 @@
 mod buyer_request;
 mod delivery;
 mod event;
+mod invoke_request;
 mod moment;
 mod payment;
 mod payment_request;
 mod refund;
 mod refund_request;
+mod session;
 
-pub use buyer_request::{RefundRequestBody, RefundRequestList};
+pub use buyer_request::{CreateRefundRequestBody, RefundRequestBody, RefundRequestList, read_refund_request};
 pub use delivery::{DeliveryAttempt, DeliveryBody, DeliveryList, WebhookBody};
 pub use event::{DuplicateSuccess, EventBody, EventData, EventList, MismatchedField, UnknownOrder};
+pub use invoke_request::{InvokePaymentBody, read_buyers_invoke, read_invoke};
 pub use moment::rfc3339;
 pub use payment::{AttemptBody, FailureBody, InvokeBody, PaymentBody, PaymentList};
 pub use payment_request::{CreatePaymentBody, PayerBody, PaymentRequest};
 pub use refund::{RefundBody, RefundList};
 pub use refund_request::{CreateRefundBody, read_refund};
+pub use session::{CreateSessionBody, SessionBody, read_login};

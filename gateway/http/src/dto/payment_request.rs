@@ -15,7 +15,7 @@ const SHORTEST_LIFE: Duration = Duration::from_secs(60);
 const DESCRIPTION: TextRule = TextRule { max: 127, plane_zero_only: true };
 const ATTACH: TextRule = TextRule { max: 127, plane_zero_only: true };
 const MAX_OPENID: usize = 128;
-const MAX_CODE: usize = 256;
+pub(super) const MAX_CODE: usize = 256;
 
 /// What is to be paid, by whom and how.
 //
@@ -136,7 +136,7 @@ impl PaymentRequest {
     }
 }
 
-fn read_payer(fields: &mut Fields) -> Option<Payer> {
+pub(super) fn read_payer(fields: &mut Fields) -> Option<Payer> {
     let openid = fields.token("openid", MAX_OPENID);
     let code = fields.token("code", MAX_CODE).map(Secret::new);
     match (openid, code) {

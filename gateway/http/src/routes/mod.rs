@@ -4,12 +4,20 @@ pub mod admin;
 pub mod events;
 pub mod notify;
 pub mod payments;
+pub mod refund_requests;
 pub mod refunds;
+pub mod sessions;
 
-use actix_web::HttpRequest;
+use actix_web::http::header::{CACHE_CONTROL, HeaderValue};
+use actix_web::{HttpRequest, HttpResponse};
 use dukou_domain::{OutRefundNo, OutTradeNo};
 
 use crate::problem::Problem;
+
+/// Keeps an answer that holds a secret out of caches.
+fn no_store(response: &mut HttpResponse) {
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+}
 
 /// The payment that the address names. A number that cannot be one is not found.
 fn out_trade_no(request: &HttpRequest) -> Result<OutTradeNo, Problem> {

@@ -1,16 +1,19 @@
-//! Payments: create, read, list, close.
+//! Payments: create, read, list, invoke, close.
 
 use std::sync::Arc;
 
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
+use bytes::Bytes;
 use dukou_domain::PaymentState;
 use dukou_engine::records::PaymentFilter;
 
 use super::out_trade_no;
 use crate::answer::Answer;
-use crate::auth::Authenticated;
-use crate::dto::{CreatePaymentBody, PaymentBody, PaymentList, PaymentRequest};
+use crate::auth::{Authenticated, BackendOrBuyer, Principal};
+use crate::dto::{
+    CreatePaymentBody, InvokePaymentBody, PaymentBody, PaymentList, PaymentRequest, read_buyers_invoke, read_invoke,
+};
 use crate::fields::parse_moment;
 use crate::gateway::Gateway;
 use crate::problem::Problem;
@@ -42,7 +45,7 @@ pub async fn create(
     let bytes = body::read(&request, payload, &gateway.config).await?;
     let tenant = caller.tenant;
     let engine = Arc::clone(&gateway.engine);
-    let peer = request.peer_addr().map(|address| address.ip());
+    let peer = gateway.config.trusted_proxies.client(&request);
     let (shop, content) = (Arc::clone(&tenant), bytes.clone());
     idempotency::run(&gateway, &request, &tenant, &bytes, move |made_number| async move {
         let content = json::parse(&content).map_err(|fault| Problem::invalid(vec![fault]))?;
@@ -59,7 +62,7 @@ pub async fn create(
     .await
 }
 
-/// Read a payment.
+/// Read a payment. With a session token: only the payer's own.
 #[utoipa::path(
     get, path = "/v1/{tenant}/payments/{out_trade_no}", operation_id = "getPayment", tag = "payments",
     params(("refresh" = Option<bool>, Query, description = "Ask the provider first.")),
@@ -67,14 +70,18 @@ pub async fn create(
 )]
 pub async fn read(
     gateway: Data<Gateway>,
-    caller: Authenticated,
+    caller: BackendOrBuyer,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let number = out_trade_no(&request)?;
     let mut parameters = Parameters::read(request.query_string(), &["refresh"])?;
     let refresh = parameters.flag("refresh");
     parameters.finish()?;
-    let answer = gateway.engine.payment(&caller.tenant, &number, refresh).await?;
+    let (engine, tenant) = (&gateway.engine, &caller.tenant);
+    let answer = match &caller.principal {
+        Principal::Backend { .. } => engine.payment(tenant, &number, refresh).await?,
+        Principal::Buyer(session) => engine.payment_of_buyer(tenant, &number, &session.openid, refresh).await?,
+    };
     Ok(Answer::json(200, &PaymentBody::from(answer))?.response())
 }
 
@@ -110,6 +117,52 @@ pub async fn list(
         next_cursor: page.next.map(cursor::encode),
     };
     Ok(Answer::json(200, &list)?.response())
+}
+
+/// Have an unpaid payment paid this way, or another way than before.
+///
+/// With an API key `provider` and `method` are required. With a session token the payer is the
+/// session's user, and the body may be left out. An attempt through another channel is closed at its
+/// platform first.
+#[utoipa::path(
+    post, path = "/v1/{tenant}/payments/{out_trade_no}/invoke", operation_id = "invokePayment", tag = "payments",
+    request_body(content = Option<InvokePaymentBody>),
+    responses((status = 200, description = "The payment, with `invoke`.", body = PaymentBody))
+)]
+pub async fn invoke(
+    gateway: Data<Gateway>,
+    caller: BackendOrBuyer,
+    request: HttpRequest,
+    payload: Payload,
+) -> Result<HttpResponse, Problem> {
+    let number = out_trade_no(&request)?;
+    Parameters::read(request.query_string(), &[])?.finish()?;
+    let bytes = body::read(&request, payload, &gateway.config).await?;
+    if !bytes.is_empty() {
+        body::require_json(request.headers())?;
+    }
+    let BackendOrBuyer { tenant, principal } = caller;
+    let engine = Arc::clone(&gateway.engine);
+    let (shop, content) = (Arc::clone(&tenant), bytes.clone());
+    let buyer = match principal {
+        Principal::Backend { .. } => None,
+        Principal::Buyer(session) => Some(session),
+    };
+    let session = buyer.clone();
+    let work = move |_| async move {
+        let content = if content.is_empty() { Bytes::from_static(b"{}") } else { content };
+        let content = json::parse(&content).map_err(|fault| Problem::invalid(vec![fault]))?;
+        let command = match &session {
+            None => read_invoke(content),
+            Some(session) => read_buyers_invoke(content, session),
+        };
+        let answer = engine.invoke_payment(&shop, &number, command.map_err(Problem::invalid)?).await?;
+        Answer::json(200, &PaymentBody::from(answer))
+    };
+    match &buyer {
+        None => idempotency::run(&gateway, &request, &tenant, &bytes, work).await,
+        Some(buyer) => idempotency::run_for_buyer(&gateway, &request, &tenant, buyer, &bytes, work).await,
+    }
 }
 
 /// Close an unpaid payment, at the provider first.

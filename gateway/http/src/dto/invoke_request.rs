@@ -1,0 +1,116 @@
+use dukou_domain::{Method, ProviderName};
+use dukou_engine::{InvokePayment, Payer, SessionClaims};
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use super::PayerBody;
+use super::payment_request::read_payer;
+use crate::fields::Fields;
+use crate::problem::FieldError;
+
+const METHODS: &str = "jsapi, native, app or h5";
+
+/// How an unpaid payment is to be paid.
+//
+// Only documents the body; `read_invoke` and `read_buyers_invoke` read it, field by field.
+#[derive(ToSchema)]
+#[schema(as = InvokePayment)]
+#[allow(dead_code, reason = "a schema: nothing makes a value of it")]
+pub struct InvokePaymentBody {
+    /// The tenant's own name for one of its providers. With a session token: that of the session, or
+    /// left out.
+    #[schema(example = "wechat")]
+    provider: Option<String>,
+    /// `jsapi`, `native`, `app` or `h5`. With a session token it may be left out: `jsapi`.
+    method: Option<String>,
+    /// Only with an API key; left out, the payer before, where the provider stays the same.
+    payer: Option<PayerBody>,
+}
+
+/// Reads what a backend sends.
+///
+/// # Errors
+/// Every field that is wrong.
+pub fn read_invoke(body: Value) -> Result<InvokePayment, Vec<FieldError>> {
+    let mut fields = Fields::new(body).map_err(|problem| vec![problem])?;
+    let provider = fields.id("provider", ProviderName::new);
+    let provider = fields.require("provider", provider);
+    let method = fields.word("method", METHODS, Method::parse);
+    let method = fields.require("method", method);
+    let payer = fields.object("payer", "payer.", read_payer);
+    let problems = fields.finish();
+    match (provider, method) {
+        (Some(provider), Some(method)) if problems.is_empty() => {
+            Ok(InvokePayment { provider, method, payer, buyer: None })
+        }
+        _ => Err(problems),
+    }
+}
+
+/// Reads what a mini-program sends: it chooses the method, and nothing else is its to say.
+///
+/// # Errors
+/// Every field that is wrong.
+pub fn read_buyers_invoke(body: Value, session: &SessionClaims) -> Result<InvokePayment, Vec<FieldError>> {
+    let mut fields = Fields::new(body).map_err(|problem| vec![problem])?;
+    if let Some(provider) = fields.id("provider", ProviderName::new)
+        && provider != session.provider
+    {
+        fields.refuse("provider", format!("expected {}, which the session is of, or nothing", session.provider));
+    }
+    let method = fields.word("method", METHODS, Method::parse).unwrap_or(Method::Jsapi);
+    let problems = fields.finish();
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    Ok(InvokePayment {
+        provider: session.provider.clone(),
+        method,
+        payer: Some(Payer::OpenId(session.openid.clone())),
+        buyer: Some(session.openid.clone()),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dukou_domain::Timestamp;
+    use serde_json::json;
+
+    fn named(read: Result<InvokePayment, Vec<FieldError>>) -> Vec<String> {
+        read.err().into_iter().flatten().map(|problem| problem.field).collect()
+    }
+
+    #[test]
+    fn a_backend_names_provider_and_method() {
+        let read = read_invoke(json!({ "provider": "wechat", "method": "h5" })).unwrap();
+        assert!(read.payer.is_none() && read.buyer.is_none() && read.method == Method::H5);
+        for (body, fields) in [
+            (json!({}), &["provider", "method"][..]),
+            (json!({ "provider": "wechat", "method": "cash" }), &["method"]),
+            (json!({ "provider": "wechat", "method": "h5", "amount": 1 }), &["amount"]),
+            (json!({ "provider": "wechat", "method": "h5", "payer": { "openid": "" } }), &["payer.openid"]),
+        ] {
+            assert_eq!(named(read_invoke(body.clone())), fields, "{body}");
+        }
+    }
+
+    #[test]
+    fn a_mini_program_names_no_amount_and_nobody_else() {
+        let session = SessionClaims {
+            provider: ProviderName::new("wechat").unwrap(),
+            openid: "o1".into(),
+            expires_at: Timestamp::from_millis(0),
+        };
+        for (body, method) in [(json!({}), Method::Jsapi), (json!({ "provider": "wechat", "method": "app" }), Method::App)] {
+            let read = read_buyers_invoke(body, &session).unwrap();
+            assert!(matches!(&read.payer, Some(Payer::OpenId(openid)) if openid == "o1"));
+            assert_eq!((read.buyer.as_deref(), read.method), (Some("o1"), method));
+        }
+        for field in ["amount", "payer", "currency", "openid", "description"] {
+            assert_eq!(named(read_buyers_invoke(json!({ field: 1 }), &session)), [field]);
+        }
+        assert_eq!(named(read_buyers_invoke(json!({ "provider": "other" }), &session)), ["provider"]);
+        assert_eq!(named(read_buyers_invoke(json!([]), &session)), ["body"]);
+    }
+}

@@ -1,0 +1,228 @@
+//! How often a mini-program may ask: by client and by tenant. Calls with an API key are not limited.
+
+use std::hash::Hash;
+use std::net::{IpAddr, Ipv6Addr};
+use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use dukou_domain::TenantId;
+use governor::clock::{Clock, DefaultClock};
+use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+
+use crate::errors::ErrorCode;
+use crate::problem::Problem;
+
+/// After this many questions the keys that have rested are forgotten, so that memory holds only those
+/// of the last moments.
+const QUESTIONS_BETWEEN_SWEEPS: u32 = 4096;
+
+/// So many calls in a length of time, evenly, and so many at once after a rest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rate {
+    calls: NonZeroU32,
+    per: Duration,
+    burst: NonZeroU32,
+}
+
+impl Rate {
+    /// Reads `5/s burst 20`: a whole number from 1 to 1000000 in a second (`s`), a minute (`m`) or an
+    /// hour (`h`), and how many may come at once, which left out is the same number.
+    pub fn parse(text: &str) -> Option<Self> {
+        let number = |text: &str| {
+            let plain = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+            let number = text.parse().ok().filter(|number| plain && *number <= 1_000_000)?;
+            NonZeroU32::new(number)
+        };
+        let mut words = text.split_ascii_whitespace();
+        let (calls, unit) = words.next()?.split_once('/')?;
+        let calls = number(calls)?;
+        let per = match unit {
+            "s" => Duration::from_secs(1),
+            "m" => Duration::from_secs(60),
+            "h" => Duration::from_secs(60 * 60),
+            _ => return None,
+        };
+        let burst = match words.next() {
+            None => calls,
+            Some("burst") => number(words.next()?)?,
+            Some(_) => return None,
+        };
+        words.next().is_none().then_some(Rate { calls, per, burst })
+    }
+
+    const fn per_second(calls: NonZeroU32, burst: NonZeroU32) -> Self {
+        Rate { calls, per: Duration::from_secs(1), burst }
+    }
+
+    fn quota(self) -> Quota {
+        let interval = (self.per / self.calls.get()).max(Duration::from_nanos(1));
+        // Fails for a length of zero only.
+        Quota::with_period(interval).unwrap_or(Quota::per_second(self.calls)).allow_burst(self.burst)
+    }
+}
+
+/// The limits of the mini-program's side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LimitConfig {
+    /// Logins of one client, and of all clients of a tenant.
+    pub sessions_per_client: Rate,
+    pub sessions_per_tenant: Rate,
+    /// Calls with a session token, likewise.
+    pub calls_per_client: Rate,
+    pub calls_per_tenant: Rate,
+}
+
+impl Default for LimitConfig {
+    fn default() -> Self {
+        let number = |number| NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN);
+        let client = Rate::per_second(number(5), number(20));
+        let tenant = Rate::per_second(number(200), number(400));
+        LimitConfig {
+            sessions_per_client: client,
+            sessions_per_tenant: tenant,
+            calls_per_client: client,
+            calls_per_tenant: tenant,
+        }
+    }
+}
+
+/// The limits, and who used them lately.
+pub struct Limits {
+    pub sessions: Limit,
+    pub calls: Limit,
+}
+
+impl Limits {
+    pub fn new(config: &LimitConfig) -> Self {
+        Limits {
+            sessions: Limit::new(config.sessions_per_client, config.sessions_per_tenant),
+            calls: Limit::new(config.calls_per_client, config.calls_per_tenant),
+        }
+    }
+}
+
+/// One kind of call, counted by client and by tenant.
+pub struct Limit {
+    clients: Keyed<IpAddr>,
+    tenants: Keyed<TenantId>,
+}
+
+impl Limit {
+    fn new(client: Rate, tenant: Rate) -> Self {
+        Limit { clients: Keyed::new(client), tenants: Keyed::new(tenant) }
+    }
+
+    /// Counts a call of a client; to be asked before anything is done for it.
+    ///
+    /// # Errors
+    /// `rate_limited`, with the seconds until another try makes sense.
+    pub fn client(&self, address: Option<IpAddr>) -> Result<(), Problem> {
+        // Every connection has an address; without one all share a key.
+        let address = address.unwrap_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED));
+        self.clients.count(&network(address), "this client")
+    }
+
+    /// Counts a call to a tenant that exists.
+    ///
+    /// # Errors
+    /// `rate_limited`.
+    pub fn tenant(&self, tenant: &TenantId) -> Result<(), Problem> {
+        self.tenants.count(tenant, "this tenant")
+    }
+}
+
+/// An IPv6 client owns a network of 64 bits, and all addresses in it.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(address) => IpAddr::V4(address),
+        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64))),
+    }
+}
+
+struct Keyed<K: Hash + Eq + Clone> {
+    limiter: DefaultKeyedRateLimiter<K>,
+    clock: DefaultClock,
+    questions: AtomicU32,
+}
+
+impl<K: Hash + Eq + Clone> Keyed<K> {
+    fn new(rate: Rate) -> Self {
+        let clock = DefaultClock::default();
+        Keyed { limiter: RateLimiter::dashmap(rate.quota()), clock, questions: AtomicU32::new(0) }
+    }
+
+    fn count(&self, key: &K, who: &str) -> Result<(), Problem> {
+        if self.questions.fetch_add(1, Ordering::Relaxed) % QUESTIONS_BETWEEN_SWEEPS == QUESTIONS_BETWEEN_SWEEPS - 1 {
+            self.limiter.retain_recent();
+        }
+        self.limiter.check_key(key).map_err(|until| {
+            let wait = until.wait_time_from(self.clock.now());
+            let seconds = u32::try_from(wait.as_millis().div_ceil(1000)).unwrap_or(u32::MAX).max(1);
+            let problem = Problem::new(ErrorCode::RateLimited, format!("{who} asks too often; slow down"));
+            Problem { retry_after: Some(seconds), ..problem }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_is_a_number_a_unit_and_a_burst() {
+        let rate = |calls, seconds, burst| Rate {
+            calls: NonZeroU32::new(calls).unwrap(),
+            per: Duration::from_secs(seconds),
+            burst: NonZeroU32::new(burst).unwrap(),
+        };
+        for (text, expected) in [
+            ("5/s burst 20", Some(rate(5, 1, 20))),
+            ("200/m", Some(rate(200, 60, 200))),
+            ("1/h  burst 3", Some(rate(1, 3600, 3))),
+            ("1000000/s", Some(rate(1_000_000, 1, 1_000_000))),
+            ("0/s", None),
+            ("5/s burst 0", None),
+            ("5", None),
+            ("5/d", None),
+            ("+5/s", None),
+            ("1000001/s", None),
+            ("5/s burst", None),
+            ("5/s burst 2 3", None),
+            ("5/s 2", None),
+            ("", None),
+        ] {
+            assert_eq!(Rate::parse(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn each_client_and_each_tenant_has_its_own_measure() {
+        let slow = Rate::parse("1/h burst 2").unwrap();
+        let limit = Limit::new(slow, slow);
+        let client = |text: &str| limit.client(text.parse().ok());
+        for _ in 0..2 {
+            client("203.0.113.9").unwrap();
+        }
+        let refused = client("::ffff:203.0.113.9").unwrap_err();
+        assert_eq!(refused.code, ErrorCode::RateLimited);
+        assert!(refused.retry_after.is_some_and(|seconds| (3000..=3600).contains(&seconds)), "{refused:?}");
+        client("203.0.113.10").unwrap();
+        client("2001:db8::1").unwrap();
+        client("2001:db8::2:2").unwrap();
+        client("2001:db8::3").unwrap_err();
+        client("2001:db8:0:1::1").unwrap();
+        for tenant in ["bookshop", "teahouse"] {
+            limit.tenant(&TenantId::new(tenant).unwrap()).unwrap();
+        }
+    }
+
+    #[test]
+    fn those_who_have_rested_are_forgotten() {
+        let keyed = Keyed::new(Rate::parse("1000000/s burst 1").unwrap());
+        for number in 0..QUESTIONS_BETWEEN_SWEEPS * 3 {
+            keyed.count(&number, "").unwrap();
+        }
+        assert!(keyed.limiter.len() < QUESTIONS_BETWEEN_SWEEPS as usize * 2, "{}", keyed.limiter.len());
+    }
+}
