@@ -6,6 +6,7 @@ mod checker_sees_it;
 mod command_line;
 mod events_log;
 mod idempotency_key;
+mod invoke;
 mod openapi;
 mod payments_close;
 mod payments_create;
@@ -13,8 +14,10 @@ mod payments_lost_answer;
 mod payments_notify;
 mod payments_notify_refused;
 mod payments_read_and_list;
+mod refund_requests;
 mod refunds;
 mod refunds_outcome;
+mod sessions;
 mod tenants;
 mod with_redis;
 

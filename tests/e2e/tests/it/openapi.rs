@@ -3,9 +3,11 @@
 use dukou_e2e::World;
 use serde_json::Value;
 
-const CODES: [&str; 15] = [
+const CODES: [&str; 17] = [
     "invalid_request",
     "unauthorized",
+    "forbidden",
+    "rate_limited",
     "not_found",
     "out_trade_no_conflict",
     "out_refund_no_conflict",
@@ -32,25 +34,33 @@ async fn it_names_every_call_of_the_contract() {
     let world = World::start().await;
     let document = document(&world, world.gateway.url()).await;
     assert!(document["openapi"].as_str().unwrap().starts_with("3.1"), "{}", document["openapi"]);
-    for (method, path) in [
-        ("post", "/v1/{tenant}/payments"),
-        ("get", "/v1/{tenant}/payments"),
-        ("get", "/v1/{tenant}/payments/{out_trade_no}"),
-        ("post", "/v1/{tenant}/payments/{out_trade_no}/close"),
-        ("post", "/v1/{tenant}/payments/{out_trade_no}/refunds"),
-        ("get", "/v1/{tenant}/payments/{out_trade_no}/refunds"),
-        ("get", "/v1/{tenant}/refunds/{out_refund_no}"),
-        ("get", "/v1/{tenant}/events"),
-        ("post", "/notify/{tenant}/{provider}/payment"),
-        ("post", "/notify/{tenant}/{provider}/refund"),
+    for (method, path, principals) in [
+        ("post", "/v1/{tenant}/payments", &["api_key"][..]),
+        ("get", "/v1/{tenant}/payments", &["api_key"]),
+        ("get", "/v1/{tenant}/payments/{out_trade_no}", &["api_key", "session_token"]),
+        ("post", "/v1/{tenant}/payments/{out_trade_no}/invoke", &["api_key", "session_token"]),
+        ("post", "/v1/{tenant}/payments/{out_trade_no}/close", &["api_key"]),
+        ("post", "/v1/{tenant}/payments/{out_trade_no}/refunds", &["api_key"]),
+        ("get", "/v1/{tenant}/payments/{out_trade_no}/refunds", &["api_key"]),
+        ("get", "/v1/{tenant}/refunds/{out_refund_no}", &["api_key"]),
+        ("post", "/v1/{tenant}/payments/{out_trade_no}/refund-requests", &["session_token"]),
+        ("get", "/v1/{tenant}/refund-requests", &["api_key"]),
+        ("post", "/v1/{tenant}/refund-requests/{id}/approve", &["api_key"]),
+        ("post", "/v1/{tenant}/refund-requests/{id}/reject", &["api_key"]),
+        ("get", "/v1/{tenant}/events", &["api_key"]),
+        ("post", "/v1/{tenant}/sessions", &[]),
+        ("post", "/notify/{tenant}/{provider}/payment", &[]),
+        ("post", "/notify/{tenant}/{provider}/refund", &[]),
     ] {
         let operation = &document["paths"][path][method];
         assert!(operation.is_object(), "{method} {path} is missing");
         assert!(operation["operationId"].is_string(), "{method} {path} has no operationId");
-        let secured = operation["security"].as_array().is_some_and(|schemes| !schemes.is_empty());
-        assert_eq!(secured, path.starts_with("/v1"), "{method} {path}");
+        let schemes = operation["security"].as_array().into_iter().flatten();
+        let named: Vec<&String> = schemes.flat_map(|scheme| scheme.as_object().unwrap().keys()).collect();
+        assert_eq!(named, principals, "{method} {path}");
+        // A login code works once by itself, and its answer is a secret that is not kept.
         let keyed = operation["parameters"].to_string().contains("Idempotency-Key");
-        assert_eq!(keyed, method == "post" && path.starts_with("/v1"), "{method} {path}");
+        assert_eq!(keyed, method == "post" && !principals.is_empty(), "{method} {path}");
     }
     let text = document.to_string();
     for code in CODES {

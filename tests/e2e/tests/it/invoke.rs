@@ -1,0 +1,122 @@
+//! A buyer pays in the mini-program what the backend ordered; a backend tries another channel.
+
+use dukou_e2e::{Buyer, Merchant, World};
+use serde_json::{Value, json};
+
+use crate::{becomes, wrong_fields};
+
+/// A payment whose payer is not known yet.
+async fn waiting(merchant: &Merchant, out_trade_no: &str, amount: i64) {
+    let mut body = merchant.order(out_trade_no, amount);
+    body.as_object_mut().unwrap().remove("payer");
+    let payment = merchant.create(&body).await.expect(201);
+    assert_eq!((&payment["status"], &payment["invoke"]), (&json!("created"), &Value::Null), "{payment}");
+}
+
+#[tokio::test]
+async fn a_buyer_pays_what_the_backend_ordered() {
+    let world = World::start().await;
+    let (tenant, merchant) = world.bookshop();
+    waiting(&merchant, "PHONE-1", 101).await;
+    let buyer = Buyer::log_in(&world, &tenant).await;
+    buyer.get("/payments/PHONE-1").await.problem(404, "not_found");
+    let request = buyer.request(reqwest::Method::POST, "/payments/PHONE-1/invoke");
+    let payment = buyer.send(request).await.expect(200);
+    assert_eq!((&payment["status"], &payment["openid"]), (&json!("pending"), &json!(buyer.openid)));
+    assert_eq!(payment["amount"], 101);
+    world.control.pay_with(&tenant, "PHONE-1", &json!({ "client": payment["invoke"] })).await;
+    becomes(&merchant, "PHONE-1", "succeeded").await;
+    assert_eq!(buyer.get("/payments/PHONE-1?refresh=true").await.expect(200)["status"], "succeeded");
+    buyer.invoke("PHONE-1").await.problem(409, "invalid_state");
+    world.verify().await;
+}
+
+#[tokio::test]
+async fn the_mini_program_names_no_amount_and_no_other_payer() {
+    let world = World::start().await;
+    let (tenant, merchant) = world.bookshop();
+    waiting(&merchant, "CHEAP-1", 101).await;
+    let buyer = Buyer::log_in(&world, &tenant).await;
+    for (body, field) in [
+        (json!({ "amount": 1 }), "amount"),
+        (json!({ "payer": { "openid": tenant.openid(2) } }), "payer"),
+        (json!({ "provider": "other" }), "provider"),
+        (json!({ "method": "cash" }), "method"),
+    ] {
+        let problem = buyer.post("/payments/CHEAP-1/invoke", &body).await.problem(400, "invalid_request");
+        assert_eq!(wrong_fields(&problem), [field]);
+    }
+    assert_eq!(merchant.status("CHEAP-1").await, "created");
+    buyer.invoke("NOTHERE").await.problem(404, "not_found");
+    let named = buyer.post("/payments/CHEAP-1/invoke", &json!({ "provider": "wechat", "method": "jsapi" })).await;
+    assert_eq!(named.expect(200)["amount"], 101);
+    world.verify().await;
+}
+
+#[tokio::test]
+async fn a_payment_belongs_to_the_first_who_pays_it() {
+    let world = World::start().await;
+    let (tenant, merchant) = world.bookshop();
+    waiting(&merchant, "FIRST-1", 101).await;
+    let (one, other) = tokio::join!(Buyer::log_in(&world, &tenant), Buyer::log_in(&world, &tenant));
+    let answers = tokio::join!(one.invoke("FIRST-1"), other.invoke("FIRST-1"));
+    let (winner, loser) = if answers.0.status == 200 { (&one, &other) } else { (&other, &one) };
+    let statuses = [answers.0.status, answers.1.status];
+    assert_eq!(statuses.iter().filter(|status| **status == 200).count(), 1, "{statuses:?}");
+    loser.invoke("FIRST-1").await.problem(404, "not_found");
+    loser.get("/payments/FIRST-1").await.problem(404, "not_found");
+    loser.ask_refund("FIRST-1", 1).await.problem(404, "not_found");
+    assert_eq!(winner.get("/payments/FIRST-1").await.expect(200)["openid"], *winner.openid);
+    assert_eq!(world.control.journal("operation=unifiedorder&out_trade_no=FIRST-1").await.len(), 1);
+    world.verify().await;
+}
+
+#[tokio::test]
+async fn the_same_again_is_signed_anew_without_another_order() {
+    let world = World::start().await;
+    let (tenant, merchant) = world.bookshop();
+    waiting(&merchant, "AGAIN-1", 101).await;
+    let (one, other) = (Buyer::log_in(&world, &tenant).await, Buyer::log_in(&world, &tenant).await);
+    let first = one.invoke("AGAIN-1").await.expect(200);
+    let second = one.invoke("AGAIN-1").await.expect(200);
+    assert_ne!(first["invoke"]["nonceStr"], second["invoke"]["nonceStr"]);
+    assert_eq!(world.control.journal("operation=unifiedorder&out_trade_no=AGAIN-1").await.len(), 1);
+
+    // One buyer's idempotency key says nothing about another's.
+    let send = async |buyer: &Buyer| {
+        let request = buyer.request(reqwest::Method::POST, "/payments/AGAIN-1/invoke");
+        buyer.send(request.header("Idempotency-Key", "k1").json(&json!({}))).await
+    };
+    let kept = send(&one).await.expect(200);
+    let replayed = send(&one).await;
+    assert_eq!(replayed.header("idempotent-replayed"), Some("true"));
+    assert_eq!(replayed.expect(200), kept);
+    send(&other).await.problem(404, "not_found");
+    world.verify().await;
+}
+
+#[tokio::test]
+async fn a_backend_tries_another_channel() {
+    let world = World::start().await;
+    let (tenant, merchant) = world.bookshop();
+    merchant.pending("OTHER-1", 101).await;
+    let path = "/payments/OTHER-1/invoke";
+    for (body, fields) in [
+        (json!({}), &["provider", "method"][..]),
+        (json!({ "provider": "wechat", "method": "native", "amount": 1 }), &["amount"]),
+    ] {
+        let problem = merchant.post(path, &body).await.problem(400, "invalid_request");
+        assert_eq!(wrong_fields(&problem), fields);
+    }
+    let native = json!({ "provider": "wechat", "method": "native" });
+    let payment = merchant.post_once("k1", path, &native).await.expect(200);
+    assert!(payment["invoke"]["code_url"].is_string(), "{payment}");
+    let attempts = payment["attempts"].as_array().unwrap();
+    assert_eq!(attempts.len(), 2, "{payment}");
+    assert_eq!((&attempts[0]["status"], &attempts[1]["status"]), (&json!("closed"), &json!("live")));
+    assert_eq!(merchant.post_once("k1", path, &native).await.header("idempotent-replayed"), Some("true"));
+    let second = attempts[1]["trade_no"].as_str().unwrap();
+    world.control.pay(&tenant, second).await;
+    becomes(&merchant, "OTHER-1", "succeeded").await;
+    world.verify().await;
+}
