@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use dukou_domain::{ProviderName, Secret, TenantId};
+use dukou_domain::{ProviderName, TenantId};
 use dukou_engine::tenant::{ApiKey, LatePayment, Tenant, Webhook};
 use dukou_spi::settings::{Problem, Section, Severity};
 use dukou_spi::{Context, Provider, ProviderFactory};

@@ -1,0 +1,18 @@
+//! Delivers events to merchants' webhooks as [Standard Webhooks](https://www.standardwebhooks.com)
+//! describes: signed, at least once, one tenant's endpoint delaying no other's.
+//!
+//! [`Worker`] runs it; what is due and what follows from a try is decided in `dukou-engine`.
+//! [`guard`] says which addresses may be called.
+
+mod failure;
+pub mod guard;
+mod load;
+mod recorder;
+mod sender;
+mod signature;
+#[cfg(test)]
+mod testing;
+mod worker;
+
+pub use signature::sign;
+pub use worker::{InvalidWorker, Render, WebhookTelemetry, Worker, WorkerOptions};
