@@ -144,6 +144,7 @@ impl Service {
     pub async fn stop(self) {
         let deadline = Instant::now() + DRAIN_LIMIT;
         self.draining.store(true, Ordering::Release);
+        self.gateway.end_streams();
         let work = async {
             tokio::join!(self.public_server.stop(true), self.jobs.stop());
             self.gateway.idle().await;

@@ -274,7 +274,7 @@ pub const PUBLIC: &[Endpoint] = &[
         path: "/v1/{tenant}/events",
         access: Access::Key,
         idempotent: false,
-        errors: &[ErrorCode::InvalidRequest, ErrorCode::NotAcceptable, ErrorCode::Unavailable],
+        errors: &[ErrorCode::InvalidRequest, ErrorCode::Unavailable],
         route: || web::get().to(events::list),
     },
     OPENAPI,

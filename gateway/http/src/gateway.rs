@@ -11,6 +11,7 @@ use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 use crate::client_address::TrustedProxies;
+use crate::hub::EventHub;
 use crate::limits::{LimitConfig, Limits};
 
 /// The limits of a listener.
@@ -22,6 +23,8 @@ pub struct HttpConfig {
     pub header_read_timeout: Duration,
     /// A request body that is not complete after this long is refused and the connection cut.
     pub body_read_timeout: Duration,
+    /// A connection whose reader takes nothing of a long answer for so long is cut.
+    pub stall_timeout: Duration,
     /// How long an idle connection is kept open for the next request.
     pub keep_alive: Duration,
     /// Open connections at the same time, over all threads.
@@ -42,6 +45,7 @@ impl Default for HttpConfig {
             body_limit: 256 * 1024,
             header_read_timeout: Duration::from_secs(5),
             body_read_timeout: Duration::from_secs(5),
+            stall_timeout: Duration::from_secs(30),
             keep_alive: Duration::from_secs(5),
             max_connections: 20_000,
             workers: std::thread::available_parallelism().map_or(1, usize::from),
@@ -67,6 +71,7 @@ pub struct Gateway {
     pub telemetry: Arc<dyn HttpTelemetry>,
     pub config: HttpConfig,
     pub(crate) limits: Limits,
+    pub(crate) hub: Arc<EventHub>,
     /// Where calls run that move money: they go on when their caller hangs up.
     runtime: Handle,
     running: watch::Sender<usize>,
@@ -82,7 +87,14 @@ impl Gateway {
         runtime: Handle,
     ) -> Self {
         let limits = Limits::new(&config.limits);
-        Gateway { engine, instance, telemetry, config, limits, runtime, running: watch::Sender::new(0) }
+        let hub = Arc::new(EventHub::new(Arc::clone(engine.store())));
+        runtime.spawn(Arc::clone(&hub).run());
+        Gateway { engine, instance, telemetry, config, limits, hub, runtime, running: watch::Sender::new(0) }
+    }
+
+    /// Ends the event streams, which would otherwise go on until a stop's last moment.
+    pub fn end_streams(&self) {
+        self.hub.stop();
     }
 
     /// Runs work that is finished even when nobody waits for it any more.
@@ -99,6 +111,12 @@ impl Gateway {
     pub async fn idle(&self) {
         // The sender lives as long as `self`, so waiting cannot fail.
         let _ = self.running.subscribe().wait_for(|running| *running == 0).await;
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        self.hub.stop();
     }
 }
 

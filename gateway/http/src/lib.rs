@@ -15,6 +15,7 @@ pub mod endpoints;
 pub mod errors;
 mod fields;
 mod gateway;
+mod hub;
 mod idempotency;
 mod json;
 mod limits;

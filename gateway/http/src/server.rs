@@ -50,6 +50,7 @@ macro_rules! serve {
             .shutdown_timeout(limits.shutdown_timeout.as_secs())
             .disable_signals();
         let stopping = server.graceful_shutdown_signal();
+        let stall = limits.stall_timeout;
         let patience = limits.keep_alive + limits.header_read_timeout;
         let server = server.listen("http", listener, move || {
             let stopping = stopping.clone();
@@ -70,7 +71,7 @@ macro_rules! serve {
                 let peer = stream.peer_addr().ok();
                 // Answers are small and waited for; without this they may be held back.
                 let _ = stream.set_nodelay(true);
-                ready(Ok((Connection::new(stream, patience), Protocol::Http1, peer)))
+                ready(Ok((Connection::new(stream, patience, stall), Protocol::Http1, peer)))
             })
             .and_then(http)
         })?;
