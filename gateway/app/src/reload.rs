@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use dukou_spi::settings::Severity;
 use tokio::sync::watch;
@@ -58,6 +58,7 @@ impl Reload {
 
     /// One look, and everything that follows from it. Says whether something is still changing.
     fn look(&mut self, patience: Patience) -> bool {
+        let started = Instant::now();
         let look = self.files.look(patience);
         report(&look, patience);
         self.metrics.applied.inc_by(look.changes.len() as u64);
@@ -70,7 +71,9 @@ impl Reload {
             }
         }
         if !look.changes.is_empty() {
+            let changed = look.changes.len();
             self.tenants.apply(look.changes);
+            tracing::info!(changed, took_ms = started.elapsed().as_millis(), "tenants are in force as their files say");
         }
         look.unsettled
     }

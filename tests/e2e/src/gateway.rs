@@ -65,6 +65,11 @@ impl Gateway {
         self.process().terminate();
     }
 
+    /// SIGHUP: the tenants' files are read at once.
+    pub fn hang_up(&self) {
+        self.process().hang_up();
+    }
+
     /// SIGSTOP.
     pub fn pause(&self) {
         self.process().pause();

@@ -42,6 +42,11 @@ impl Process {
         self.signal(Signal::TERM);
     }
 
+    /// SIGHUP.
+    pub fn hang_up(&self) {
+        self.signal(Signal::HUP);
+    }
+
     /// SIGSTOP.
     pub fn pause(&self) {
         self.signal(Signal::STOP);

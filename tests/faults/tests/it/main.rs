@@ -16,3 +16,4 @@ mod c_tampering;
 mod d_network_edge;
 mod d_secrets;
 mod e_operation;
+mod e_tenants;
