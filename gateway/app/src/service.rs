@@ -12,6 +12,7 @@ use dukou_engine::ports::{Coordinator, Store};
 use dukou_engine::{Engine, EngineConfig};
 use dukou_http::{AdminState, Gateway, HttpConfig};
 use dukou_store::{ProcessCoordinator, ProcessOptions, RedisCoordinator, RedisOptions, SqliteOptions, SqliteStore};
+use dukou_webhook::{Worker, WorkerOptions};
 use tokio::runtime::Handle;
 use tokio::time::{Instant, timeout_at};
 
@@ -37,6 +38,7 @@ pub struct Service {
     admin_server: ServerHandle,
     gateway: Data<Gateway>,
     jobs: Jobs,
+    webhooks: Worker,
     store: Arc<SqliteStore>,
     draining: Arc<AtomicBool>,
     tenants: Arc<ServedTenants>,
@@ -105,6 +107,7 @@ impl Service {
             Handle::current(),
         ));
         let (engine_metrics, reload_metrics) = (Arc::clone(&metrics.engine), Arc::clone(&metrics.reload));
+        let webhook_metrics = Arc::clone(&metrics.webhook);
         let state = Data::new(AdminState {
             render_metrics: Arc::new(move || metrics.render()),
             readiness,
@@ -113,6 +116,16 @@ impl Service {
         let public_server = run(dukou_http::serve_public(public_listener, gateway.clone())?);
         let admin_server = run(dukou_http::serve_admin(admin_listener, admin_config, state)?);
         let jobs = Jobs::start(&engine);
+        let webhooks = Worker::start(
+            engine,
+            Arc::new(dukou_http::dto::event_json),
+            webhook_metrics,
+            WorkerOptions {
+                timeout: settings.webhook_timeout,
+                allow_private_networks: settings.allow_private_networks,
+                ..WorkerOptions::new(dukou_transport::public_tls().context("the webhooks' TLS")?)
+            },
+        )?;
         Ok(Service {
             public,
             admin,
@@ -120,6 +133,7 @@ impl Service {
             admin_server,
             gateway,
             jobs,
+            webhooks,
             store,
             draining,
             tenants,
@@ -146,7 +160,7 @@ impl Service {
         self.draining.store(true, Ordering::Release);
         self.gateway.end_streams();
         let work = async {
-            tokio::join!(self.public_server.stop(true), self.jobs.stop());
+            tokio::join!(self.public_server.stop(true), self.jobs.stop(), self.webhooks.stop());
             self.gateway.idle().await;
         };
         if timeout_at(deadline, work).await.is_err() {

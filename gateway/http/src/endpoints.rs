@@ -7,7 +7,7 @@ use actix_web::{HttpResponse, Route};
 use crate::errors::ErrorCode;
 use crate::openapi;
 use crate::problem::Problem;
-use crate::routes::{admin, events, notify, payments, refund_requests, refunds, sessions};
+use crate::routes::{admin, deliveries, events, notify, payments, refund_requests, refunds, sessions};
 
 /// One operation.
 pub struct Endpoint {
@@ -271,6 +271,30 @@ pub const PUBLIC: &[Endpoint] = &[
     },
     Endpoint {
         method: "GET",
+        path: "/v1/{tenant}/deliveries",
+        access: Access::Key,
+        idempotent: false,
+        errors: &[ErrorCode::InvalidRequest, ErrorCode::Unavailable],
+        route: || web::get().to(deliveries::list),
+    },
+    Endpoint {
+        method: "POST",
+        path: "/v1/{tenant}/deliveries/{id}/retry",
+        access: Access::Key,
+        idempotent: true,
+        errors: DELIVER,
+        route: || web::post().to(deliveries::retry),
+    },
+    Endpoint {
+        method: "POST",
+        path: "/v1/{tenant}/webhook/enable",
+        access: Access::Key,
+        idempotent: true,
+        errors: DELIVER,
+        route: || web::post().to(deliveries::enable),
+    },
+    Endpoint {
+        method: "GET",
         path: "/v1/{tenant}/events",
         access: Access::Key,
         idempotent: false,
@@ -329,6 +353,19 @@ const DECIDE: &[ErrorCode] = &[
     ErrorCode::BodyTooLarge,
     ErrorCode::UnsupportedMediaType,
     ErrorCode::RefundExceedsPayment,
+    ErrorCode::Unavailable,
+];
+
+/// Wishes about the webhook; no provider is asked.
+const DELIVER: &[ErrorCode] = &[
+    ErrorCode::InvalidRequest,
+    ErrorCode::NotFound,
+    ErrorCode::RequestTimeout,
+    ErrorCode::IdempotencyKeyConflict,
+    ErrorCode::IdempotencyInProgress,
+    ErrorCode::InvalidState,
+    ErrorCode::BodyTooLarge,
+    ErrorCode::UnsupportedMediaType,
     ErrorCode::Unavailable,
 ];
 

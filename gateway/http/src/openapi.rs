@@ -3,6 +3,7 @@
 use std::sync::OnceLock;
 
 use actix_web::HttpResponse;
+use dukou_engine::records::EventKind;
 use utoipa::openapi::header::Header;
 use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn, PathItem};
 use utoipa::openapi::response::{Response, ResponseBuilder};
@@ -15,7 +16,7 @@ use crate::dto;
 use crate::endpoints::{ADMIN, Endpoint, PUBLIC};
 use crate::errors::ErrorCode;
 use crate::problem::{FieldError, PROBLEM_JSON, ProblemDocument};
-use crate::routes::{admin, events, notify, payments, refund_requests, refunds, sessions};
+use crate::routes::{admin, deliveries, events, notify, payments, refund_requests, refunds, sessions};
 
 const API_KEY: &str = "api_key";
 const SESSION_TOKEN: &str = "session_token";
@@ -43,6 +44,9 @@ const REQUESTS: &[&str] = &["CreatePayment", "Payer", "InvokePayment", "CreateRe
         refund_requests::list,
         refund_requests::approve,
         refund_requests::reject,
+        deliveries::list,
+        deliveries::retry,
+        deliveries::enable,
         events::list,
         notify::payment,
         notify::refund,
@@ -58,6 +62,7 @@ const REQUESTS: &[&str] = &["CreatePayment", "Payer", "InvokePayment", "CreateRe
         (name = "refunds"),
         (name = "refund requests", description = "What buyers asked for; no money moves until the merchant approves."),
         (name = "sessions", description = "For the mini-program itself."),
+        (name = "webhooks", description = "Events delivered to the tenant's endpoint, as Standard Webhooks describes."),
         (name = "events"),
         (name = "notify", description = "For the platforms."),
         (name = "admin", description = "On the admin listener only; no key."),
@@ -113,6 +118,11 @@ impl Modify for Table {
                 let any = kinds.items.drain(..).fold(any, AnyOfBuilder::item);
                 *data = Schema::AnyOf(any.build());
             }
+            if let Some(RefOr::T(Schema::Object(event))) = components.schemas.get_mut("Event")
+                && let Some(RefOr::T(Schema::Object(kind))) = event.properties.get_mut("type")
+            {
+                kind.description = Some(event_kinds());
+            }
             for name in REQUESTS {
                 if let Some(RefOr::T(Schema::Object(body))) = components.schemas.get_mut(*name) {
                     body.additional_properties = Some(Box::new(AdditionalProperties::FreeForm(false)));
@@ -120,6 +130,12 @@ impl Modify for Table {
             }
         }
     }
+}
+
+/// What can happen, in words: the list grows, so that it is no closed set of values.
+fn event_kinds() -> String {
+    let words: Vec<String> = EventKind::ALL.iter().map(|kind| format!("`{}`", kind.as_str())).collect();
+    format!("What happened, one of {}; more may come.", words.join(", "))
 }
 
 /// The operation of a path for one of the methods that the routing table uses.

@@ -12,3 +12,4 @@ mod tests;
 mod tls;
 
 pub use factory::ReqwestTransports;
+pub use tls::public_tls;

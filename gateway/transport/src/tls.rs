@@ -34,6 +34,15 @@ pub(crate) fn client_config(
     Ok(config)
 }
 
+/// TLS for calls that show no certificate of their own, to anybody's server: verified against the
+/// machine's and Mozilla's roots.
+///
+/// # Errors
+/// [`InvalidTransport`] when the process's cryptography does not know the usual TLS versions.
+pub fn public_tls() -> Result<ClientConfig, InvalidTransport> {
+    client_config(None, None)
+}
+
 fn roots(extra_pem: Option<&str>) -> Result<Arc<RootCertStore>, InvalidTransport> {
     let common = common_roots();
     let Some(pem) = extra_pem else { return Ok(common.clone()) };

@@ -51,6 +51,8 @@ pub struct TenantFiles {
     sources: Sources,
     factories: Vec<Box<dyn ProviderFactory>>,
     context: Context,
+    /// Of webhooks.
+    allow_private_networks: bool,
     files: BTreeMap<PathBuf, TenantFile>,
     /// What was read for the gateway's own settings.
     gateway: BTreeMap<PathBuf, Content>,
@@ -73,9 +75,22 @@ struct TenantFile {
 
 impl TenantFiles {
     /// Nothing is read yet but the gateway's own settings, with these sources.
-    pub(super) fn new(sources: Sources, factories: Vec<Box<dyn ProviderFactory>>, context: Context) -> Self {
+    pub(super) fn new(
+        sources: Sources,
+        factories: Vec<Box<dyn ProviderFactory>>,
+        context: Context,
+        allow_private_networks: bool,
+    ) -> Self {
         let gateway = sources.environment.files_read();
-        TenantFiles { sources, factories, context, files: BTreeMap::new(), gateway, folder_problem: None }
+        TenantFiles {
+            sources,
+            factories,
+            context,
+            allow_private_networks,
+            files: BTreeMap::new(),
+            gateway,
+            folder_problem: None,
+        }
     }
 
     pub(super) fn sources(&self) -> &Sources {
@@ -178,7 +193,8 @@ impl TenantFiles {
     /// Reads one file; what is in it then waits to be served.
     fn read(&mut self, path: &Path, problems: &mut BTreeMap<PathBuf, Vec<Problem>>, look: &mut Look) {
         let mut found = Vec::new();
-        let settings = tenant::read(path, &self.sources, &self.factories, &self.context, &mut found);
+        let settings =
+            tenant::read(path, &self.sources, &self.factories, &self.context, self.allow_private_networks, &mut found);
         let file = self.files.entry(path.to_owned()).or_default();
         file.read = self.sources.environment.files_read();
         file.conflict = None;

@@ -37,6 +37,8 @@ pub struct GatewaySettings {
     pub max_batch: usize,
     pub redis: Option<RedisSettings>,
     pub allow_private_networks: bool,
+    /// How long an endpoint of a tenant may take to answer.
+    pub webhook_timeout: Duration,
     pub expires_after: Duration,
     pub session_expires_after: Duration,
     pub schedule: Schedule,
@@ -56,17 +58,20 @@ pub struct Reading {
     pub settings: Option<GatewaySettings>,
     /// Known even when something else is broken.
     pub insecure: bool,
+    /// Likewise.
+    pub allow_private_networks: bool,
 }
 
 pub fn read(sources: &Sources, problems: &mut Vec<Problem>) -> Reading {
     let Some(merged) = sources.gateway(DEFAULTS, problems) else {
-        return Reading { settings: None, insecure: false };
+        return Reading { settings: None, insecure: false, allow_private_networks: false };
     };
-    let mut reader = Reader { merged: &merged, sources, problems: Vec::new(), broken: false };
+    let mut reader =
+        Reader { merged: &merged, sources, problems: Vec::new(), broken: false, allow_private_networks: false };
     let (settings, insecure) = reader.whole();
     let settings = settings.filter(|_| !reader.broken);
     problems.extend(merged.attribute(reader.problems));
-    Reading { settings, insecure }
+    Reading { settings, insecure, allow_private_networks: reader.allow_private_networks }
 }
 
 /// Listen address, public address, insecure, body limit, proxies.
@@ -77,6 +82,7 @@ struct Reader<'a> {
     sources: &'a Sources,
     problems: Vec<Problem>,
     broken: bool,
+    allow_private_networks: bool,
 }
 
 impl<'a> Reader<'a> {
@@ -120,7 +126,7 @@ impl<'a> Reader<'a> {
         };
         let storage = storage.and_then(|table| self.storage(table));
         let redis = redis.map(|table| self.redis(table));
-        let allow_private_networks = webhooks.is_some_and(|table| self.webhooks(table, insecure));
+        let webhook_timeout = webhooks.map(|table| self.webhooks(table, insecure));
         let expires_after = payments.map(|table| {
             let mut section = self.section("payments", table);
             let value = section.duration("expires_after", MINUTE..=DAY * 30, Duration::from_secs(7200));
@@ -151,7 +157,8 @@ impl<'a> Reader<'a> {
                     None => None,
                     Some(settings) => Some(settings?),
                 },
-                allow_private_networks,
+                allow_private_networks: self.allow_private_networks,
+                webhook_timeout: webhook_timeout?,
                 expires_after: expires_after?,
                 session_expires_after: session_expires_after?,
                 schedule: schedule?,
@@ -252,18 +259,19 @@ impl<'a> Reader<'a> {
         Some(RedisSettings { url: url?, prefix: prefix? })
     }
 
-    fn webhooks(&mut self, table: &'a Map<String, Value>, insecure: bool) -> bool {
+    fn webhooks(&mut self, table: &'a Map<String, Value>, insecure: bool) -> Duration {
         let mut section = self.section("webhooks", table);
-        let allowed = section.flag("allow_private_networks", false);
-        if allowed && !insecure {
+        self.allow_private_networks = section.flag("allow_private_networks", false);
+        if self.allow_private_networks && !insecure {
             section.warn(
                 "allow_private_networks",
                 "is true: a webhook can reach whatever this machine can",
                 "false outside a sandbox",
             );
         }
+        let timeout = section.duration("timeout", SECOND..=MINUTE, SECOND * 15);
         self.finish(section);
-        allowed
+        timeout
     }
 
     fn limits(&mut self, table: &'a Map<String, Value>) -> LimitConfig {

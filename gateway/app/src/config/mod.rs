@@ -61,7 +61,7 @@ pub fn load(
     let gateway = gateway::read(&sources, &mut problems);
     // Tenants are checked even when the gateway's own settings are broken, so that every problem
     // is named at once; whether plain http is allowed is then taken from what can be read.
-    let mut tenants = TenantFiles::new(sources, factories, context(gateway.insecure));
+    let mut tenants = TenantFiles::new(sources, factories, context(gateway.insecure), gateway.allow_private_networks);
     let look = tenants.look(Patience::AtOnce);
     problems.extend(look.problems);
     problems.extend(tenants.sources().unused_variables());

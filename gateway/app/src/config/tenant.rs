@@ -10,6 +10,7 @@ use dukou_domain::{ProviderName, TenantId};
 use dukou_engine::tenant::{ApiKey, LatePayment, Tenant, Webhook};
 use dukou_spi::settings::{Problem, Section, Severity};
 use dukou_spi::{Context, Provider, ProviderFactory};
+use dukou_webhook::guard;
 use serde_json::{Map, Value};
 
 use super::gateway::SECRET_LENGTH;
@@ -31,11 +32,13 @@ pub fn read(
     sources: &Sources,
     factories: &[Box<dyn ProviderFactory>],
     context: &Context,
+    allow_private_networks: bool,
     problems: &mut Vec<Problem>,
 ) -> Option<TenantSettings> {
     let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
     let merged = sources.tenant(path, stem, problems)?;
-    let mut reader = Reader { merged: &merged, sources, factories, context, problems: Vec::new() };
+    let mut reader =
+        Reader { merged: &merged, sources, factories, context, allow_private_networks, problems: Vec::new() };
     let tenant = reader.whole(stem);
     let found = reader.problems;
     let broken = found.iter().any(|problem| problem.severity == Severity::Error);
@@ -48,6 +51,7 @@ struct Reader<'a> {
     sources: &'a Sources,
     factories: &'a [Box<dyn ProviderFactory>],
     context: &'a Context,
+    allow_private_networks: bool,
     problems: Vec<Problem>,
 }
 
@@ -152,6 +156,14 @@ impl<'a> Reader<'a> {
         let mut section = self.section("webhook", table);
         let url = section.text("url", "the address that events are sent to");
         let url = url.and_then(|_| section.base_url("url", self.context.insecure, ""));
+        let hidden = |url: &String| url::Url::parse(url).is_ok_and(|url| guard::check_host(&url).is_err());
+        if !self.allow_private_networks && url.as_ref().is_some_and(hidden) {
+            section.wrong::<()>(
+                "url",
+                "leads to no public address",
+                "a host on the public Internet, or webhooks.allow_private_networks = true in a sandbox",
+            );
+        }
         let expected = "whsec_ and the base64 of 24 to 64 bytes, or a list of two while one is being replaced";
         let texts: Vec<String> = match section.take("secret") {
             Some(Value::String(text)) if !text.is_empty() => vec![text.clone()],

@@ -8,6 +8,7 @@ mod reload;
 mod store;
 #[cfg(test)]
 mod tests;
+mod webhook;
 
 use std::sync::Arc;
 
@@ -21,6 +22,7 @@ pub use engine::EngineMetrics;
 pub use http::HttpMetrics;
 pub use reload::ReloadMetrics;
 pub use store::MeasuredStore;
+pub use webhook::WebhookMetrics;
 
 /// Upper bounds in seconds, for what happens within the machine.
 const LOCAL_BUCKETS: [f64; 14] =
@@ -34,6 +36,7 @@ pub struct Metrics {
     pub engine: Arc<EngineMetrics>,
     pub http: Arc<HttpMetrics>,
     pub reload: Arc<ReloadMetrics>,
+    pub webhook: Arc<WebhookMetrics>,
     store_seconds: HistogramVec,
     redis: Option<RedisGauges>,
     process: process::ProcessMetrics,
@@ -59,6 +62,7 @@ impl Metrics {
             engine: Arc::new(EngineMetrics::new(&registry)?),
             http: Arc::new(HttpMetrics::new(&registry)?),
             reload: Arc::new(ReloadMetrics::new(&registry)?),
+            webhook: Arc::new(WebhookMetrics::new(&registry)?),
             store_seconds: histogram(
                 &registry,
                 "dukou_store_seconds",

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use dukou_domain::{PaymentState, ProviderName, RefundState, TenantId};
+use dukou_domain::{DeliveryState, PaymentState, ProviderName, RefundState, TenantId, Timestamp};
+use dukou_engine::delivery::Backlog;
 use dukou_engine::ports::{IdempotencyOutcome, NotifyOutcome, Telemetry};
 use dukou_http::HttpTelemetry;
 use dukou_spi::NotifyKind;
+use dukou_webhook::WebhookTelemetry;
 
 use super::*;
 
@@ -21,6 +23,10 @@ fn names_and_labels_are_those_of_the_contract() {
     metrics.http.request("/v1/{tenant}/payments", "POST", 201, Duration::from_millis(90));
     metrics.store_seconds.with_label_values(&["apply"]).observe(0.001);
 
+    metrics.webhook.delivery(&tenant, DeliveryState::Delivered);
+    let waits = Backlog { tenant: tenant.clone(), pending: 1, oldest: Timestamp::from_millis(0), disabled: false };
+    metrics.webhook.backlog(&[waits], Timestamp::from_millis(0));
+
     for (name, labels) in [
         ("dukou_build_info", vec!["commit", "version"]),
         ("dukou_config_reload_total", vec!["outcome"]),
@@ -33,6 +39,9 @@ fn names_and_labels_are_those_of_the_contract() {
         ("dukou_provider_request_seconds", vec!["operation", "outcome", "provider"]),
         ("dukou_refunds_total", vec!["provider", "status", "tenant"]),
         ("dukou_store_seconds", vec!["operation"]),
+        ("dukou_webhook_backlog", vec!["tenant"]),
+        ("dukou_webhook_deliveries_total", vec!["outcome", "tenant"]),
+        ("dukou_webhook_oldest_pending_seconds", vec![]),
     ] {
         let families = metrics.registry.gather();
         let family = families.iter().find(|family| family.name() == name);

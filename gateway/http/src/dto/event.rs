@@ -1,3 +1,4 @@
+use bytes::Bytes;
 use dukou_engine::records::{Difference, Event, NewEvent, Subject};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -89,6 +90,12 @@ pub struct EventList {
     /// no more; later ask again after the last id you have.
     #[schema(required = true)]
     pub next_cursor: Option<String>,
+}
+
+/// An event as the event log shows it, for those who are sent it.
+pub fn event_json(event: &NewEvent) -> Bytes {
+    // Texts and numbers alone, which can always be written.
+    serde_json::to_vec(&EventBody::from(event)).unwrap_or_default().into()
 }
 
 impl From<&Event> for EventBody {

@@ -13,7 +13,7 @@ mod session;
 
 pub use buyer_request::{CreateRefundRequestBody, RefundRequestBody, RefundRequestList, read_refund_request};
 pub use delivery::{DeliveryAttempt, DeliveryBody, DeliveryList, WebhookBody};
-pub use event::{DuplicateSuccess, EventBody, EventData, EventList, MismatchedField, UnknownOrder};
+pub use event::{DuplicateSuccess, EventBody, EventData, EventList, MismatchedField, UnknownOrder, event_json};
 pub use invoke_request::{InvokePaymentBody, read_buyers_invoke, read_invoke};
 pub use moment::rfc3339;
 pub use payment::{AttemptBody, FailureBody, InvokeBody, PaymentBody, PaymentList};

@@ -17,8 +17,9 @@ use tokio::time::{Instant, timeout};
 
 use crate::auth::Authenticated;
 use crate::connection::{Activity, Busy};
+use crate::errors::ErrorCode;
 use crate::gateway::Gateway;
-use crate::hub::{EventHub, Listener, show};
+use crate::hub::{Place, Shown, show};
 use crate::problem::Problem;
 use crate::query::Parameters;
 
@@ -50,17 +51,9 @@ pub async fn open(
             position.ok_or_else(|| Problem::invalid_field(field, "is not an event of this tenant"))?
         }
     };
-    let follower = Follower {
-        hub: Arc::clone(&gateway.hub),
-        stopping: gateway.hub.stopping(),
-        gateway,
-        tenant: caller.tenant,
-        position,
-        listener: None,
-        caught_up: false,
-        looked_at: Instant::now(),
-        _busy: request.conn_data::<Activity>().map(Activity::begin),
-    };
+    let place = gateway.hub.place(&caller.tenant.id).ok_or_else(too_many)?;
+    let busy = request.conn_data::<Activity>().map(Activity::begin);
+    let follower = Follower::new(gateway, caller.tenant, place, position, busy);
     let pieces = stream::unfold(follower, |mut follower| async {
         let piece = follower.next().await?;
         Some((Ok::<_, Infallible>(piece), follower))
@@ -71,6 +64,11 @@ pub async fn open(
         // Some proxies collect an answer unless they are told not to.
         .insert_header(("X-Accel-Buffering", "no"))
         .streaming(Box::pin(pieces)))
+}
+
+fn too_many() -> Problem {
+    let problem = Problem::new(ErrorCode::RateLimited, "too many event streams are open; close those that are not read");
+    Problem { retry_after: Some(10), ..problem }
 }
 
 fn last_event(headers: &HeaderMap) -> Result<Option<EventId>, Problem> {
@@ -85,14 +83,15 @@ fn last_event(headers: &HeaderMap) -> Result<Option<EventId>, Problem> {
 
 /// One open stream.
 struct Follower {
-    hub: Arc<EventHub>,
+    place: Place,
     stopping: watch::Receiver<bool>,
     gateway: Data<Gateway>,
     tenant: Arc<Tenant>,
     /// Of the last event that was sent.
     position: i64,
-    listener: Option<Listener>,
-    /// Everything committed before the listener was there was sent.
+    /// Everything committed since it is there.
+    news: Option<broadcast::Receiver<Shown>>,
+    /// Everything committed before that was sent.
     caught_up: bool,
     /// When it was last seen that the caller may still read.
     looked_at: Instant,
@@ -100,6 +99,12 @@ struct Follower {
 }
 
 impl Follower {
+    fn new(gateway: Data<Gateway>, tenant: Arc<Tenant>, place: Place, position: i64, busy: Option<Busy>) -> Self {
+        let stopping = gateway.hub.stopping();
+        let looked_at = Instant::now();
+        Follower { place, stopping, gateway, tenant, position, news: None, caught_up: false, looked_at, _busy: busy }
+    }
+
     /// What to send next; `None` ends the stream, and the reader comes back when it wants more.
     async fn next(&mut self) -> Option<Bytes> {
         let mut stopping = self.stopping.clone();
@@ -120,10 +125,10 @@ impl Follower {
             }
             // Listening begins before the last look into the log: what is committed after that look
             // comes live, and what comes both ways is known by its position.
-            let listened = self.listener.is_some();
+            let listened = self.news.is_some();
             let (text, full) = self.from_log().await?;
             if !full && !listened {
-                self.listener = Some(self.hub.listen(&self.tenant.id));
+                self.news = Some(self.place.listen());
             }
             self.caught_up = !full && listened;
             if !text.is_empty() {
@@ -134,7 +139,7 @@ impl Follower {
 
     /// The next page of the log, and whether there may be more.
     async fn from_log(&mut self) -> Option<(Bytes, bool)> {
-        let _permit = self.hub.reading().await?;
+        let _permit = self.gateway.hub.reading().await?;
         let page = self.gateway.engine.store().events(&self.tenant.id, self.position, PAGE).await;
         let events = page.map_err(|error| tracing::warn!(%error, "an event stream ends: the log cannot be read")).ok()?;
         let text = events.iter().flat_map(show).collect::<Vec<u8>>();
@@ -143,9 +148,9 @@ impl Follower {
     }
 
     async fn live(&mut self) -> Option<Bytes> {
-        let listener = self.listener.as_mut()?;
+        let news = self.news.as_mut()?;
         loop {
-            match timeout(KEEP_ALIVE, listener.events.recv()).await {
+            match timeout(KEEP_ALIVE, news.recv()).await {
                 Err(_) => return Some(Bytes::from_static(COMMENT)),
                 Ok(Ok(event)) if event.position <= self.position => {}
                 Ok(Ok(event)) => {
@@ -154,7 +159,7 @@ impl Follower {
                 }
                 // It reads too slowly for what comes: it goes on from the log, at its own pace.
                 Ok(Err(broadcast::error::RecvError::Lagged(_))) => {
-                    self.listener = None;
+                    self.news = None;
                     self.caught_up = false;
                     return Some(Bytes::from_static(COMMENT));
                 }
@@ -169,5 +174,90 @@ impl Follower {
         self.looked_at = Instant::now();
         let tenant = self.gateway.engine.tenants().find(self.tenant.id.as_str());
         tenant.is_some_and(|tenant| Arc::ptr_eq(&tenant, &self.tenant))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::HttpConfig;
+    use crate::testing::{moment, payment, tenant_id};
+    use crate::testing_engine::{Away, bookshop, gateway};
+    use dukou_engine::records::{Event, EventKind, NewEvent, Subject};
+    use uuid::Uuid;
+
+    const PATIENCE: Duration = Duration::from_secs(10);
+
+    /// Puts `count` more events into the log.
+    fn happen(store: &Away, count: u32) {
+        let mut log = store.log.lock().unwrap();
+        for _ in 0..count {
+            let position = i64::try_from(log.len()).unwrap() + 1;
+            let id = EventId::from_uuid(Uuid::from_u128(u128::try_from(position).unwrap()));
+            let subject = Subject::Payment(Box::new(payment()));
+            let event = NewEvent { id, tenant: tenant_id(), kind: EventKind::PaymentCreated, at: moment(), subject };
+            log.push(Event { position, event });
+        }
+        store.committed.send_replace(i64::try_from(log.len()).unwrap());
+    }
+
+    /// The numbers of the next events.
+    async fn read(follower: &mut Follower, count: usize) -> Vec<u128> {
+        let mut read = Vec::new();
+        while read.len() < count {
+            let piece = timeout(PATIENCE, follower.next()).await.expect("in time").expect("it goes on");
+            let text = String::from_utf8(piece.to_vec()).unwrap();
+            let ids = text.lines().filter_map(|line| line.strip_prefix("id: evt_"));
+            read.extend(ids.map(|id| u128::from_str_radix(id, 16).unwrap()));
+        }
+        read
+    }
+
+    fn follow(gateway: &Data<Gateway>) -> Follower {
+        let tenant = gateway.engine.tenants().find("bookshop").unwrap();
+        let place = gateway.hub.place(&tenant.id).unwrap();
+        Follower::new(gateway.clone(), tenant, place, 0, None)
+    }
+
+    #[tokio::test]
+    async fn who_falls_behind_reads_on_in_the_log() {
+        let (gateway, store, _) = gateway(HttpConfig::default());
+        let gateway = Data::new(gateway);
+        happen(&store, 45);
+        let mut follower = follow(&gateway);
+        assert_eq!(read(&mut follower, 45).await, (1..=45).collect::<Vec<_>>());
+        // Turns to what is new, which is certain once the next one came.
+        happen(&store, 1);
+        assert_eq!(read(&mut follower, 1).await, [46]);
+        happen(&store, 1);
+        assert_eq!(read(&mut follower, 1).await, [47]);
+        assert!(follower.caught_up);
+
+        // Far more than it may be behind, handed out before it reads again.
+        happen(&store, 1_000);
+        let handed_out = async {
+            while follower.news.as_ref().is_some_and(|news| news.len() < 1_000) {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(PATIENCE, handed_out).await.expect("in time");
+        assert_eq!(read(&mut follower, 1_000).await, (48..=1_047).collect::<Vec<_>>());
+        happen(&store, 1);
+        assert_eq!(read(&mut follower, 1).await, [1_048]);
+    }
+
+    #[tokio::test]
+    async fn a_stop_and_a_changed_tenant_end_it() {
+        let (gateway, store, _) = gateway(HttpConfig::default());
+        let gateway = Data::new(gateway);
+        happen(&store, 1);
+        let mut stopped = follow(&gateway);
+        let mut changed = follow(&gateway);
+        changed.tenant = bookshop(&[]).find("bookshop").unwrap();
+        assert_eq!(read(&mut changed, 1).await, [1]);
+        changed.looked_at = Instant::now().checked_sub(KEEP_ALIVE).unwrap();
+        assert!(timeout(PATIENCE, changed.next()).await.unwrap().is_none());
+        gateway.end_streams();
+        assert!(timeout(PATIENCE, stopped.next()).await.unwrap().is_none());
     }
 }

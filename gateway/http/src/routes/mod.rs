@@ -1,6 +1,7 @@
 //! The handlers: from a request to a use case and back.
 
 pub mod admin;
+pub mod deliveries;
 mod event_stream;
 pub mod events;
 pub mod notify;
