@@ -27,7 +27,7 @@ pub struct HttpConfig {
     pub stall_timeout: Duration,
     /// How long an idle connection is kept open for the next request.
     pub keep_alive: Duration,
-    /// Open connections at the same time, over all threads.
+    /// Open connections at the same time, over all threads; half of them may be event streams.
     pub max_connections: usize,
     /// Threads that serve connections.
     pub workers: usize,
@@ -87,8 +87,7 @@ impl Gateway {
         runtime: Handle,
     ) -> Self {
         let limits = Limits::new(&config.limits);
-        let hub = Arc::new(EventHub::new(Arc::clone(engine.store())));
-        runtime.spawn(Arc::clone(&hub).run());
+        let hub = EventHub::start(Arc::clone(engine.store()), config.max_connections / 2, &runtime);
         Gateway { engine, instance, telemetry, config, limits, hub, runtime, running: watch::Sender::new(0) }
     }
 

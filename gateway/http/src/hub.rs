@@ -9,6 +9,7 @@ use bytes::Bytes;
 use dukou_domain::TenantId;
 use dukou_engine::ports::Store;
 use dukou_engine::records::Event;
+use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, SemaphorePermit, broadcast, watch};
 
 use crate::dto::EventBody;
@@ -19,6 +20,8 @@ const PAGE: u32 = 128;
 const BEHIND: usize = 256;
 /// Followers that read the log at the same time, so that many who come back do not crowd payments out.
 const READING_AT_ONCE: usize = 16;
+/// Streams of one tenant that are open at the same time.
+const STREAMS_PER_TENANT: usize = 4_000;
 /// After a failed read.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -34,26 +37,45 @@ pub struct Shown {
 pub struct EventHub {
     store: Arc<dyn Store>,
     /// One channel a tenant, for as long as somebody follows it.
-    channels: Mutex<HashMap<TenantId, broadcast::Sender<Shown>>>,
+    channels: Mutex<HashMap<TenantId, Channel>>,
+    /// Streams of all tenants that may be open at the same time.
+    most: usize,
     reading: Semaphore,
     stopping: watch::Sender<bool>,
 }
 
+struct Channel {
+    sender: broadcast::Sender<Shown>,
+    /// Open streams.
+    streams: usize,
+}
+
 impl EventHub {
-    pub fn new(store: Arc<dyn Store>) -> Self {
+    /// Hands events out on `runtime` until [`EventHub::stop`]. `most` is how many streams may be open at
+    /// the same time.
+    pub fn start(store: Arc<dyn Store>, most: usize, runtime: &Handle) -> Arc<Self> {
+        // Before anybody can follow, so that nothing is committed between the two.
+        let committed = store.watch();
+        let position = *committed.borrow();
+        let hub = Arc::new(EventHub::new(store, most));
+        runtime.spawn(Arc::clone(&hub).run(committed, position));
+        hub
+    }
+
+    fn new(store: Arc<dyn Store>, most: usize) -> Self {
         EventHub {
             store,
+            most,
             channels: Mutex::default(),
             reading: Semaphore::new(READING_AT_ONCE),
             stopping: watch::Sender::new(false),
         }
     }
 
-    /// Hands events out until [`EventHub::stop`].
-    pub async fn run(self: Arc<Self>) {
+    async fn run(self: Arc<Self>, committed: watch::Receiver<i64>, position: i64) {
         let mut stopping = self.stopping();
         tokio::select! {
-            () = self.hand_out() => tracing::error!("the store no longer tells what is new"),
+            () = self.hand_out(committed, position) => tracing::error!("the store no longer tells what is new"),
             // An error means that the hub is gone, which is a stop as well.
             _ = stopping.wait_for(|stop| *stop) => {}
         }
@@ -68,11 +90,19 @@ impl EventHub {
         self.stopping.subscribe()
     }
 
-    /// Everything of the tenant that is committed from now on.
-    pub fn listen(self: &Arc<Self>, tenant: &TenantId) -> Listener {
+    /// A place for one more stream; `None` where the tenant or the gateway has as many as it may.
+    pub fn place(self: &Arc<Self>, tenant: &TenantId) -> Option<Place> {
         let mut channels = self.channels();
-        let sender = channels.entry(tenant.clone()).or_insert_with(|| broadcast::Sender::new(BEHIND));
-        Listener { hub: Arc::clone(self), tenant: tenant.clone(), events: sender.subscribe() }
+        let of_tenant = channels.get(tenant).map_or(0, |channel| channel.streams);
+        let of_all: usize = channels.values().map(|channel| channel.streams).sum();
+        if of_tenant >= STREAMS_PER_TENANT || of_all >= self.most {
+            return None;
+        }
+        let new = || Channel { sender: broadcast::Sender::new(BEHIND), streams: 0 };
+        let channel = channels.entry(tenant.clone()).or_insert_with(new);
+        channel.streams += 1;
+        let sender = channel.sender.clone();
+        Some(Place { hub: Arc::clone(self), tenant: tenant.clone(), sender })
     }
 
     /// The right to read the log, for one follower.
@@ -80,10 +110,8 @@ impl EventHub {
         self.reading.acquire().await.ok()
     }
 
-    async fn hand_out(&self) {
-        let mut committed = self.store.watch();
-        let mut position = *committed.borrow_and_update();
-        while committed.changed().await.is_ok() {
+    async fn hand_out(&self, mut committed: watch::Receiver<i64>, mut position: i64) {
+        loop {
             loop {
                 // Looked at before the channels: whoever begins to follow after them reads this much
                 // from the log.
@@ -107,34 +135,45 @@ impl EventHub {
                     }
                 }
             }
+            if committed.changed().await.is_err() {
+                return;
+            }
         }
     }
 
     fn send(&self, event: &Event) {
-        let sender = self.channels().get(&event.event.tenant).cloned();
+        let sender = self.channels().get(&event.event.tenant).map(|channel| channel.sender.clone());
         if let Some(sender) = sender {
-            // Fails only when nobody follows any more.
+            // Fails only when nobody listens (yet, or any more).
             let _ = sender.send(Shown { position: event.position, text: Bytes::from(show(event)) });
         }
     }
 
-    fn channels(&self) -> MutexGuard<'_, HashMap<TenantId, broadcast::Sender<Shown>>> {
+    fn channels(&self) -> MutexGuard<'_, HashMap<TenantId, Channel>> {
         self.channels.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// One follower's end of its tenant's channel.
-pub struct Listener {
+/// One open stream's place, which is free again when it is dropped.
+pub struct Place {
     hub: Arc<EventHub>,
     tenant: TenantId,
-    pub events: broadcast::Receiver<Shown>,
+    sender: broadcast::Sender<Shown>,
 }
 
-impl Drop for Listener {
+impl Place {
+    /// Everything of the tenant that is committed from now on.
+    pub fn listen(&self) -> broadcast::Receiver<Shown> {
+        self.sender.subscribe()
+    }
+}
+
+impl Drop for Place {
     fn drop(&mut self) {
         let mut channels = self.hub.channels();
-        // This one still counts.
-        if channels.get(&self.tenant).is_some_and(|sender| sender.receiver_count() <= 1) {
+        let Some(channel) = channels.get_mut(&self.tenant) else { return };
+        channel.streams = channel.streams.saturating_sub(1);
+        if channel.streams == 0 {
             channels.remove(&self.tenant);
         }
     }
@@ -183,14 +222,18 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_channel_is_there_while_somebody_follows() {
+    async fn streams_have_a_limit_by_tenant_and_for_all() {
         let (gateway, _, _) = crate::testing_engine::gateway(crate::HttpConfig::default());
         let hub = Arc::clone(&gateway.hub);
-        let (one, other) = (hub.listen(&tenant_id()), hub.listen(&tenant_id()));
-        assert_eq!(hub.channels().len(), 1);
-        drop(one);
-        assert_eq!(hub.channels().len(), 1);
-        drop(other);
-        assert!(hub.channels().is_empty());
+        let full: Vec<Place> = (0..STREAMS_PER_TENANT).filter_map(|_| hub.place(&tenant_id())).collect();
+        assert_eq!(full.len(), STREAMS_PER_TENANT);
+        assert!(hub.place(&tenant_id()).is_none());
+        let other = TenantId::new("teahouse").unwrap();
+        assert!(hub.place(&other).is_some());
+        drop(full);
+        assert!(hub.channels().is_empty(), "nothing is left behind");
+        let few = Arc::new(EventHub::new(Arc::clone(gateway.engine.store()), 1));
+        let _one = few.place(&tenant_id()).unwrap();
+        assert!(few.place(&other).is_none());
     }
 }

@@ -9,6 +9,8 @@ mod auth;
 mod body;
 mod client_address;
 mod connection;
+#[cfg(test)]
+mod contract_tests;
 mod cursor;
 pub mod dto;
 pub mod endpoints;
