@@ -15,6 +15,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 #[derive(Clone)]
 pub struct Client {
     http: reqwest::Client,
+    /// For what goes on for as long as somebody listens.
+    endless: reqwest::Client,
     base: String,
     sandbox: String,
     api_key: Secret,
@@ -30,14 +32,40 @@ pub struct Answer {
 impl Client {
     pub fn new(gateway: &str, sandbox: &str, api_key: Secret) -> anyhow::Result<Self> {
         // Plain HTTP on the loopback alone: no certificate is trusted.
-        let http = reqwest::Client::builder().no_proxy().tls_certs_only([]).timeout(PATIENCE).build()?;
-        Ok(Client { http, base: format!("{gateway}/v1/{TENANT}"), sandbox: sandbox.to_owned(), api_key })
+        let http = || reqwest::Client::builder().no_proxy().tls_certs_only([]).connect_timeout(PATIENCE);
+        let (endless, http) = (http().build()?, http().timeout(PATIENCE).build()?);
+        Ok(Client { http, endless, base: format!("{gateway}/v1/{TENANT}"), sandbox: sandbox.to_owned(), api_key })
     }
 
     /// Calls the gateway as the merchant's back end.
     pub async fn post(&self, path: &str, body: &Value) -> anyhow::Result<Answer> {
         let request = self.http.post(format!("{}{path}", self.base)).bearer_auth(self.api_key.expose()).json(body);
         answer(request).await.with_context(|| format!("POST {path} at the gateway"))
+    }
+
+    /// A call without a body.
+    pub async fn post_nothing(&self, path: &str) -> anyhow::Result<Answer> {
+        let request = self.http.post(format!("{}{path}", self.base)).bearer_auth(self.api_key.expose());
+        answer(request).await.with_context(|| format!("POST {path} at the gateway"))
+    }
+
+    /// Calls the gateway as the mini-program does: with the token of its session, once it has one.
+    pub async fn buyer_post(&self, path: &str, token: Option<&str>, body: &Value) -> anyhow::Result<Answer> {
+        let request = self.http.post(format!("{}{path}", self.base)).json(body);
+        answer(with_token(request, token)).await.with_context(|| format!("POST {path} at the gateway"))
+    }
+
+    pub async fn buyer_get(&self, path: &str, token: Option<&str>) -> anyhow::Result<Answer> {
+        let request = self.http.get(format!("{}{path}", self.base));
+        answer(with_token(request, token)).await.with_context(|| format!("GET {path} at the gateway"))
+    }
+
+    /// The live stream of the shop's events, from after the one with this id.
+    pub async fn event_stream(&self, last: Option<&str>) -> anyhow::Result<reqwest::Response> {
+        let request = self.endless.get(format!("{}/events", self.base)).bearer_auth(self.api_key.expose());
+        let request = request.header("accept", "text/event-stream");
+        let request = last.into_iter().fold(request, |request, last| request.header("last-event-id", last));
+        request.send().await.context("the event stream of the gateway")
     }
 
     pub async fn get(&self, path: &str) -> anyhow::Result<Answer> {
@@ -82,13 +110,21 @@ impl Client {
         format!("/orders/{MERCHANT}/{out_trade_no}")
     }
 
-    /// The body of a new payment.
-    pub fn new_payment(code: &str, amount: i64, description: &str) -> Value {
-        json!({
+    /// The body of a new payment. Without a login code it waits for the mini-program to say who pays.
+    pub fn new_payment(code: Option<&str>, amount: i64, description: &str) -> Value {
+        let mut body = json!({
             "provider": PROVIDER, "method": "jsapi", "amount": amount, "currency": "CNY",
-            "description": description, "payer": { "code": code }, "client_ip": "203.0.113.9",
-        })
+            "description": description, "client_ip": "203.0.113.9",
+        });
+        if let Some(code) = code {
+            body["payer"] = json!({ "code": code });
+        }
+        body
     }
+}
+
+fn with_token(request: reqwest::RequestBuilder, token: Option<&str>) -> reqwest::RequestBuilder {
+    token.into_iter().fold(request, reqwest::RequestBuilder::bearer_auth)
 }
 
 async fn answer(request: reqwest::RequestBuilder) -> anyhow::Result<Answer> {

@@ -1,5 +1,7 @@
-//! The walk: pay, notify, notify again, forged notify, refund, refund's notify. Every step is
-//! checked; the first that fails ends it.
+//! The walk: pay, notify, notify again, forged notify, refund, refund's notify; then the same from
+//! the mini-program's side. Every step is checked; the first that fails ends it.
+
+mod buyer;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -41,20 +43,29 @@ pub async fn walk(setting: &Setting) -> anyhow::Result<()> {
         out_trade_no: String::new(),
         invoke: Value::Null,
     };
-    step("1/7 下单", "the shop's back end asks the gateway for a payment of ¥1.01");
+    step("1/11 下单", "the shop's back end asks the gateway for a payment of ¥1.01");
     walk.create().await.context("step 1 (create) failed")?;
-    step("2/7 支付", "the buyer pays on the phone; WeChat checks the second signature");
+    step("2/11 支付", "the buyer pays on the phone; WeChat checks the second signature");
     walk.pay().await.context("step 2 (pay) failed")?;
-    step("3/7 通知", "WeChat Pay notifies; the gateway verifies, records, and only then says SUCCESS");
+    step("3/11 通知", "WeChat Pay notifies; the gateway verifies, records, and only then says SUCCESS");
     walk.notified().await.context("step 3 (notify) failed")?;
-    step("4/7 重复通知", "the same notify five times more, at once: same answer, no second effect");
+    step("4/11 重复通知", "the same notify five times more, at once: same answer, no second effect");
     walk.duplicates().await.context("step 4 (duplicate notify) failed")?;
-    step("5/7 伪造通知", "a notify with a wrong signature: refused, nothing changes");
+    step("5/11 伪造通知", "a notify with a wrong signature: refused, nothing changes");
     walk.forged().await.context("step 5 (forged notify) failed")?;
-    step("6/7 退款", "the shop refunds ¥0.50, twice with one number; the client certificate is asked for");
+    step("6/11 退款", "the shop refunds ¥0.50, twice with one number; the client certificate is asked for");
     walk.refund().await.context("step 6 (refund) failed")?;
-    step("7/7 退款通知", "WeChat Pay tells of the refund, encrypted; the gateway confirms it by a query");
+    step("7/11 退款通知", "WeChat Pay tells of the refund, encrypted; the gateway confirms it by a query");
     walk.refund_notified().await.context("step 7 (refund notify) failed")?;
+    let mut visit = buyer::Visit::default();
+    step("8/11 登录", "a user opens the mini-program: its login code becomes a session");
+    walk.log_in(&mut visit).await.context("step 8 (session) failed")?;
+    step("9/11 小程序支付", "the shop orders without a payer; the mini-program pays with its session token");
+    walk.pay_in_mini_program(&mut visit).await.context("step 9 (invoke) failed")?;
+    step("10/11 申请退款", "the buyer asks for the money back; nothing moves until the shop agrees");
+    walk.ask_for_refund(&mut visit).await.context("step 10 (refund request) failed")?;
+    step("11/11 同意退款", "the shop approves, twice by mistake");
+    walk.approve(&visit).await.context("step 11 (approve) failed")?;
     walk.summary(started.elapsed()).await
 }
 
@@ -69,7 +80,7 @@ fn ok(words: &str) {
 impl Walk<'_> {
     async fn create(&mut self) -> anyhow::Result<()> {
         let code = self.client.login_code().await?;
-        let body = Client::new_payment(&code, AMOUNT, "腾讯-图书");
+        let body = Client::new_payment(Some(&code), AMOUNT, "腾讯-图书");
         let answer = self.client.post("/payments", &body).await?;
         say(&format!("  shop → gateway   POST /v1/{TENANT}/payments   Authorization: Bearer …"));
         say(&format!("      {}", wire::some(&body, &["provider", "method", "amount", "currency", "description"])));
@@ -183,7 +194,10 @@ impl Walk<'_> {
             let name = event["type"].as_str().unwrap_or_default();
             say(&format!("  {}  {name}", event["timestamp"].as_str().unwrap_or_default()));
         }
-        say(&format!("\n✓ all 7 steps passed in {} ms: paid ¥1.01 once, refunded ¥0.50 once.", took.as_millis()));
+        say(&format!(
+            "\n✓ all 11 steps passed in {} ms: paid ¥1.01 twice, refunded ¥0.50 and ¥1.01 once each.",
+            took.as_millis()
+        ));
         Ok(())
     }
 

@@ -1,0 +1,209 @@
+// The mini-program: logs in, orders, pays, and asks for a refund. It names a book, never an amount,
+// and believes that something is paid when the gateway says so.
+import { WORDS, ask, byId, element, listen, yuan } from "/shared.js";
+
+const orders = new Map();
+let session;
+let paying;
+let asking;
+
+const tell = (text) => { byId("notice").textContent = text; };
+const save = () => sessionStorage.setItem("orders", JSON.stringify([...orders.values()]));
+
+/** wx.login, and what the gateway makes of its code. */
+async function login() {
+  const { code } = await ask("/wx/login", { method: "POST" });
+  session = await ask("/gateway/sessions", { method: "POST", body: { provider: "wechat", code } });
+  sessionStorage.setItem("session", JSON.stringify(session));
+  greet();
+}
+
+function greet() {
+  byId("who").textContent = `微信用户 ${session.openid.slice(0, 6)}…${session.openid.slice(-4)}`;
+}
+
+/** Calls the gateway as this user; a session that is over is opened anew, once. */
+async function call(path, options = {}) {
+  try {
+    return await ask(`/gateway${path}`, { ...options, token: session.session_token });
+  } catch (error) {
+    if (error.status !== 401) throw error;
+    await login();
+    return ask(`/gateway${path}`, { ...options, token: session.session_token });
+  }
+}
+
+function keep(payment, more = {}) {
+  const number = payment.out_trade_no;
+  const known = orders.get(number) || { number };
+  const { description: title, amount, status, refunded_amount: refunded } = payment;
+  const asked = status === "refunded" ? "" : known.asked;
+  orders.set(number, { ...known, title, amount, status, refunded, asked, ...more });
+  save();
+  show();
+}
+
+function show() {
+  const lines = [...orders.values()].reverse().map((order) => {
+    const line = element("li", "", `order ${order.status} ${order.asked || ""}`);
+    line.dataset.number = order.number;
+    const words = order.asked ? { waiting: "退款申请中", rejected: "商家未同意退款" }[order.asked] : WORDS[order.status];
+    line.append(element("b", order.title.replace(/^渡口书店-/, "")), element("span", words || order.status, "state"));
+    line.append(element("span", yuan(order.amount), "price"));
+    const button = element("button");
+    if (["created", "pending"].includes(order.status)) {
+      button.textContent = "去支付";
+      button.className = "green small";
+      button.addEventListener("click", () => pay(order.number));
+      line.append(button);
+    } else if (order.status === "succeeded" && order.asked !== "waiting") {
+      button.textContent = "申请退款";
+      button.className = "plain small";
+      button.addEventListener("click", () => openAsking(order.number));
+      line.append(button);
+    }
+    return line;
+  });
+  byId("orders").replaceChildren(...lines);
+  byId("no-orders").hidden = lines.length > 0;
+}
+
+async function guarded(button, work) {
+  if (button) button.disabled = true;
+  tell("");
+  try {
+    await work();
+  } catch (error) {
+    tell(error.message);
+  } finally {
+    if (button) button.disabled = false;
+  }
+}
+
+const buy = (book, button) => guarded(button, async () => {
+  const payment = await ask(`/orders/${book}`, { method: "POST" });
+  keep(payment);
+  await openCashier(payment.out_trade_no);
+});
+
+const pay = (number) => guarded(null, () => openCashier(number));
+
+/** The gateway signs the arguments of wx.requestPayment; the phone then asks its owner. */
+async function openCashier(number) {
+  const payment = await call(`/payments/${number}/invoke`, { method: "POST" });
+  keep(payment);
+  if (!payment.invoke) return;
+  paying = { number, invoke: payment.invoke };
+  byId("cashier-for").textContent = payment.description;
+  byId("cashier-amount").textContent = yuan(payment.amount);
+  byId("cashier-note").textContent = "";
+  byId("cashier-pay").disabled = false;
+  open("cashier");
+  byId("cashier-pay").focus({ preventScroll: true });
+}
+
+/** What the phone does after its owner agreed: the platform checks the signature and takes the money. */
+async function confirm() {
+  byId("cashier-pay").disabled = true;
+  try {
+    await ask("/wx/pay", { method: "POST", body: paying.invoke });
+    byId("cashier-note").textContent = "支付成功";
+    await refresh(paying.number);
+  } catch (error) {
+    byId("cashier-note").textContent = error.message;
+    byId("cashier-pay").disabled = false;
+    return;
+  }
+  close();
+}
+
+function openAsking(number) {
+  asking = number;
+  const order = orders.get(number);
+  byId("asking-for").textContent = `${order.title.replace(/^渡口书店-/, "")} · ${yuan(order.amount)}`;
+  open("asking");
+  byId("reason").focus({ preventScroll: true });
+}
+
+async function submit(event) {
+  event.preventDefault();
+  const number = asking;
+  const order = orders.get(number);
+  close();
+  await guarded(null, async () => {
+    const body = { amount: order.amount, reason: byId("reason").value };
+    await call(`/payments/${number}/refund-requests`, { method: "POST", body });
+    orders.set(number, { ...orders.get(number), asked: "waiting" });
+    save();
+    show();
+  });
+}
+
+function open(sheet) {
+  byId("shade").hidden = false;
+  byId(sheet).hidden = false;
+}
+
+function close() {
+  for (const id of ["shade", "cashier", "asking"]) byId(id).hidden = true;
+}
+
+/** Reads one order anew; one that nobody has begun to pay is not this user's yet. */
+async function refresh(number) {
+  const order = orders.get(number);
+  if (!order || order.status === "created") return;
+  keep(await call(`/payments/${number}`));
+}
+
+async function happened({ type, number }) {
+  if (!orders.has(number)) return;
+  const refused = type === "refund.request_rejected";
+  try {
+    await refresh(number);
+  } catch (error) {
+    tell(error.message);
+  }
+  if (refused) {
+    orders.set(number, { ...orders.get(number), asked: "rejected" });
+    save();
+    show();
+  }
+}
+
+function shelve(book) {
+  const line = element("li", "", `book ${book.id}`);
+  const cover = element("div", "", "cover");
+  cover.append(element("b", book.title), element("small", book.author));
+  const button = element("button", "购买", "green small");
+  button.setAttribute("aria-label", `购买《${book.title}》`);
+  button.addEventListener("click", () => buy(book.id, button));
+  const row = element("div", "", "row");
+  row.append(element("span", yuan(book.price), "price"), button);
+  line.append(cover, row);
+  return line;
+}
+
+function tick() {
+  const now = new Date();
+  byId("clock").textContent = `${now.getHours()}:${String(now.getMinutes()).padStart(2, "0")}`;
+}
+
+async function start() {
+  tick();
+  setInterval(tick, 10_000);
+  byId("cashier-pay").addEventListener("click", confirm);
+  byId("asking").addEventListener("submit", submit);
+  for (const id of ["shade", "cashier-close", "asking-close"]) byId(id).addEventListener("click", close);
+  document.addEventListener("keydown", ({ key }) => { if (key === "Escape") close(); });
+  for (const order of JSON.parse(sessionStorage.getItem("orders") || "[]")) orders.set(order.number, order);
+  show();
+  const { books } = await ask("/books");
+  byId("books").replaceChildren(...books.map(shelve));
+  session = JSON.parse(sessionStorage.getItem("session") || "null");
+  if (session) greet();
+  else await login();
+  const again = (isOpen) => isOpen && orders.forEach(({ number }) => refresh(number).catch(({ message }) => tell(message)));
+  listen({ event: happened, state: again });
+}
+
+start().catch((error) => tell(error.message));
