@@ -3,6 +3,7 @@
 mod audit;
 #[cfg(test)]
 mod house;
+mod screenshots;
 mod setup;
 mod step;
 
@@ -34,6 +35,8 @@ enum Command {
     Check,
     /// Rewrites the golden files; look at the difference before you commit it
     Golden,
+    /// Walks through the demo's shop in a browser and puts its picture into docs
+    Screenshots,
 }
 
 fn main() -> anyhow::Result<()> {
@@ -42,6 +45,7 @@ fn main() -> anyhow::Result<()> {
         Command::Test { arguments } => test(&arguments),
         Command::Check => check(),
         Command::Golden => golden(),
+        Command::Screenshots => screenshots::take(),
     }
 }
 
@@ -58,7 +62,7 @@ fn test(arguments: &[String]) -> anyhow::Result<()> {
 }
 
 /// The programs that the end-to-end tests start.
-fn build() -> anyhow::Result<()> {
+pub fn build() -> anyhow::Result<()> {
     let mut command = vec!["build", "--workspace", "--bins", "--locked"];
     command.extend(TEST_FEATURES);
     cargo("building the programs", &command)

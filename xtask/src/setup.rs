@@ -13,7 +13,11 @@ struct Need {
     homebrew: &'static str,
 }
 
-const NEEDS: &[Need] = &[Need { program: "redis-server", debian: "redis-server", homebrew: "redis" }];
+const NEEDS: &[Need] = &[
+    Need { program: "redis-server", debian: "redis-server", homebrew: "redis" },
+    Need { program: "chromium", debian: "chromium", homebrew: "chromium" },
+    Need { program: "chromedriver", debian: "chromium-driver", homebrew: "chromedriver" },
+];
 
 /// Installs what is missing; asks for sudo where it must.
 fn install(missing: &[&Need]) -> anyhow::Result<()> {

@@ -9,6 +9,7 @@
 #![allow(clippy::unwrap_used, reason = "a harness of tests fails by panicking")]
 
 mod binary;
+mod browser;
 mod buyer;
 mod checker;
 mod config_files;
@@ -26,6 +27,7 @@ mod world;
 mod xml;
 
 pub use binary::{Finished, dukou, dukou_path, start_dukou};
+pub use browser::Browser;
 pub use buyer::Buyer;
 pub use checker::{Checker, Entry, History, Order, PlatformRefund, TenantHistory, Violation};
 pub use control::Control;

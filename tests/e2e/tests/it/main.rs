@@ -19,6 +19,7 @@ mod refund_requests;
 mod refunds;
 mod refunds_outcome;
 mod sessions;
+mod shop_page;
 mod tenants;
 mod with_redis;
 

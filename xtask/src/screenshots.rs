@@ -1,0 +1,27 @@
+//! The pictures that the documents show.
+
+use std::path::Path;
+
+use anyhow::{Context, ensure};
+
+use crate::step::cargo;
+use crate::{build, setup};
+
+/// A longer one keeps readers waiting.
+const LONGEST: u64 = 300 * 1024;
+
+/// Runs the walk through the shop, which leaves its pictures, and takes over the one that is shown.
+pub fn take() -> anyhow::Result<()> {
+    setup::ensure()?;
+    build()?;
+    let test = ["test", "--package", "dukou-e2e", "--test", "it", "--locked", "--", "shop_page"];
+    cargo("the walk through the shop", &test)?;
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask lies in the root")?;
+    let (from, to) = (root.join("target/screenshots/demo.png"), root.join("docs/demo.png"));
+    let length = std::fs::metadata(&from).with_context(|| from.display().to_string())?.len();
+    ensure!(length <= LONGEST, "{} has {length} bytes; at most {LONGEST} are wanted", from.display());
+    std::fs::create_dir_all(root.join("docs"))?;
+    std::fs::copy(&from, &to).with_context(|| to.display().to_string())?;
+    eprintln!("== {}", to.display());
+    Ok(())
+}
