@@ -1,6 +1,7 @@
 //! Whom we trust, and who we are.
 
-use std::sync::{Arc, OnceLock};
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError, Weak};
 
 use dukou_domain::Secret;
 use dukou_spi::transport::InvalidTransport;
@@ -44,9 +45,23 @@ pub fn public_tls() -> Result<ClientConfig, InvalidTransport> {
 }
 
 fn roots(extra_pem: Option<&str>) -> Result<Arc<RootCertStore>, InvalidTransport> {
-    let common = common_roots();
-    let Some(pem) = extra_pem else { return Ok(common.clone()) };
-    let mut roots = RootCertStore::clone(common);
+    /// By the extra certificates, as long as a transport uses them: merchants mostly name the same.
+    static SHARED: LazyLock<Mutex<HashMap<String, Weak<RootCertStore>>>> = LazyLock::new(Mutex::default);
+
+    let Some(pem) = extra_pem else { return Ok(common_roots().clone()) };
+    let known = SHARED.lock().unwrap_or_else(PoisonError::into_inner).get(pem).and_then(Weak::upgrade);
+    if let Some(roots) = known {
+        return Ok(roots);
+    }
+    let roots = with_extra_roots(pem)?;
+    let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+    shared.retain(|_, roots| roots.strong_count() > 0);
+    shared.insert(pem.to_owned(), Arc::downgrade(&roots));
+    Ok(roots)
+}
+
+fn with_extra_roots(pem: &str) -> Result<Arc<RootCertStore>, InvalidTransport> {
+    let mut roots = RootCertStore::clone(common_roots());
     let before = roots.len();
     for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {
         let certificate =
@@ -79,4 +94,23 @@ fn identity(pem: &[u8]) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'
     let chain = chain.ok().filter(|chain| !chain.is_empty()).ok_or_else(|| invalid("certificate"))?;
     let key = PrivateKeyDer::from_pem_slice(pem).map_err(|_| invalid("private key"))?;
     Ok((chain, key))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn merchants_that_name_the_same_roots_share_them() {
+        let pem = |name: &str| {
+            let key = rcgen::KeyPair::generate().unwrap();
+            rcgen::CertificateParams::new([name.to_owned()]).unwrap().self_signed(&key).unwrap().pem()
+        };
+        let (one, other) = (pem("one.example"), pem("other.example"));
+        let first = roots(Some(&one)).unwrap();
+        assert!(Arc::ptr_eq(&first, &roots(Some(&one)).unwrap()));
+        let second = roots(Some(&other)).unwrap();
+        assert!(!Arc::ptr_eq(&first, &second));
+        assert_eq!((first.len(), second.len()), (common_roots().len() + 1, common_roots().len() + 1));
+    }
 }
