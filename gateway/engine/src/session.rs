@@ -267,7 +267,8 @@ mod tests {
 
     #[test]
     fn codes_are_remembered_for_a_while_and_within_a_limit() {
-        let name = |number: usize| CodeName::new(&tenant("shop"), &claims().provider, "wx1", &Secret::new(number.to_string()));
+        let name =
+            |number: usize| CodeName::new(&tenant("shop"), &claims().provider, "wx1", &Secret::new(number.to_string()));
         let at = |millis| Timestamp::from_millis(millis);
         let kept = i64::try_from(CODES_KEPT.as_millis()).unwrap();
         let mut codes = Codes::default();

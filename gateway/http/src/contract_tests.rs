@@ -88,10 +88,7 @@ fn the_objects_have_their_fields() {
         ("InvokePayment", "provider method payer"),
         ("CreateRefund", "out_refund_no amount reason"),
         ("Refund", "id out_refund_no out_trade_no amount status provider_refund_id"),
-        (
-            "RefundRequest",
-            "id out_trade_no amount reason status out_refund_no requested_at decided_at decided_by",
-        ),
+        ("RefundRequest", "id out_trade_no amount reason status out_refund_no requested_at decided_at decided_by"),
         ("CreateSession", "provider code"),
         ("Session", "openid unionid session_token expires_at"),
         ("CreateRefundRequest", "amount reason"),

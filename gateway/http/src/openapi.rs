@@ -21,7 +21,8 @@ use crate::routes::{admin, deliveries, events, notify, payments, refund_requests
 const API_KEY: &str = "api_key";
 const SESSION_TOKEN: &str = "session_token";
 /// Bodies that are read strictly: a field that is not documented is refused.
-const REQUESTS: &[&str] = &["CreatePayment", "Payer", "InvokePayment", "CreateRefund", "CreateSession", "CreateRefundRequest"];
+const REQUESTS: &[&str] =
+    &["CreatePayment", "Payer", "InvokePayment", "CreateRefund", "CreateSession", "CreateRefundRequest"];
 
 #[derive(OpenApi)]
 #[openapi(
@@ -163,7 +164,8 @@ fn describe(operation: &mut Operation, endpoint: &Endpoint) {
     let schemes = [(API_KEY, endpoint.access.key()), (SESSION_TOKEN, endpoint.access.session())];
     let security: Vec<SecurityRequirement> = schemes
         .into_iter()
-        .filter_map(|(name, opens)| opens.then(|| SecurityRequirement::new(name, Vec::<String>::new())))
+        .filter(|(_, opens)| *opens)
+        .map(|(name, _)| SecurityRequirement::new(name, Vec::<String>::new()))
         .collect();
     if !security.is_empty() {
         operation.security = Some(security);

@@ -25,7 +25,8 @@ impl Buyer {
     /// When the gateway does not let them.
     pub async fn log_in(world: &World, tenant: &Tenant) -> Self {
         let (code, openid) = world.control.code(tenant).await;
-        let session = Self::session(world, &tenant.id, &json!({ "provider": "wechat", "code": code })).await.expect(201);
+        let session =
+            Self::session(world, &tenant.id, &json!({ "provider": "wechat", "code": code })).await.expect(201);
         assert_eq!(session["openid"], *openid);
         let base = format!("{}/v1/{}", world.gateway.url(), tenant.id);
         let token = session["session_token"].as_str().unwrap_or_default().to_owned();

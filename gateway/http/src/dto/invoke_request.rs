@@ -102,7 +102,9 @@ mod tests {
             openid: "o1".into(),
             expires_at: Timestamp::from_millis(0),
         };
-        for (body, method) in [(json!({}), Method::Jsapi), (json!({ "provider": "wechat", "method": "app" }), Method::App)] {
+        for (body, method) in
+            [(json!({}), Method::Jsapi), (json!({ "provider": "wechat", "method": "app" }), Method::App)]
+        {
             let read = read_buyers_invoke(body, &session).unwrap();
             assert!(matches!(&read.payer, Some(Payer::OpenId(openid)) if openid == "o1"));
             assert_eq!((read.buyer.as_deref(), read.method), (Some("o1"), method));

@@ -67,7 +67,8 @@ pub async fn open(
 }
 
 fn too_many() -> Problem {
-    let problem = Problem::new(ErrorCode::RateLimited, "too many event streams are open; close those that are not read");
+    let problem =
+        Problem::new(ErrorCode::RateLimited, "too many event streams are open; close those that are not read");
     Problem { retry_after: Some(10), ..problem }
 }
 
@@ -126,7 +127,7 @@ impl Follower {
             // Listening begins before the last look into the log: what is committed after that look
             // comes live, and what comes both ways is known by its position.
             let listened = self.news.is_some();
-            let (text, full) = self.from_log().await?;
+            let (text, full) = self.read_log().await?;
             if !full && !listened {
                 self.news = Some(self.place.listen());
             }
@@ -138,10 +139,11 @@ impl Follower {
     }
 
     /// The next page of the log, and whether there may be more.
-    async fn from_log(&mut self) -> Option<(Bytes, bool)> {
+    async fn read_log(&mut self) -> Option<(Bytes, bool)> {
         let _permit = self.gateway.hub.reading().await?;
         let page = self.gateway.engine.store().events(&self.tenant.id, self.position, PAGE).await;
-        let events = page.map_err(|error| tracing::warn!(%error, "an event stream ends: the log cannot be read")).ok()?;
+        let events =
+            page.map_err(|error| tracing::warn!(%error, "an event stream ends: the log cannot be read")).ok()?;
         let text = events.iter().flat_map(show).collect::<Vec<u8>>();
         self.position = events.last().map_or(self.position, |last| last.position);
         Some((Bytes::from(text), u32::try_from(events.len()).is_ok_and(|length| length >= PAGE)))
