@@ -29,6 +29,7 @@ fn the_defaults_are_what_the_file_says() {
     assert_eq!(gateway.schedule, dukou_engine::Schedule::default());
     assert!(gateway.redis.is_none() && gateway.admin_token.is_none());
     assert!(!gateway.insecure && !gateway.allow_private_networks);
+    assert_eq!(gateway.webhook_timeout.as_secs(), 15);
 }
 
 #[test]
@@ -84,5 +85,44 @@ fn the_public_address_is_spelled_in_one_way() {
     ] {
         let loaded = load_text(&format!("[server]\npublic_url = \"{written}\"\n"));
         assert_eq!(loaded.gateway.map(|gateway| gateway.public_url).as_deref(), spelled, "{written}");
+    }
+}
+
+#[test]
+fn a_webhook_goes_to_the_public_internet_unless_a_sandbox_says_otherwise() {
+    let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+    for (host, public) in [
+        ("shop.example.com", true),
+        ("127.0.0.1", false),
+        ("2130706433", false),
+        ("[::ffff:10.0.0.1]", false),
+        ("169.254.169.254", false),
+        ("100.100.100.200", false),
+        ("localhost", false),
+    ] {
+        for allowed in [false, true] {
+            let folder = tempfile::tempdir().expect("a folder");
+            let gateway = format!("{PUBLIC_URL}[webhooks]\nallow_private_networks = {allowed}\n");
+            std::fs::write(folder.path().join("gateway.toml"), gateway).expect("a file");
+            std::fs::create_dir(folder.path().join("tenants")).expect("a folder");
+            let tenant = format!(
+                "id = \"shop\"\napi_keys = [{{ id = \"a\", secret = \"sk-0123456789abcdef\" }}]\n\
+                 [webhook]\nurl = \"https://{host}/dukou\"\nsecret = \"{secret}\"\n"
+            );
+            std::fs::write(folder.path().join("tenants/shop.toml"), tenant).expect("a file");
+            let loaded = load(folder.path(), BTreeMap::new(), Vec::new(), outside::context);
+            let errors: Vec<String> = loaded
+                .problems
+                .iter()
+                .filter(|problem| problem.severity == Severity::Error)
+                .map(ToString::to_string)
+                .collect();
+            let refused = !public && !allowed;
+            assert_eq!(loaded.tenants.served().count(), usize::from(!refused), "{host} {errors:?}");
+            match refused {
+                true => assert!(errors[0].contains("webhook.url: leads to no public address"), "{errors:?}"),
+                false => assert!(errors.is_empty(), "{errors:?}"),
+            }
+        }
     }
 }

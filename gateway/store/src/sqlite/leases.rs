@@ -65,7 +65,7 @@ pub(super) fn due(
             waiting.push((at, tenant, room));
         }
     }
-    waiting.sort_unstable_by(|one, other| one.0.cmp(&other.0));
+    waiting.sort_unstable_by_key(|(since, ..)| *since);
     let share = limit.checked_div(u32::try_from(waiting.len()).unwrap_or(u32::MAX)).unwrap_or(0).max(1);
     let mut found = Vec::new();
     for (_, tenant, room) in waiting {
@@ -84,8 +84,12 @@ fn due_of(connection: &Connection, tenant: &TenantId, now: Timestamp, limit: u32
     while let Some(row) = rows.next().map_err(store_error)? {
         let mut c = Columns::new(row);
         let next_at = c.integer()?;
-        let event = events::read(&mut c, |_| Ok(tenant.clone()))?.event;
-        found.push(Due { leased: Leased { delivery: read(&mut c)?, event }, next_at });
+        let event = events::read(&mut c, |_| Ok(tenant.clone()));
+        match event.and_then(|event| Ok(Leased { delivery: read(&mut c)?, event: event.event })) {
+            Ok(leased) => found.push(Due { leased, next_at }),
+            // One record that cannot be read must not hold up everybody's.
+            Err(error) => tracing::error!(%tenant, %error, "a delivery cannot be read and stays where it is"),
+        }
     }
     Ok(())
 }

@@ -82,6 +82,19 @@ async fn what_was_being_delivered_at_a_restart_is_due_again() {
 }
 
 #[tokio::test]
+async fn a_delivery_that_cannot_be_read_holds_up_no_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = new_file(folder.path());
+    let store = open(&path, 512);
+    let broken = delivery_behaviour::deliver(&store, &tenant(), at(1_000)).await;
+    let well = delivery_behaviour::deliver(&store, &tenant(), at(1_000)).await;
+    let connection = Connection::open(&path).unwrap();
+    connection.execute("UPDATE events SET subject = 'torn' WHERE position = ?1", [broken.position]).unwrap();
+    let taken = store.deliveries().lease(at(1_000), at(90_000), 10, Box::new(|_| 10)).await.unwrap().taken;
+    assert_eq!(taken.iter().map(|leased| leased.delivery.id).collect::<Vec<_>>(), [well.id]);
+}
+
+#[tokio::test]
 async fn closing_finishes_what_is_queued_and_folds_the_log() {
     let folder = tempfile::tempdir().unwrap();
     let path = new_file(folder.path());

@@ -87,7 +87,7 @@ async fn a_failed_delivery_follows_its_schedule_through_a_restart() {
         if made == 4 {
             worker.stop().await;
             world.restart().await;
-            assert_eq!(world.deliveries(&shop).await, [delivery.clone()]);
+            assert_eq!(world.deliveries(&shop).await, std::slice::from_ref(&delivery));
             worker = world.worker(LIMIT);
         }
         match delivery.next_at {
@@ -186,4 +186,29 @@ async fn what_waits_is_counted() {
     })
     .await;
     worker.stop().await;
+}
+
+/// `cargo test --release -p dukou-webhook -- --ignored --nocapture a_second`
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "a measurement, for a machine that does nothing else"]
+async fn deliveries_a_second() {
+    const COUNT: usize = 10_000;
+    for tenants in [1, 8, 100] {
+        let world = World::new();
+        let sink = Sink::start(Behaviour::Status(200)).await;
+        for index in 0..tenants {
+            let tenant = world.tenant(&format!("shop{index}"), Some(sink.url()));
+            world.events(&tenant, COUNT / tenants).await;
+        }
+        let began = Instant::now();
+        let worker = world.worker(LIMIT);
+        eventually("all of them", async || (world.counted.deliveries.lock().unwrap().len() >= COUNT).then_some(()))
+            .await;
+        let took = began.elapsed();
+        worker.stop().await;
+        eprintln!(
+            "{tenants} tenants: {COUNT} deliveries in {took:?}, {} a second",
+            COUNT as u128 * 1000 / took.as_millis()
+        );
+    }
 }

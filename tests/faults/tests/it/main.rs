@@ -17,3 +17,5 @@ mod d_network_edge;
 mod d_secrets;
 mod e_operation;
 mod e_tenants;
+mod f_webhooks;
+mod webhook_sink;
