@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use dukou_domain::TenantId;
-use dukou_engine::ports::Store;
+use dukou_engine::ports::{Store, StoreError};
 use dukou_engine::records::Event;
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, SemaphorePermit, broadcast, watch};
@@ -101,8 +101,7 @@ impl EventHub {
         let new = || Channel { sender: broadcast::Sender::new(BEHIND), streams: 0 };
         let channel = channels.entry(tenant.clone()).or_insert_with(new);
         channel.streams += 1;
-        let sender = channel.sender.clone();
-        Some(Place { hub: Arc::clone(self), tenant: tenant.clone(), sender })
+        Some(Place { hub: Arc::clone(self), tenant: tenant.clone() })
     }
 
     /// The right to read the log, for one follower.
@@ -129,6 +128,12 @@ impl EventHub {
                         }
                         position = events.last().map_or(newest, |event| event.position);
                     }
+                    // One record that cannot be read must not hold up everybody's.
+                    Err(StoreError::Corrupt(error)) => {
+                        tracing::error!(error, "the log holds what cannot be read; live events go around it");
+                        self.back_to_the_log();
+                        position = newest;
+                    }
                     Err(error) => {
                         tracing::warn!(%error, "live events wait: the log cannot be read");
                         tokio::time::sleep(PAUSE).await;
@@ -138,6 +143,13 @@ impl EventHub {
             if committed.changed().await.is_err() {
                 return;
             }
+        }
+    }
+
+    /// Makes everybody who listens look into the log of its own tenant again.
+    pub(crate) fn back_to_the_log(&self) {
+        for channel in self.channels().values_mut() {
+            channel.sender = broadcast::Sender::new(BEHIND);
         }
     }
 
@@ -158,13 +170,14 @@ impl EventHub {
 pub struct Place {
     hub: Arc<EventHub>,
     tenant: TenantId,
-    sender: broadcast::Sender<Shown>,
 }
 
 impl Place {
-    /// Everything of the tenant that is committed from now on.
+    /// Everything of the tenant that is committed from now on. Where that cannot be had the channel is
+    /// closed: look into the log, and listen again.
     pub fn listen(&self) -> broadcast::Receiver<Shown> {
-        self.sender.subscribe()
+        let closed = || broadcast::channel(1).1;
+        self.hub.channels().get(&self.tenant).map_or_else(closed, |channel| channel.sender.subscribe())
     }
 }
 

@@ -159,13 +159,13 @@ impl Follower {
                     self.position = event.position;
                     return Some(event.text);
                 }
-                // It reads too slowly for what comes: it goes on from the log, at its own pace.
-                Ok(Err(broadcast::error::RecvError::Lagged(_))) => {
+                // It reads too slowly for what comes, or the hub could not go on in order: it goes on
+                // from the log, at its own pace.
+                Ok(Err(_)) => {
                     self.news = None;
                     self.caught_up = false;
                     return Some(Bytes::from_static(COMMENT));
                 }
-                Ok(Err(broadcast::error::RecvError::Closed)) => return None,
             }
         }
     }
@@ -246,6 +246,13 @@ mod tests {
         assert_eq!(read(&mut follower, 1_000).await, (48..=1_047).collect::<Vec<_>>());
         happen(&store, 1);
         assert_eq!(read(&mut follower, 1).await, [1_048]);
+
+        // The hub may have to leave something out.
+        happen(&store, 1);
+        assert_eq!(read(&mut follower, 1).await, [1_049]);
+        gateway.hub.back_to_the_log();
+        happen(&store, 2);
+        assert_eq!(read(&mut follower, 2).await, [1_050, 1_051]);
     }
 
     #[tokio::test]
