@@ -17,8 +17,8 @@ mod timestamp;
 pub use attempt::AttemptState;
 pub use delivery::DeliveryState;
 pub use id::{
-    AttemptId, DeliveryId, EventId, InvalidId, OutRefundNo, OutTradeNo, PaymentId, ProviderName, ProviderRefundId, RefundId,
-    RefundRequestId, TenantId, TradeNo, TransactionId,
+    AttemptId, DeliveryId, EventId, InvalidId, OutRefundNo, OutTradeNo, PaymentId, ProviderName, ProviderRefundId,
+    RefundId, RefundRequestId, TenantId, TradeNo, TransactionId,
 };
 pub use method::Method;
 pub use money::{Currency, Money, MoneyError};

@@ -1,6 +1,8 @@
 //! Identifiers and numbers the gateway makes itself.
 
-use dukou_domain::{AttemptId, DeliveryId, EventId, OutRefundNo, OutTradeNo, PaymentId, RefundId, RefundRequestId, TradeNo};
+use dukou_domain::{
+    AttemptId, DeliveryId, EventId, OutRefundNo, OutTradeNo, PaymentId, RefundId, RefundRequestId, TradeNo,
+};
 use uuid::Uuid;
 
 use crate::records::Payment;

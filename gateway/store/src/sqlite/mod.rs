@@ -34,8 +34,8 @@ use dukou_engine::records::{
     Begun, Event, IdempotentCall, Page, Payment, PaymentFilter, Refund, RefundRequest, RefundRequestFilter,
     StoreIdentity, StoredAnswer,
 };
-use tokio::sync::watch;
 use rusqlite::Connection;
+use tokio::sync::watch;
 use uuid::Uuid;
 
 use self::error::Result;

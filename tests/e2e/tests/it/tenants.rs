@@ -101,8 +101,8 @@ async fn two_may_share_a_merchant_account_under_prefixes() {
     assert_eq!(owner.status("SHARED1").await, "pending");
     world.control.pay(&owner.tenant, "SHARED1").await;
     becomes(&owner, "SHARED1", "succeeded").await;
-    for (merchant, number) in [(&owner, "R-BK"), (&guest, "R-TE")] {
-        merchant.refund("SHARED1", number, 101).await.expect(201);
+    for merchant in [&owner, &guest] {
+        merchant.refund("SHARED1", "R-1", 101).await.expect(201);
         becomes(merchant, "SHARED1", "refunded").await;
     }
     world.control.deliver_all().await;

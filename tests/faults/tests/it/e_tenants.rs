@@ -117,7 +117,9 @@ async fn f35_a_thousand_tenants() {
     let text = std::fs::read_to_string(file(&world, "bookshop")).unwrap();
     for number in 0..MANY {
         let id = format!("shop-{number:04}");
-        let text = text.replace("id = \"bookshop\"", &format!("id = \"{id}\"")).replace("\"BK\"", &format!("\"S{number:04}\""));
+        let text = text
+            .replace("id = \"bookshop\"", &format!("id = \"{id}\""))
+            .replace("\"BK\"", &format!("\"S{number:04}\""));
         assert!(text.contains(&id) && text.contains(&format!("S{number:04}")), "{text}");
         std::fs::write(file(&world, &id), text).unwrap();
     }

@@ -115,8 +115,10 @@ impl<'a> TenantView<'a> {
         self.by_trade_no.get(trade_no).copied()
     }
 
-    fn refund(&self, out_refund_no: &str) -> Option<&'a Value> {
-        self.by_refund_no.get(out_refund_no).copied()
+    /// The refund that the platform knows by this number, the tenant's prefix before its own.
+    fn refund(&self, platform_refund_no: &str) -> Option<&'a Value> {
+        let own = platform_refund_no.strip_prefix(self.tenant.trade_no_prefix.as_str())?;
+        self.by_refund_no.get(own).copied()
     }
 
     fn refunds_of(&self, payment: &Value) -> &[&'a Value] {

@@ -62,8 +62,8 @@ pub fn unknown_is_not_failed(history: &View<'_>) -> Vec<String> {
         }
         for refund in tenant.refunds.iter().filter(|refund| refund["status"] == "failed") {
             let own = history.orders.iter().filter(|order| order.mch_id == tenant.tenant.mch_id);
-            let there =
-                own.flat_map(|order| &order.refunds).find(|other| refund["out_refund_no"] == *other.out_refund_no);
+            let number = tenant.tenant.trade_no(refund["out_refund_no"].as_str().unwrap_or_default());
+            let there = own.flat_map(|order| &order.refunds).find(|other| number == other.out_refund_no);
             if let Some(there) = there.filter(|there| matches!(there.state.as_str(), "SUCCESS" | "PROCESSING")) {
                 let number = &refund["out_refund_no"];
                 wrong.push(format!("refund {number} is failed here and {} at the platform", there.state));
