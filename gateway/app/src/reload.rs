@@ -73,7 +73,8 @@ impl Reload {
         if !look.changes.is_empty() {
             let changed = look.changes.len();
             self.tenants.apply(look.changes);
-            tracing::info!(changed, took_ms = started.elapsed().as_millis(), "tenants are in force as their files say");
+            let took_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+            tracing::info!(changed, took_ms, "tenants are in force as their files say");
         }
         look.unsettled
     }

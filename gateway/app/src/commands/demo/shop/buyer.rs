@@ -6,7 +6,7 @@ use actix_web::web::{Data, Json, Path, ServiceConfig, get, post};
 use actix_web::{HttpRequest, HttpResponse};
 use serde_json::{Value, json};
 
-use super::{Backend, own, passed_on, refusal, safe};
+use super::{Backend, Refusal, own, passed_on, safe};
 use crate::commands::demo::client::Client;
 
 /// Books by id: title, author, price in fen. The page names a book, never an amount.
@@ -38,53 +38,40 @@ async fn books(backend: Data<Backend>) -> HttpResponse {
 }
 
 /// Orders a book: the price is the shop's, and who pays is not known yet.
-async fn order(request: HttpRequest, book: Path<String>, backend: Data<Backend>) -> HttpResponse {
-    let Some((_, title, _, price)) = BOOKS.iter().find(|(id, ..)| *id == book.as_str()) else {
-        return refusal(404, "没有这本书");
-    };
-    if let Err(refused) = own(&request) {
-        return refused;
-    }
+async fn order(request: HttpRequest, book: Path<String>, backend: Data<Backend>) -> Result<HttpResponse, Refusal> {
+    own(&request)?;
+    let book = BOOKS.iter().find(|(id, ..)| *id == book.as_str());
+    let (_, title, _, price) = book.ok_or_else(|| Refusal::new(404, "没有这本书"))?;
     let body = Client::new_payment(None, *price, &format!("渡口书店-《{title}》"));
-    let made = backend.client.post("/payments", &body).await;
-    backend.live.nudge();
-    passed_on(made)
+    passed_on(backend.client.post("/payments", &body).await)
 }
 
-async fn login(request: HttpRequest, backend: Data<Backend>) -> HttpResponse {
-    if let Err(refused) = own(&request) {
-        return refused;
-    }
-    match backend.client.login_code().await {
-        Ok(code) => HttpResponse::Ok().json(json!({ "code": code })),
-        Err(error) => refusal(502, &format!("{error:#}")),
-    }
+async fn login(request: HttpRequest, backend: Data<Backend>) -> Result<HttpResponse, Refusal> {
+    own(&request)?;
+    let code = backend.client.login_code().await.map_err(|error| Refusal::new(502, format!("{error:#}")))?;
+    Ok(HttpResponse::Ok().json(json!({ "code": code })))
 }
 
 /// Pays on the phone, with the signed arguments of `wx.requestPayment`.
-async fn pay(request: HttpRequest, invoke: Json<Value>, backend: Data<Backend>) -> HttpResponse {
-    if let Err(refused) = own(&request) {
-        return refused;
-    }
-    match backend.client.platform("/client-pay", &json!({ "client": *invoke })).await {
-        Ok(_) => HttpResponse::Ok().json(json!({ "errMsg": "requestPayment:ok" })),
-        Err(error) => refusal(402, &format!("{error:#}")),
-    }
+async fn pay(request: HttpRequest, invoke: Json<Value>, backend: Data<Backend>) -> Result<HttpResponse, Refusal> {
+    own(&request)?;
+    let paid = backend.client.platform("/client-pay", &json!({ "client": *invoke })).await;
+    paid.map_err(|error| Refusal::new(402, format!("{error:#}")))?;
+    Ok(HttpResponse::Ok().json(json!({ "errMsg": "requestPayment:ok" })))
 }
 
-async fn session(body: Json<Value>, backend: Data<Backend>) -> HttpResponse {
+async fn session(body: Json<Value>, backend: Data<Backend>) -> Result<HttpResponse, Refusal> {
     passed_on(backend.client.buyer_post("/sessions", None, &body).await)
 }
 
-async fn payment(request: HttpRequest, number: Path<String>, backend: Data<Backend>) -> HttpResponse {
-    match safe(&number) {
-        Ok(number) => passed_on(backend.client.buyer_get(&format!("/payments/{number}"), token(&request)).await),
-        Err(refused) => refused,
-    }
+async fn payment(request: HttpRequest, number: Path<String>, backend: Data<Backend>) -> Result<HttpResponse, Refusal> {
+    let path = format!("/payments/{}", safe(&number)?);
+    passed_on(backend.client.buyer_get(&path, token(&request)).await)
 }
 
-async fn invoke(request: HttpRequest, number: Path<String>, backend: Data<Backend>) -> HttpResponse {
-    send(&request, &number, "invoke", &json!({}), &backend).await
+async fn invoke(request: HttpRequest, number: Path<String>, backend: Data<Backend>) -> Result<HttpResponse, Refusal> {
+    let path = format!("/payments/{}/invoke", safe(&number)?);
+    passed_on(backend.client.buyer_post(&path, token(&request), &json!({})).await)
 }
 
 async fn ask_for_refund(
@@ -92,16 +79,9 @@ async fn ask_for_refund(
     number: Path<String>,
     body: Json<Value>,
     backend: Data<Backend>,
-) -> HttpResponse {
-    send(&request, &number, "refund-requests", &body, &backend).await
-}
-
-async fn send(request: &HttpRequest, number: &str, what: &str, body: &Value, backend: &Backend) -> HttpResponse {
-    let path = match safe(number) {
-        Ok(number) => format!("/payments/{number}/{what}"),
-        Err(refused) => return refused,
-    };
-    passed_on(backend.client.buyer_post(&path, token(request), body).await)
+) -> Result<HttpResponse, Refusal> {
+    let path = format!("/payments/{}/refund-requests", safe(&number)?);
+    passed_on(backend.client.buyer_post(&path, token(&request), &body).await)
 }
 
 /// The session's token as the page sent it.

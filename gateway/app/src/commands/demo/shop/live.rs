@@ -44,16 +44,6 @@ impl Live {
         self.latest.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
     }
 
-    /// Tells every page. That none is open is no error.
-    pub fn tell(&self, message: &Value) {
-        let _ = self.pages.send(message.to_string());
-    }
-
-    /// Has every page look again.
-    pub fn nudge(&self) {
-        self.tell(&json!({ "type": "shop.changed" }));
-    }
-
     /// Follows the gateway's events as long as it is polled, and takes up again after the last one
     /// when the stream breaks off.
     pub async fn follow(&self, client: &Client) {
@@ -93,7 +83,8 @@ impl Live {
         latest.push_front(shown.clone());
         latest.truncate(KEPT);
         drop(latest);
-        self.tell(&shown);
+        // That no page is open is no error.
+        let _ = self.pages.send(shown.to_string());
     }
 }
 

@@ -4,7 +4,8 @@ use actix_web::web::{Data, Path, ServiceConfig, get, post};
 use actix_web::{HttpRequest, HttpResponse};
 use serde_json::{Value, json};
 
-use super::{Backend, own, passed_on, refusal, safe};
+use super::{Backend, Refusal, own, passed_on, safe};
+use crate::commands::demo::client::Answer;
 
 /// Orders and requests shown at most.
 const SHOWN: u32 = 12;
@@ -16,46 +17,42 @@ pub fn routes(config: &mut ServiceConfig) {
 }
 
 /// Everything that the desk shows, read from the gateway with the shop's key.
-async fn desk(backend: Data<Backend>) -> HttpResponse {
+async fn desk(backend: Data<Backend>) -> Result<HttpResponse, Refusal> {
     let (payments, requests) = (format!("/payments?limit={SHOWN}"), format!("/refund-requests?limit={SHOWN}"));
     let (payments, requests) = tokio::join!(backend.client.get(&payments), backend.client.get(&requests));
-    match (payments, requests) {
-        (Ok(payments), Ok(requests)) if payments.status == 200 && requests.status == 200 => {
-            let orders = list(&payments.body).map(|payment| {
-                json!({
-                    "number": payment["out_trade_no"], "title": payment["description"], "amount": payment["amount"],
-                    "status": payment["status"], "refunded": payment["refunded_amount"],
-                })
-            });
-            let requests = list(&requests.body).map(|request| {
-                json!({
-                    "id": request["id"], "number": request["out_trade_no"], "amount": request["amount"],
-                    "reason": request["reason"], "status": request["status"],
-                })
-            });
-            HttpResponse::Ok().json(json!({
-                "orders": orders.collect::<Vec<_>>(), "requests": requests.collect::<Vec<_>>(),
-                "events": backend.live.latest(),
-            }))
-        }
-        (Err(error), _) | (_, Err(error)) => passed_on(Err(error)),
-        _ => refusal(502, "网关拒绝了请求"),
-    }
+    let (payments, requests) = (list(payments)?, list(requests)?);
+    let orders = payments.iter().map(|payment| {
+        json!({
+            "number": payment["out_trade_no"], "title": payment["description"], "amount": payment["amount"],
+            "status": payment["status"], "refunded": payment["refunded_amount"],
+        })
+    });
+    let requests = requests.iter().map(|request| {
+        json!({
+            "id": request["id"], "number": request["out_trade_no"], "amount": request["amount"],
+            "reason": request["reason"], "status": request["status"],
+        })
+    });
+    Ok(HttpResponse::Ok().json(json!({
+        "orders": orders.collect::<Vec<_>>(), "requests": requests.collect::<Vec<_>>(),
+        "events": backend.live.latest(),
+    })))
 }
 
-fn list(page: &Value) -> impl Iterator<Item = &Value> {
-    page["data"].as_array().into_iter().flatten()
+fn list(page: anyhow::Result<Answer>) -> Result<Vec<Value>, Refusal> {
+    let data = page.ok().filter(|page| page.status == 200).and_then(|page| page.body["data"].as_array().cloned());
+    data.ok_or_else(|| Refusal::new(502, "暂时读不到网关的记录"))
 }
 
-async fn decide(request: HttpRequest, path: Path<(String, String)>, backend: Data<Backend>) -> HttpResponse {
-    let (id, decision) = &*path;
-    if let Err(refused) = own(&request) {
-        return refused;
+async fn decide(
+    request: HttpRequest,
+    path: Path<(String, String)>,
+    backend: Data<Backend>,
+) -> Result<HttpResponse, Refusal> {
+    own(&request)?;
+    let (id, decision) = (safe(&path.0)?, path.1.as_str());
+    if !matches!(decision, "approve" | "reject") {
+        return Err(Refusal::new(404, "没有找到"));
     }
-    let id = match safe(id) {
-        Ok(id) if matches!(decision.as_str(), "approve" | "reject") => id,
-        Ok(_) => return refusal(404, "没有找到"),
-        Err(refused) => return refused,
-    };
     passed_on(backend.client.post_nothing(&format!("/refund-requests/{id}/{decision}")).await)
 }

@@ -7,8 +7,9 @@ mod merchant;
 mod pages;
 
 use actix_web::dev::ServerHandle;
+use actix_web::http::StatusCode;
 use actix_web::web::Data;
-use actix_web::{App, HttpRequest, HttpResponse, HttpServer};
+use actix_web::{App, HttpRequest, HttpResponse, HttpServer, ResponseError};
 use serde_json::json;
 use tokio::task::JoinHandle;
 
@@ -67,32 +68,47 @@ impl Shop {
     }
 }
 
-/// Refuses what does not come from the shop's own pages.
-fn own(request: &HttpRequest) -> Result<(), HttpResponse> {
-    if request.headers().contains_key(OWN_HEADER) { Ok(()) } else { Err(refusal(403, "请从商店页面操作")) }
+/// Why the shop does not do something, in words for the page.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+struct Refusal {
+    status: u16,
+    message: String,
 }
 
-/// A number or an id as the gateway makes them; nothing else goes into its address.
-fn safe(text: &str) -> Result<&str, HttpResponse> {
-    let fits = (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
-    fits.then_some(text).ok_or_else(|| refusal(404, "没有找到"))
-}
-
-/// The gateway's own answer, as it came.
-fn passed_on(answer: anyhow::Result<Answer>) -> HttpResponse {
-    match answer {
-        Ok(answer) => HttpResponse::build(status(answer.status)).json(answer.body),
-        Err(error) => {
-            tracing::warn!("the shop cannot reach the gateway: {error:#}");
-            refusal(502, "暂时联系不上支付网关")
-        }
+impl Refusal {
+    fn new(status: u16, message: impl Into<String>) -> Self {
+        Refusal { status, message: message.into() }
     }
 }
 
-fn refusal(code: u16, message: &str) -> HttpResponse {
-    HttpResponse::build(status(code)).json(json!({ "detail": message }))
+impl ResponseError for Refusal {
+    fn status_code(&self) -> StatusCode {
+        StatusCode::from_u16(self.status).unwrap_or(StatusCode::BAD_GATEWAY)
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        HttpResponse::build(self.status_code()).json(json!({ "detail": self.message }))
+    }
 }
 
-fn status(code: u16) -> actix_web::http::StatusCode {
-    actix_web::http::StatusCode::from_u16(code).unwrap_or(actix_web::http::StatusCode::BAD_GATEWAY)
+/// Refuses what does not come from the shop's own pages.
+fn own(request: &HttpRequest) -> Result<(), Refusal> {
+    let is_own = request.headers().contains_key(OWN_HEADER);
+    is_own.then_some(()).ok_or_else(|| Refusal::new(403, "请从商店页面操作"))
+}
+
+/// A number or an id as the gateway makes them; nothing else goes into its address.
+fn safe(text: &str) -> Result<&str, Refusal> {
+    let fits = (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+    fits.then_some(text).ok_or_else(|| Refusal::new(404, "没有找到"))
+}
+
+/// The gateway's own answer, as it came.
+fn passed_on(answer: anyhow::Result<Answer>) -> Result<HttpResponse, Refusal> {
+    let answer = answer.map_err(|error| {
+        tracing::warn!("the shop cannot reach the gateway: {error:#}");
+        Refusal::new(502, "暂时联系不上支付网关")
+    })?;
+    Ok(HttpResponse::build(StatusCode::from_u16(answer.status).unwrap_or(StatusCode::BAD_GATEWAY)).json(answer.body))
 }
