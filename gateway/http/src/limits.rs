@@ -76,12 +76,11 @@ pub struct LimitConfig {
 impl Default for LimitConfig {
     fn default() -> Self {
         let number = |number| NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN);
-        let client = Rate::per_second(number(5), number(20));
         let tenant = Rate::per_second(number(200), number(400));
         LimitConfig {
-            sessions_per_client: client,
+            sessions_per_client: Rate::per_second(number(20), number(100)),
             sessions_per_tenant: tenant,
-            calls_per_client: client,
+            calls_per_client: Rate::per_second(number(50), number(200)),
             calls_per_tenant: tenant,
         }
     }
