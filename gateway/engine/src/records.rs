@@ -327,6 +327,17 @@ pub struct Page<T> {
     pub next: Option<PageCursor>,
 }
 
+impl<T> Page<T> {
+    /// The page out of one item more than `limit`, where there are as many: the one too many tells
+    /// that another page follows.
+    pub fn cut(mut items: Vec<T>, limit: u32, cursor: impl FnOnce(&T) -> PageCursor) -> Self {
+        let more = items.len() > limit as usize;
+        items.truncate(limit as usize);
+        let next = items.last().filter(|_| more).map(cursor);
+        Page { items, next }
+    }
+}
+
 /// A place in a list ordered newest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PageCursor {

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use dukou_domain::{OutRefundNo, OutTradeNo, PaymentState, RefundFact, RefundState, TransactionId};
+use dukou_domain::{OutRefundNo, OutTradeNo, RefundFact, RefundState, TransactionId};
 use dukou_spi::{ErrorKind, FieldProblem, NotifyKind, Provider, ProviderError, RefundOrder};
 
 use crate::command::{CreateRefund, RefundAnswer};
 use crate::create::failure_of;
-use crate::engine::{Engine, provider_of};
+use crate::engine::{Engine, notify_url, provider_of};
 use crate::error::EngineError;
 use crate::fail_points::fail_point;
 use crate::number;
@@ -93,34 +93,18 @@ impl Engine {
         let now = self.now();
         let public_url = self.config.public_url.clone();
         let target = Target {
-            tenant: tenant.id.clone(),
-            payment: PaymentKey::OutTradeNo(out_trade_no.clone()),
             refund: Some(command.out_refund_no.clone()),
-            notification: None,
-            request: None,
+            ..Target::payment(tenant.id.clone(), PaymentKey::OutTradeNo(out_trade_no.clone()))
         };
         let entered = self.change(target, move |view| {
             let Some(mut payment) = view.payment else { return (Change::default(), Entered::NoPayment) };
             if let Some(refund) = view.refund {
                 return enter_again(payment, refund, &command, now);
             }
-            match payment.state {
-                PaymentState::Succeeded | PaymentState::PartiallyRefunded | PaymentState::Refunded => {}
-                PaymentState::Created
-                | PaymentState::Pending
-                | PaymentState::Unknown
-                | PaymentState::Closed
-                | PaymentState::Failed => {
-                    let detail = format!("the payment is {}; only a paid one can be refunded", payment.state);
-                    return (Change::default(), Entered::InvalidState(detail));
-                }
+            if !payment.state.is_paid() {
+                return (Change::default(), Entered::InvalidState(not_paid_detail(&payment)));
             }
-            let notify_url = format!(
-                "{public_url}/notify/{}/{}/{}",
-                payment.tenant,
-                payment.attempt.provider,
-                NotifyKind::Refund.as_str()
-            );
+            let notify_url = notify_url(&public_url, &payment.tenant, &payment.attempt.provider, NotifyKind::Refund);
             if let Err(error) = platform_refund_no(&payment, &command.out_refund_no) {
                 return (Change::default(), Entered::Invalid(error));
             }
@@ -272,6 +256,10 @@ fn enter_again(
             }
         },
     }
+}
+
+pub(crate) fn not_paid_detail(payment: &Payment) -> String {
+    format!("the payment is {}; only a paid one can be refunded", payment.state)
 }
 
 pub(crate) fn exceeds_detail(left: dukou_domain::Money) -> String {

@@ -9,7 +9,7 @@ use crate::error::EngineError;
 use crate::number;
 use crate::ports::{Change, PaymentKey, StoreError, Target};
 use crate::records::{EventKind, NewEvent, Page, Payment, Refund, RefundRequest, RefundRequestFilter, Subject};
-use crate::refund::{exceeds_detail, refund_lock};
+use crate::refund::{exceeds_detail, not_paid_detail, refund_lock};
 use crate::rules;
 use crate::tenant::Tenant;
 
@@ -51,8 +51,7 @@ impl Engine {
                     return (Change::default(), Err(EngineError::NotFound));
                 };
                 if !payment.state.is_paid() {
-                    let why = format!("the payment is {}; only a paid one can be refunded", payment.state);
-                    return (Change::default(), Err(EngineError::InvalidState(why)));
+                    return (Change::default(), Err(EngineError::InvalidState(not_paid_detail(&payment))));
                 }
                 let left = rules::left_to_refund(&payment);
                 if command.amount.minor() > left.minor() {

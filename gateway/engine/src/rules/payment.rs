@@ -8,9 +8,9 @@ use crate::ports::Change;
 use crate::records::{Attempt, Check, Difference, EventKind, NewEvent, Payment, Subject};
 use crate::schedule::Schedule;
 
-/// How long a payment that is being sent is left alone before the platform is asked: longer than
+/// How long a payment or refund that is being sent is left alone before the platform is asked: longer than
 /// any call may take.
-const IN_FLIGHT: std::time::Duration = std::time::Duration::from_secs(60);
+pub(super) const IN_FLIGHT: std::time::Duration = std::time::Duration::from_secs(60);
 
 /// What became of a fact about a payment.
 #[derive(Debug, Clone, PartialEq, Eq)]

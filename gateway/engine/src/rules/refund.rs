@@ -1,18 +1,13 @@
 //! What follows for a refund, and for the payment it belongs to.
 
-use std::time::Duration;
-
-use dukou_domain::{Money, MoneyError, OutRefundNo, PaymentFact, RefundFact, RefundState, Timestamp, refund};
+use dukou_domain::{Money, OutRefundNo, PaymentFact, RefundFact, RefundState, Timestamp, refund};
 use dukou_spi::{RefundStatus, RefundWord};
 
-use super::payment::{Heard, event, move_payment};
+use super::payment::{Heard, IN_FLIGHT, event, move_payment};
 use crate::number;
 use crate::ports::Change;
 use crate::records::{Attempt, Check, Difference, EventKind, Failure, NewEvent, Payment, Refund, Subject};
 use crate::schedule::Schedule;
-
-/// How long a refund that is being sent is left alone before the platform is asked.
-const IN_FLIGHT: Duration = Duration::from_secs(60);
 
 /// Records a refund of `amount` and reserves it in the payment.
 ///
@@ -28,43 +23,38 @@ pub(crate) fn new_refund(
 ) -> Result<Refund, Exceeds> {
     reserve(payment, amount)?;
     payment.updated_at = now;
-    Ok(Refund {
-        id: number::refund_id(),
-        tenant: payment.tenant.clone(),
-        payment: payment.id,
-        out_trade_no: payment.out_trade_no.clone(),
-        out_refund_no,
-        provider: payment.attempt.provider.clone(),
-        trade_no: payment.attempt.trade_no.clone(),
-        amount,
-        reason,
-        of_duplicate: false,
-        notify_url,
-        state: RefundState::Created,
-        provider_refund_id: None,
-        failure: None,
-        platform_word: None,
-        created_at: now,
-        updated_at: now,
-        succeeded_at: None,
-        check: Some(Check { at: now.plus(IN_FLIGHT), asked: 0 }),
-        version: 0,
-    })
+    let check = Check { at: now.plus(IN_FLIGHT), asked: 0 };
+    let refund = intent(payment, &payment.attempt, out_refund_no, amount, notify_url, now);
+    Ok(Refund { reason, check: Some(check), ..refund })
 }
 
 /// Records the refund of a second success, through `attempt`. It is sent at once.
 pub(crate) fn duplicate_refund(payment: &Payment, attempt: &Attempt, notify_url: String, now: Timestamp) -> Refund {
+    let number = number::duplicate_refund_no(attempt.id);
+    let refund = intent(payment, attempt, number, payment.amount, notify_url, now);
+    Refund { reason: Some("paid twice".to_owned()), of_duplicate: true, ..refund }
+}
+
+/// A refund of what was paid through `attempt`, due at once.
+fn intent(
+    payment: &Payment,
+    attempt: &Attempt,
+    out_refund_no: OutRefundNo,
+    amount: Money,
+    notify_url: String,
+    now: Timestamp,
+) -> Refund {
     Refund {
         id: number::refund_id(),
         tenant: payment.tenant.clone(),
         payment: payment.id,
         out_trade_no: payment.out_trade_no.clone(),
-        out_refund_no: number::duplicate_refund_no(attempt.id),
+        out_refund_no,
         provider: attempt.provider.clone(),
         trade_no: attempt.trade_no.clone(),
-        amount: payment.amount,
-        reason: Some("paid twice".to_owned()),
-        of_duplicate: true,
+        amount,
+        reason: None,
+        of_duplicate: false,
         notify_url,
         state: RefundState::Created,
         provider_refund_id: None,
@@ -86,7 +76,7 @@ pub(crate) struct Exceeds {
 }
 
 fn reserve(payment: &mut Payment, amount: Money) -> Result<(), Exceeds> {
-    let left = left(payment).map_err(|_| Exceeds { left: Money::zero(payment.amount.currency()) })?;
+    let left = left_to_refund(payment);
     left.checked_sub(amount).map_err(|_| Exceeds { left })?;
     payment.refunding = payment.refunding.checked_add(amount).map_err(|_| Exceeds { left })?;
     Ok(())
@@ -94,11 +84,9 @@ fn reserve(payment: &mut Payment, amount: Money) -> Result<(), Exceeds> {
 
 /// What can still be refunded.
 pub(crate) fn left_to_refund(payment: &Payment) -> Money {
-    left(payment).unwrap_or(Money::zero(payment.amount.currency()))
-}
-
-fn left(payment: &Payment) -> Result<Money, MoneyError> {
-    payment.amount.checked_sub(payment.refunded)?.checked_sub(payment.refunding)
+    let refunded = payment.refunded.checked_add(payment.refunding);
+    let left = refunded.and_then(|refunded| payment.amount.checked_sub(refunded));
+    left.unwrap_or(Money::zero(payment.amount.currency()))
 }
 
 /// Opens a failed refund again, under its own number, at the merchant's wish.

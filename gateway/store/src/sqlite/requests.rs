@@ -129,9 +129,5 @@ pub(super) fn list(connection: &Connection, filter: &RefundRequestFilter) -> Res
     while let Some(row) = rows.next().map_err(store_error)? {
         items.push(read(row)?);
     }
-    let more = items.len() > filter.limit as usize;
-    items.truncate(filter.limit as usize);
-    let next =
-        items.last().filter(|_| more).map(|last| PageCursor { created_at: last.requested_at, id: last.id.as_uuid() });
-    Ok(Page { items, next })
+    Ok(Page::cut(items, filter.limit, |last| PageCursor { created_at: last.requested_at, id: last.id.as_uuid() }))
 }
