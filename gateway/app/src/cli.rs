@@ -62,17 +62,17 @@ pub fn run() -> ExitCode {
     let form = cli.log.unwrap_or(LogForm::Json);
     match cli.command {
         Command::Serve { config } => {
-            logging::start(form, "info");
+            let _logging = logging::start(form, "info");
             serve::run(&config)
         }
         Command::Check { config } => {
-            logging::start(form, "warn");
+            let _logging = logging::start(form, "warn");
             check::run(&config)
         }
         #[cfg(feature = "sandbox")]
         Command::Demo { once } => {
             // Its own words go to standard output; a log line stands out beside them.
-            logging::start(cli.log.unwrap_or(LogForm::Text), "error");
+            let _logging = logging::start(cli.log.unwrap_or(LogForm::Text), "error");
             demo::run(once)
         }
     }

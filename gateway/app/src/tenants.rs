@@ -20,6 +20,7 @@ struct Sets {
     /// Those too that were served since the process started, and every provider that they had:
     /// payments made by them may still be under way.
     known: HashMap<String, Arc<Tenant>>,
+    any_webhook: bool,
 }
 
 impl ServedTenants {
@@ -38,6 +39,7 @@ impl ServedTenants {
                 Change::Removed(id) => sets.remove(id.as_str()),
             }
         }
+        sets.any_webhook = sets.known.values().any(|tenant| tenant.webhook.is_some());
         self.sets.store(Arc::new(sets));
     }
 }
@@ -73,6 +75,10 @@ impl Tenants for ServedTenants {
 
     fn find_even_removed(&self, id: &str) -> Option<Arc<Tenant>> {
         self.sets.load().known.get(id).cloned()
+    }
+
+    fn any_webhook(&self) -> bool {
+        self.sets.load().any_webhook
     }
 }
 

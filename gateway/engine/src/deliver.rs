@@ -70,9 +70,14 @@ impl Engine {
                 kept
             }
         };
-        let heads = deliveries.event_heads(place.read, ROUND).await?;
-        let Some(last) = heads.last() else { return Ok(Entered { deliveries: 0, more: false }) };
-        let (to, more) = (last.position, heads.len() == ROUND as usize);
+        let (heads, to, more) = if self.tenants.any_webhook() {
+            let heads = deliveries.event_heads(place.read, ROUND).await?;
+            let Some(last) = heads.last() else { return Ok(Entered { deliveries: 0, more: false }) };
+            let (to, more) = (last.position, heads.len() == ROUND as usize);
+            (heads, to, more)
+        } else {
+            (Vec::new(), self.store.position().await?, false)
+        };
         let now = self.now();
         let new: Vec<NewDelivery> = heads
             .into_iter()

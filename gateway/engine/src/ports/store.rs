@@ -82,8 +82,8 @@ pub struct View {
 /// What to write. An empty change writes nothing at all.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Change {
-    /// Inserted when its version is 0, otherwise updated where the version is still the same. The
-    /// store counts the version up.
+    /// Inserted when its version is 0, otherwise updated where the version is still the same, but for
+    /// what the merchant asked for, which never changes. The store counts the version up.
     pub payment: Option<Payment>,
     /// As for the payment.
     pub refund: Option<Refund>,

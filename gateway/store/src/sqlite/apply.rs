@@ -1,7 +1,6 @@
 //! The one way in which payments change: read, decide, write.
 
 use dukou_engine::ports::{Decide, Target, View};
-use dukou_engine::records::Attempt;
 
 use super::error::Result;
 use super::writing::Writing;
@@ -9,8 +8,10 @@ use super::{events, payments, refunds, requests};
 
 pub(super) fn apply(w: &mut Writing<'_>, target: &Target, decide: &mut Decide) -> Result<()> {
     let connection = w.connection();
+    let found = payments::find(connection, &target.tenant, &target.payment)?;
+    let before = found.as_ref().map(payments::Before::from);
     let view = View {
-        payment: payments::find(connection, &target.tenant, &target.payment)?,
+        payment: found.map(|found| found.payment),
         refund: match &target.refund {
             Some(number) => refunds::by_number(connection, &target.tenant, number)?,
             None => None,
@@ -24,11 +25,9 @@ pub(super) fn apply(w: &mut Writing<'_>, target: &Target, decide: &mut Decide) -
             None => None,
         },
     };
-    let attempts_before: Vec<Attempt> =
-        view.payment.iter().flat_map(|payment| payment.others.iter().chain([&payment.attempt])).cloned().collect();
     let change = decide(view);
     if let Some(payment) = &change.payment {
-        payments::put(w, payment, &attempts_before)?;
+        payments::put(w, payment, before.as_ref())?;
     }
     if let Some(refund) = &change.refund {
         refunds::put(w, refund)?;

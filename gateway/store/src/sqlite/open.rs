@@ -22,6 +22,7 @@ pub(super) const STEPS: &[Step] = &[
     },
     Step { version: 3, name: "deliveries", sql: include_str!("../../migrations/sqlite/0003_deliveries.sql") },
     Step { version: 4, name: "secrets", sql: include_str!("../../migrations/sqlite/0004_secrets.sql") },
+    Step { version: 5, name: "current attempt", sql: include_str!("../../migrations/sqlite/0005_current_attempt.sql") },
 ];
 
 /// How long a statement waits for a lock that another process holds, a backup for example.
@@ -231,6 +232,33 @@ mod tests {
         let edited = Step { sql: "CREATE TABLE second (y INTEGER)", ..SECOND };
         let changed = migrate(&mut connection, &[STEPS[0], edited]).unwrap_err().to_string();
         assert!(changed.contains("step 2 (second) was applied with another content"), "{changed}");
+    }
+
+    /// A ledger of before that step keeps what its payments' current attempts said.
+    #[test]
+    fn a_current_attempt_moves_into_its_payments_row() {
+        let (_folder, path) = file();
+        let mut connection = writer(&path).unwrap();
+        migrate(&mut connection, &STEPS[..4]).unwrap();
+        connection
+            .execute_batch(
+                "INSERT INTO payments (row, id, tenant, out_trade_no, amount, currency, description, metadata, client_ip, \
+                 state, late, refunded, refunding, created_at, updated_at, expires_at, provider, trade_no, version, \
+                 attempts) VALUES (7, x'01', 'shop', 'B1', 1, 'CNY', 'd', '{}', '::1', 'pending', 0, 0, 0, 0, 0, 0, \
+                 'wechat', 'B1_2', 3, 2); \
+                 INSERT INTO attempts (tenant, provider, trade_no, payment, id, number, method, app_id, merchant_id, \
+                 openid, notify_url, prepay_token, prepay_valid_until, state) VALUES \
+                 ('shop', 'wechat', 'B1', 7, x'02', 1, 'jsapi', 'a', 'm', 'o1', 'u', 't1', 11, 'closed'), \
+                 ('shop', 'wechat', 'B1_2', 7, x'03', 2, 'jsapi', 'a', 'm', 'o2', 'u', 't2', 12, 'closing')",
+            )
+            .unwrap();
+        migrate(&mut connection, STEPS).unwrap();
+        let kept = connection
+            .query_row("SELECT attempt_state, openid, prepay_token, prepay_valid_until FROM payments", [], |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+            })
+            .unwrap();
+        assert_eq!(kept, ("closing".to_owned(), "o2".to_owned(), "t2".to_owned(), 12));
     }
 
     #[cfg(unix)]

@@ -7,7 +7,7 @@ use dukou_domain::{
 use dukou_engine::ports::{PaymentKey, StoreError};
 use dukou_engine::records::{Attempt, Check, Failure, Page, PageCursor, Payment, PaymentFilter};
 use dukou_spi::Prepay;
-use rusqlite::{Connection, Row, named_params, params};
+use rusqlite::{Connection, Row, ToSql, named_params, params};
 use uuid::Uuid;
 
 use super::columns::Columns;
@@ -15,14 +15,15 @@ use super::error::{Result, store_error};
 use super::writing::Writing;
 use crate::codec;
 
-/// The columns that [`read`] expects, from `payments p` and its current attempt `a`.
+/// The columns that [`read`] expects, from `payments p` and its current attempt `a`. What changes
+/// about that attempt stands in the payment's row.
 macro_rules! columns {
     () => {
-        "p.id, p.tenant, p.out_trade_no, p.currency, p.amount, p.description, p.attach, p.metadata, p.client_ip, \
-         p.state, p.late, p.refunded, p.refunding, p.created_at, p.updated_at, p.expires_at, p.paid_at, \
-         p.transaction_id, p.failure_code, p.failure_message, p.check_at, p.check_asked, p.version, a.id, a.number, \
-         a.provider, a.method, a.trade_no, a.app_id, a.merchant_id, a.openid, a.notify_url, a.prepay_token, \
-         a.prepay_valid_until, a.state, a.transaction_id, p.attempts"
+        "p.row, p.attempts, p.id, p.tenant, p.out_trade_no, p.currency, p.amount, p.description, p.attach, \
+         p.metadata, p.client_ip, p.state, p.late, p.refunded, p.refunding, p.created_at, p.updated_at, p.expires_at, \
+         p.paid_at, p.transaction_id, p.failure_code, p.failure_message, p.check_at, p.check_asked, p.version, a.id, \
+         a.number, a.provider, a.method, a.trade_no, a.app_id, a.merchant_id, p.openid, a.notify_url, p.prepay_token, \
+         p.prepay_valid_until, p.attempt_state, iif(p.attempt_state = 'paid', p.transaction_id, NULL)"
     };
 }
 
@@ -40,8 +41,17 @@ const BY_NUMBER: &str = concat!(
     "WHERE p.tenant = ?1 AND p.out_trade_no = ?2"
 );
 
-/// Any attempt's number leads to the payment; what is read is the payment's current attempt.
+/// The number of a current attempt leads to its payment.
 const BY_TRADE_NO: &str = concat!(
+    "SELECT ",
+    columns!(),
+    " FROM attempts a CROSS JOIN payments p ON p.row = a.payment \
+     WHERE a.tenant = ?1 AND a.provider = ?2 AND a.trade_no = ?3 AND p.provider = ?2 AND p.trade_no = ?3"
+);
+
+/// The number of an attempt that gave way leads to the payment as well; what is read is the
+/// payment's current attempt.
+const BY_EARLIER_TRADE_NO: &str = concat!(
     "SELECT ",
     columns!(),
     " FROM attempts k CROSS JOIN payments p ON p.row = k.payment",
@@ -68,21 +78,22 @@ const BY_REQUEST: &str = concat!(
 /// The attempts of a payment but for its current one.
 const OTHERS: &str = "SELECT a.id, a.number, a.provider, a.method, a.trade_no, a.app_id, a.merchant_id, a.openid, \
      a.notify_url, a.prepay_token, a.prepay_valid_until, a.state, a.transaction_id \
-     FROM payments p CROSS JOIN attempts a ON a.payment = p.row WHERE p.id = ?1 AND a.id <> ?2 ORDER BY a.number";
+     FROM attempts a WHERE a.payment = ?1 AND a.id <> ?2 ORDER BY a.number";
 
 const BY_ROW: &str = concat!("SELECT ", columns!(), " FROM payments p", current_attempt!(), "WHERE p.row = ?1");
 
-const INSERT: &str = "INSERT INTO payments (id, tenant, out_trade_no, currency, amount, description, attach, metadata, \
-     client_ip, state, late, refunded, refunding, created_at, updated_at, expires_at, paid_at, transaction_id, \
-     failure_code, failure_message, check_at, check_asked, provider, trade_no, attempts, version) \
-     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, \
-     ?23, ?24, ?25, 1)";
+/// The values of [`changing`], then those that are never changed.
+const INSERT: &str = "INSERT INTO payments (state, late, refunded, refunding, updated_at, paid_at, transaction_id, \
+     failure_code, failure_message, check_at, check_asked, provider, trade_no, attempts, attempt_state, openid, \
+     prepay_token, prepay_valid_until, id, tenant, out_trade_no, currency, amount, description, attach, metadata, \
+     client_ip, created_at, expires_at, version) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, \
+     ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, 1)";
 
-/// Everything but what identifies a payment and its place in lists.
-const UPDATE: &str = "UPDATE payments SET amount = ?3, description = ?4, attach = ?5, metadata = ?6, client_ip = ?7, \
-     state = ?8, late = ?9, refunded = ?10, refunding = ?11, updated_at = ?12, expires_at = ?13, paid_at = ?14, \
-     transaction_id = ?15, failure_code = ?16, failure_message = ?17, check_at = ?18, check_asked = ?19, \
-     provider = ?20, trade_no = ?21, attempts = ?22, version = version + 1 WHERE id = ?1 AND version = ?2";
+/// The values of [`changing`]. What the merchant asked for is never changed.
+const UPDATE: &str = "UPDATE payments SET state = ?1, late = ?2, refunded = ?3, refunding = ?4, updated_at = ?5, \
+     paid_at = ?6, transaction_id = ?7, failure_code = ?8, failure_message = ?9, check_at = ?10, check_asked = ?11, \
+     provider = ?12, trade_no = ?13, attempts = ?14, attempt_state = ?15, openid = ?16, prepay_token = ?17, \
+     prepay_valid_until = ?18, version = version + 1 WHERE row = ?19 AND version = ?20";
 
 /// An attempt is entered, or told more about by the payment that it belongs to.
 const PUT_ATTEMPT: &str = "INSERT INTO attempts (tenant, provider, trade_no, payment, id, number, method, app_id, \
@@ -99,9 +110,16 @@ const PUT_ATTEMPT: &str = "INSERT INTO attempts (tenant, provider, trade_no, pay
 const TAKE_DUE: &str = "UPDATE payments SET check_at = ?2, version = version + 1 WHERE row IN \
      (SELECT row FROM payments WHERE check_at <= ?1 ORDER BY check_at LIMIT ?3) RETURNING row";
 
+/// A payment with its place in the table.
+pub(super) struct Found {
+    pub row: i64,
+    pub payment: Payment,
+}
+
 /// The payment, and how many attempts it has; all but the current one are still to be read.
-fn read(row: &Row<'_>) -> Result<(Payment, i64)> {
+fn read(row: &Row<'_>) -> Result<(Found, i64)> {
     let mut c = Columns::new(row);
+    let (row, attempts) = (c.integer()?, c.integer()?);
     let id = PaymentId::from_uuid(c.uuid()?);
     let tenant = c.id(TenantId::new)?;
     let out_trade_no = c.id(OutTradeNo::new)?;
@@ -130,7 +148,7 @@ fn read(row: &Row<'_>) -> Result<(Payment, i64)> {
         attempt: read_attempt(&mut c)?,
         others: Vec::new(),
     };
-    Ok((payment, c.integer()?))
+    Ok((Found { row, payment }, attempts))
 }
 
 fn read_attempt(c: &mut Columns<'_, '_>) -> Result<Attempt> {
@@ -154,16 +172,16 @@ fn read_attempt(c: &mut Columns<'_, '_>) -> Result<Attempt> {
 }
 
 /// Most payments have one attempt, and cost nothing here.
-fn with_others(connection: &Connection, (mut payment, attempts): (Payment, i64)) -> Result<Payment> {
+fn with_others(connection: &Connection, (mut found, attempts): (Found, i64)) -> Result<Found> {
     if attempts > 1 {
         let mut statement = connection.prepare_cached(OTHERS).map_err(store_error)?;
-        let key = params![payment.id.as_uuid().into_bytes(), payment.attempt.id.as_uuid().into_bytes()];
+        let key = params![found.row, found.payment.attempt.id.as_uuid().into_bytes()];
         let mut rows = statement.query(key).map_err(store_error)?;
         while let Some(row) = rows.next().map_err(store_error)? {
-            payment.others.push(read_attempt(&mut Columns::new(row))?);
+            found.payment.others.push(read_attempt(&mut Columns::new(row))?);
         }
     }
-    Ok(payment)
+    Ok(found)
 }
 
 /// Two columns: the code and the message.
@@ -179,7 +197,7 @@ pub(super) fn read_check(c: &mut Columns<'_, '_>) -> Result<Option<Check>> {
     Ok(at.map(|at| Check { at, asked: asked.and_then(|asked| u32::try_from(asked).ok()).unwrap_or(0) }))
 }
 
-fn one(connection: &Connection, sql: &str, key: impl rusqlite::Params) -> Result<Option<Payment>> {
+fn one(connection: &Connection, sql: &str, key: impl rusqlite::Params) -> Result<Option<Found>> {
     let mut statement = connection.prepare_cached(sql).map_err(store_error)?;
     let mut rows = statement.query(key).map_err(store_error)?;
     let found = rows.next().map_err(store_error)?.map(read).transpose()?;
@@ -187,103 +205,118 @@ fn one(connection: &Connection, sql: &str, key: impl rusqlite::Params) -> Result
 }
 
 pub(super) fn by_number(connection: &Connection, tenant: &TenantId, number: &OutTradeNo) -> Result<Option<Payment>> {
-    one(connection, BY_NUMBER, params![tenant.as_str(), number.as_str()])
+    let found = one(connection, BY_NUMBER, params![tenant.as_str(), number.as_str()])?;
+    Ok(found.map(|found| found.payment))
 }
 
-pub(super) fn find(connection: &Connection, tenant: &TenantId, key: &PaymentKey) -> Result<Option<Payment>> {
+pub(super) fn find(connection: &Connection, tenant: &TenantId, key: &PaymentKey) -> Result<Option<Found>> {
+    let tenant = tenant.as_str();
     match key {
-        PaymentKey::OutTradeNo(number) => by_number(connection, tenant, number),
+        PaymentKey::OutTradeNo(number) => one(connection, BY_NUMBER, params![tenant, number.as_str()]),
         PaymentKey::TradeNo { provider, trade_no } => {
-            one(connection, BY_TRADE_NO, params![tenant.as_str(), provider.as_str(), trade_no.as_str()])
+            let key = params![tenant, provider.as_str(), trade_no.as_str()];
+            match one(connection, BY_TRADE_NO, key)? {
+                Some(found) => Ok(Some(found)),
+                None => one(connection, BY_EARLIER_TRADE_NO, key),
+            }
         }
-        PaymentKey::Refund(number) => one(connection, BY_REFUND, params![tenant.as_str(), number.as_str()]),
-        PaymentKey::RefundRequest(id) => {
-            one(connection, BY_REQUEST, params![tenant.as_str(), id.as_uuid().into_bytes()])
-        }
+        PaymentKey::Refund(number) => one(connection, BY_REFUND, params![tenant, number.as_str()]),
+        PaymentKey::RefundRequest(id) => one(connection, BY_REQUEST, params![tenant, id.as_uuid().into_bytes()]),
     }
 }
 
-/// Enters the payment, or changes it where its version is still the same. `before` are its
-/// attempts as this transaction read them: one that is unchanged is not written again.
-pub(super) fn put(w: &mut Writing<'_>, payment: &Payment, before: &[Attempt]) -> Result<()> {
-    let p = payment;
-    let id = p.id.as_uuid().into_bytes();
-    let metadata = codec::write_metadata(&p.metadata)?;
-    let ip = p.client_ip.to_string();
-    let failure_code = p.failure.as_ref().and_then(|failure| failure.code.as_deref());
-    let failure_message = p.failure.as_ref().map(|failure| failure.message.as_str());
-    let check_at = p.check.map(|check| check.at.as_millis());
-    let check_asked = p.check.map(|check| check.asked);
-    let transaction_id = p.transaction_id.as_ref().map(TransactionId::as_str);
-    let paid_at = p.paid_at.map(Timestamp::as_millis);
-    let attempts = i64::try_from(1 + p.others.len()).unwrap_or(i64::MAX);
-    if p.version == 0 {
-        w.execute(
-            INSERT,
-            params![
-                id,
-                p.tenant.as_str(),
-                p.out_trade_no.as_str(),
-                p.amount.currency().code(),
-                p.amount.minor(),
-                p.description,
-                p.attach,
-                metadata,
-                ip,
-                p.state.as_str(),
-                p.late,
-                p.refunded.minor(),
-                p.refunding.minor(),
-                p.created_at.as_millis(),
-                p.updated_at.as_millis(),
-                p.expires_at.as_millis(),
-                paid_at,
-                transaction_id,
-                failure_code,
-                failure_message,
-                check_at,
-                check_asked,
-                p.attempt.provider.as_str(),
-                p.attempt.trade_no.as_str(),
-                attempts,
-            ],
-        )?;
-    } else {
-        let changed = w.execute(
-            UPDATE,
-            params![
-                id,
-                p.version,
-                p.amount.minor(),
-                p.description,
-                p.attach,
-                metadata,
-                ip,
-                p.state.as_str(),
-                p.late,
-                p.refunded.minor(),
-                p.refunding.minor(),
-                p.updated_at.as_millis(),
-                p.expires_at.as_millis(),
-                paid_at,
-                transaction_id,
-                failure_code,
-                failure_message,
-                check_at,
-                check_asked,
-                p.attempt.provider.as_str(),
-                p.attempt.trade_no.as_str(),
-                attempts,
-            ],
-        )?;
-        if changed == 0 {
-            return Err(StoreError::Conflict(format!("payment {} is not at version {}", p.id, p.version)));
-        }
+/// What a payment was when this transaction read it: an attempt that is unchanged is not written
+/// again.
+pub(super) struct Before {
+    row: i64,
+    current: AttemptId,
+    others: Vec<Attempt>,
+}
+
+impl From<&Found> for Before {
+    fn from(found: &Found) -> Self {
+        let payment = &found.payment;
+        Before { row: found.row, current: payment.attempt.id, others: payment.others.clone() }
     }
-    for attempt in p.others.iter().chain([&p.attempt]).filter(|attempt| !before.contains(attempt)) {
-        put_attempt(w, p, attempt)?;
+}
+
+/// Enters the payment, or changes the one that was read where its version is still the same.
+pub(super) fn put(w: &mut Writing<'_>, payment: &Payment, before: Option<&Before>) -> Result<()> {
+    if payment.version == 0 {
+        insert(w, payment)?;
+    } else {
+        update(w, payment, before)?;
+    }
+    let known = |id| before.is_some_and(|before| before.current == id || before.others.iter().any(|o| o.id == id));
+    if !known(payment.attempt.id) {
+        put_attempt(w, payment, &payment.attempt)?;
+    }
+    for attempt in &payment.others {
+        if !before.is_some_and(|before| before.others.contains(attempt)) {
+            put_attempt(w, payment, attempt)?;
+        }
     }
     Ok(())
+}
+
+fn insert(w: &mut Writing<'_>, p: &Payment) -> Result<()> {
+    let metadata = codec::write_metadata(&p.metadata)?;
+    with_changing(p, |changing| {
+        let fixed = params![
+            p.id.as_uuid().into_bytes(),
+            p.tenant.as_str(),
+            p.out_trade_no.as_str(),
+            p.amount.currency().code(),
+            p.amount.minor(),
+            p.description,
+            p.attach,
+            metadata,
+            p.client_ip.to_string(),
+            p.created_at.as_millis(),
+            p.expires_at.as_millis(),
+        ];
+        let values: Vec<&dyn ToSql> = changing.iter().chain(fixed).copied().collect();
+        w.execute(INSERT, &*values)
+    })?;
+    Ok(())
+}
+
+fn update(w: &mut Writing<'_>, p: &Payment, before: Option<&Before>) -> Result<()> {
+    let row = before.map(|before| before.row);
+    let changed = with_changing(p, |changing| {
+        let key = params![row, p.version];
+        let values: Vec<&dyn ToSql> = changing.iter().chain(key).copied().collect();
+        w.execute(UPDATE, &*values)
+    })?;
+    if changed == 0 {
+        return Err(StoreError::Conflict(format!("payment {} is not at version {}", p.id, p.version)));
+    }
+    Ok(())
+}
+
+/// The values that change, in the order of [`INSERT`] and [`UPDATE`].
+fn with_changing<T>(p: &Payment, then: impl FnOnce(&[&dyn ToSql]) -> T) -> T {
+    let prepay = p.attempt.prepay.as_ref();
+    then(params![
+        p.state.as_str(),
+        p.late,
+        p.refunded.minor(),
+        p.refunding.minor(),
+        p.updated_at.as_millis(),
+        p.paid_at.map(Timestamp::as_millis),
+        p.transaction_id.as_ref().map(TransactionId::as_str),
+        p.failure.as_ref().and_then(|failure| failure.code.as_deref()),
+        p.failure.as_ref().map(|failure| failure.message.as_str()),
+        p.check.map(|check| check.at.as_millis()),
+        p.check.map(|check| check.asked),
+        p.attempt.provider.as_str(),
+        p.attempt.trade_no.as_str(),
+        i64::try_from(1 + p.others.len()).unwrap_or(i64::MAX),
+        p.attempt.state.as_str(),
+        p.attempt.openid,
+        prepay.map(|prepay| prepay.token.as_str()),
+        prepay.map(|prepay| prepay.valid_until.as_millis()),
+    ])
 }
 
 fn put_attempt(w: &mut Writing<'_>, payment: &Payment, a: &Attempt) -> Result<()> {
@@ -315,7 +348,8 @@ fn put_attempt(w: &mut Writing<'_>, payment: &Payment, a: &Attempt) -> Result<()
 
 pub(super) fn take_due(w: &mut Writing<'_>, now: Timestamp, again_at: Timestamp, limit: u32) -> Result<Vec<Payment>> {
     let rows = w.execute_returning(TAKE_DUE, params![now.as_millis(), again_at.as_millis(), limit])?;
-    rows.into_iter().filter_map(|row| one(w.connection(), BY_ROW, params![row]).transpose()).collect()
+    let found = rows.into_iter().filter_map(|row| one(w.connection(), BY_ROW, params![row]).transpose());
+    found.map(|found| Ok(found?.payment)).collect()
 }
 
 /// One state's part of a page, from the index alone.
@@ -358,7 +392,7 @@ pub(super) fn list(connection: &Connection, filter: &PaymentFilter) -> Result<Pa
         .map_err(store_error)?;
     let mut items = Vec::new();
     while let Some(row) = rows.next().map_err(store_error)? {
-        items.push(with_others(connection, read(row)?)?);
+        items.push(with_others(connection, read(row)?)?.payment);
     }
     Ok(Page::cut(items, filter.limit, |last| PageCursor { created_at: last.created_at, id: last.id.as_uuid() }))
 }

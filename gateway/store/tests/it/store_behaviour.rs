@@ -44,11 +44,17 @@ async fn what_was_entered_is_read_back(store: &dyn Store) {
     let other = TenantId::new("other").unwrap();
     assert_eq!(store.payment(&other, &number("B1")).await.unwrap(), None);
 
-    // With every optional field the other way round.
+    // With every optional field the other way round: what the merchant asked for, which never changes, ...
+    let mut plain = payment("B2", 1_000);
+    plain.attach = None;
+    plain.metadata.clear();
+    plain.client_ip = "2001:db8::1".parse().unwrap();
+    create(store, &plain).await.unwrap();
+    plain.version = 1;
+    assert_eq!(store.payment(&tenant(), &number("B2")).await.unwrap(), Some(plain));
+
+    // ... and what became of it.
     let mut changed = entered.clone();
-    changed.attach = None;
-    changed.metadata.clear();
-    changed.client_ip = "2001:db8::1".parse().unwrap();
     changed.state = PaymentState::Failed;
     changed.late = true;
     changed.refunded = fen(1);
