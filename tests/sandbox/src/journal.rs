@@ -37,6 +37,9 @@ pub struct Entry {
     /// The path of a call, the URL of a notification; secrets in a query are replaced.
     pub url: String,
     pub mch_id: Option<String>,
+    /// The Douyin app, in entries of Douyin's side.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_key: Option<String>,
     pub out_trade_no: Option<String>,
     pub out_refund_no: Option<String>,
     pub request: String,

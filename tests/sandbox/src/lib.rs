@@ -8,6 +8,7 @@ mod certs;
 mod cipher;
 mod clock;
 mod control;
+mod douyin;
 mod faults;
 mod journal;
 mod ledger;
@@ -32,6 +33,7 @@ use anyhow::{Context, Result, anyhow};
 use secrecy::ExposeSecret;
 
 pub use certs::MerchantFiles;
+pub use douyin::DouyinApp;
 pub use merchants::{App, Merchant};
 
 /// How a sandbox starts.
@@ -44,6 +46,8 @@ pub struct Options {
     /// Where certificates and keys are kept from one run to the next; without it they live as long as the sandbox.
     pub directory: Option<PathBuf>,
     pub merchants: Vec<Merchant>,
+    /// The apps of Douyin's open platform.
+    pub douyin_apps: Vec<DouyinApp>,
     /// How long a receiver may take to answer a notification.
     pub notify_time_limit: Duration,
     /// Further root certificates (PEM) for receivers of notifications that speak TLS.
@@ -58,6 +62,7 @@ impl Default for Options {
             http: any,
             directory: None,
             merchants: Merchant::defaults(),
+            douyin_apps: DouyinApp::defaults(),
             notify_time_limit: Duration::from_secs(5),
             trust: Vec::new(),
         }
@@ -75,11 +80,14 @@ impl Sandbox {
     /// # Errors
     /// If an address cannot be listened on, or the directory cannot be written.
     pub fn start(options: Options) -> Result<Self> {
-        let Options { https, http, directory, merchants, notify_time_limit, trust } = options;
+        let Options { https, http, directory, merchants, douyin_apps, notify_time_limit, trust } = options;
         let running =
             server::start(server::Settings { https, http, directory: directory.clone(), notify_time_limit, trust })?;
         for merchant in merchants {
             running.world.merchants.put(merchant);
+        }
+        for app in douyin_apps {
+            running.world.douyin.apps.put(app);
         }
         let sandbox = Self { running };
         if let Some(directory) = directory {

@@ -14,9 +14,10 @@ use actix_web::{App, HttpResponse, HttpServer, web};
 use anyhow::{Context, Result, anyhow};
 
 use crate::certs::Authority;
-use crate::notify::Notifier;
+use crate::douyin::{Douyin, Webhooks};
+use crate::notify::{self, Notifier};
 use crate::world::World;
-use crate::{control, phone, platform};
+use crate::{control, douyin, phone, platform};
 
 /// Bytes of one request's body.
 const MAX_BODY: usize = 1024 * 1024;
@@ -91,6 +92,7 @@ fn serve(settings: &Settings, report: &mpsc::Sender<Result<Listening>>) {
             }
             Ok((server, listening)) => {
                 Notifier::start(Arc::clone(&listening.world));
+                Webhooks::start(Arc::clone(&listening.world));
                 let _ = report.send(Ok(listening));
                 if let Err(error) = server.await {
                     tracing::error!(%error, "the server stopped");
@@ -108,12 +110,14 @@ fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr)> {
 }
 
 fn listen(settings: &Settings, runtime: &tokio::runtime::Handle) -> Result<(actix_web::dev::Server, Listening)> {
-    let notifier = Notifier::new(runtime.clone(), settings.notify_time_limit, &settings.trust)?;
+    let client = notify::client(&settings.trust)?;
+    let notifier = Notifier::new(client.clone(), runtime.clone(), settings.notify_time_limit);
+    let douyin = Douyin::new(Webhooks::new(client, runtime.clone(), settings.notify_time_limit));
     let authority = match &settings.directory {
         Some(directory) => Authority::kept_in(directory)?,
         None => Authority::new()?,
     };
-    let world = Arc::new(World::new(authority, notifier));
+    let world = Arc::new(World::new(authority, notifier, douyin));
     let tls = world.authority.server_config(settings.https.ip())?;
     let (https, https_address) = bind(settings.https)?;
     let (http, http_address) = bind(settings.http)?;
@@ -123,6 +127,7 @@ fn listen(settings: &Settings, runtime: &tokio::runtime::Handle) -> Result<(acti
             .app_data(data.clone())
             .app_data(web::PayloadConfig::new(MAX_BODY))
             .configure(platform::routes)
+            .configure(douyin::routes)
             .configure(control::routes)
             .configure(phone::pages)
             .default_service(web::to(|| async {

@@ -4,6 +4,7 @@ use std::sync::{Mutex, PoisonError, RwLock};
 
 use crate::certs::Authority;
 use crate::clock::Clock;
+use crate::douyin::Douyin;
 use crate::faults::Faults;
 use crate::journal::Journal;
 use crate::ledger::Ledger;
@@ -21,11 +22,12 @@ pub struct World {
     pub journal: Journal,
     pub faults: Faults,
     pub notifier: Notifier,
+    pub douyin: Douyin,
     policy: RwLock<Policy>,
 }
 
 impl World {
-    pub fn new(authority: Authority, notifier: Notifier) -> Self {
+    pub fn new(authority: Authority, notifier: Notifier, douyin: Douyin) -> Self {
         Self {
             clock: Clock::new(),
             authority,
@@ -35,6 +37,7 @@ impl World {
             journal: Journal::default(),
             faults: Faults::default(),
             notifier,
+            douyin,
             policy: RwLock::default(),
         }
     }
@@ -56,12 +59,13 @@ impl World {
     }
 
     /// Forgets orders, people, journal, faults, policy, pending notifications and the clock's changes.
-    /// Merchants and their certificates stay.
+    /// Merchants, their certificates, and Douyin's apps stay.
     pub fn reset(&self) {
         *lock(&self.ledger) = Ledger::default();
         self.people.clear();
         self.faults.clear();
         self.notifier.clear();
+        self.douyin.reset();
         self.set_policy(Policy::default());
         self.journal.clear();
         self.clock.reset();

@@ -172,6 +172,7 @@ pub async fn move_clock(world: web::Data<World>, body: web::Bytes) -> Answer {
         world.clock.advance(seconds);
     }
     world.notifier.wake();
+    world.douyin.webhooks.wake();
     Ok(HttpResponse::Ok().json(clock_state(&world)))
 }
 

@@ -92,7 +92,7 @@ impl ResponseError for Refusal {
 pub type Answer = Result<HttpResponse, Refusal>;
 
 /// Reads a body whatever its content type; an empty one is an empty object.
-fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
+pub fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
     let body = if body.iter().all(u8::is_ascii_whitespace) { b"{}" } else { body };
     serde_json::from_slice(body).map_err(|error| Refusal::bad(format!("the body is not what this call takes: {error}")))
 }

@@ -67,33 +67,26 @@ pub struct Notifier {
     to_lose: AtomicU64,
 }
 
+/// What notifications are sent with. `trust` holds further root certificates (PEM) for receivers that speak TLS.
+///
+/// # Errors
+/// If a certificate cannot be read.
+pub fn client(trust: &[Vec<u8>]) -> anyhow::Result<reqwest::Client> {
+    let mut roots = Vec::new();
+    for root in webpki_root_certs::TLS_SERVER_ROOT_CERTS {
+        roots.push(reqwest::Certificate::from_der(root)?);
+    }
+    for pem in trust {
+        roots.extend(reqwest::Certificate::from_pem_bundle(pem)?);
+    }
+    let builder = reqwest::Client::builder().tls_certs_only(roots).no_proxy();
+    Ok(builder.redirect(reqwest::redirect::Policy::none()).user_agent("Mozilla/4.0").build()?)
+}
+
 impl Notifier {
-    /// `trust` holds further root certificates (PEM) for receivers that speak TLS.
-    ///
-    /// # Errors
-    /// If a certificate cannot be read.
-    pub fn new(runtime: tokio::runtime::Handle, time_limit: Duration, trust: &[Vec<u8>]) -> anyhow::Result<Self> {
-        let mut roots = Vec::new();
-        for root in webpki_root_certs::TLS_SERVER_ROOT_CERTS {
-            roots.push(reqwest::Certificate::from_der(root)?);
-        }
-        for pem in trust {
-            roots.extend(reqwest::Certificate::from_pem_bundle(pem)?);
-        }
-        let client = reqwest::Client::builder()
-            .tls_certs_only(roots)
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .user_agent("Mozilla/4.0")
-            .build()?;
-        Ok(Self {
-            client,
-            runtime,
-            time_limit,
-            queue: Queue::default(),
-            wake: Notify::new(),
-            to_lose: AtomicU64::new(0),
-        })
+    /// `time_limit` is how long a receiver may take to answer.
+    pub fn new(client: reqwest::Client, runtime: tokio::runtime::Handle, time_limit: Duration) -> Self {
+        Self { client, runtime, time_limit, queue: Queue::default(), wake: Notify::new(), to_lose: AtomicU64::new(0) }
     }
 
     /// Sends the message now or when the policy says, and again until it is answered with SUCCESS.

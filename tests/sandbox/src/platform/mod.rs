@@ -1,6 +1,6 @@
 //! The platform's side of the v2 API: the frame every call goes through. What a call does is in the modules below.
 
-mod answer;
+pub mod answer;
 mod bill;
 mod close;
 mod login;

@@ -1,0 +1,4 @@
+//! Douyin's side.
+
+mod kit;
+mod share;
