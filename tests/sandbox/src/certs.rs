@@ -23,7 +23,8 @@ use time::{Duration, OffsetDateTime};
 
 use crate::lock;
 
-const HOSTS: [&str; 4] = ["localhost", "api.mch.weixin.qq.com", "api2.mch.weixin.qq.com", "api.weixin.qq.com"];
+const HOSTS: [&str; 5] =
+    ["localhost", "api.mch.weixin.qq.com", "api2.mch.weixin.qq.com", "api.weixin.qq.com", "open.douyin.com"];
 
 /// A merchant's API certificate (商户 API 证书) in the three files the merchant platform hands out.
 #[derive(Clone)]

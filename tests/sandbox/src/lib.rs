@@ -1,7 +1,7 @@
 //! The payment platforms, simulated, for tests, demos and people.
 //!
-//! WeChat Pay's v2 side so far: real paths, real signatures and certificates, real error codes, notifications with the
-//! platform's own repetitions. A control API under `/_sandbox` pays, refunds, breaks and delays. The crate shares no
+//! WeChat Pay's v2 side, and Douyin's side for sharing, login and webhooks: real paths, real signatures and certificates,
+//! real error codes, notifications with the platform's own repetitions. A control API under `/_sandbox` pays, refunds, breaks and delays. The crate shares no
 //! code with the gateway. See the README beside this crate for every call.
 
 mod certs;
@@ -132,6 +132,11 @@ impl Sandbox {
             if let Some(app) = merchant.apps.first() {
                 certs::write_secret(&folder.join("app_secret"), app.app_secret.expose_secret().as_bytes())?;
             }
+        }
+        for app in self.running.world.douyin.apps.all() {
+            let folder = directory.join(&app.client_key);
+            std::fs::create_dir_all(&folder)?;
+            certs::write_secret(&folder.join("client_secret"), app.client_secret.expose_secret().as_bytes())?;
         }
         Ok(())
     }

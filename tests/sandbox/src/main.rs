@@ -44,6 +44,7 @@ fn main() -> Result<()> {
          \x20 platform   {https}   (trust {dir}/ca.pem; api.mch.weixin.qq.com and api.weixin.qq.com in the certificate)\n\
          \x20 control    {http}/_sandbox/state\n\
          \x20 phone      {http}/\n\
+         \x20 douyin     {http}/_sandbox/douyin   (the same platform URL; app awbookshop000001: {dir}/awbookshop000001/client_secret)\n\
          \x20 files      {dir}\n\
          Configure the gateway with the base URL {https}, the root certificate {dir}/ca.pem and, per merchant,\n\
          \x20 1900000109, app wx8888888888888888: {dir}/1900000109/{{api_key,app_secret,apiclient_cert.pem,apiclient_key.pem}}\n\

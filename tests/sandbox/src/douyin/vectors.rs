@@ -96,10 +96,13 @@ fn refused_schemas() {
     assert_eq!((plus["title"].as_str(), given(&plus, "poi_id")), ("a+b c", None));
 }
 
+/// Parameters, the reason of the refusal, and a part of its detail.
+type Case<'a> = (&'a [(&'a str, &'a str)], &'a str, &'a str);
+
 #[test]
 fn refused_contents() {
     let video = ("video_path", "https://cdn.example.com/v.mp4");
-    let cases: [(&[(&str, &str)], &str, &str); 13] = [
+    let cases: [Case<'_>; 13] = [
         (&[], "media", "one of video_path"),
         (&[("video_path", "http://cdn.example.com/v.mp4")], "media", "must be an https URL"),
         (&[("image_path", "/img/x.png")], "media", "image_path"),

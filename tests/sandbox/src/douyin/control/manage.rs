@@ -65,6 +65,9 @@ struct Expire {
 pub async fn expire(world: web::Data<World>, path: web::Path<String>, body: web::Bytes) -> Answer {
     let client_key = path.into_inner();
     let Expire { what } = read(&body)?;
+    if world.douyin.apps.get(&client_key).is_none() {
+        return Err(Refusal::unknown(format!("no app {client_key}")));
+    }
     let now = world.clock.now();
     let ended = match what {
         What::ClientToken => lock(&world.douyin.tokens).end_client_tokens(&client_key, now),

@@ -12,6 +12,18 @@ const TARGETS = { edit: "剪辑页", publish: "发布页", daily: "转发到日�
 const KINDS = { video: "视频", image: "图片", images: "图集" };
 const VISIBILITIES = { public: "公开", private: "仅自己可见", friends: "好友可见" };
 
+const REASONS = {
+  signature: "签名与应用持有的 ticket 都不相符：签名、nonce_str 或 timestamp 有误",
+  ticket_expired: "签名所用的 ticket 已过期",
+  timestamp: "timestamp 太旧或不正确",
+  nonce: "nonce_str 已被用过",
+  client_key: "没有这个 client_key",
+  permission: "应用没有所需的权限",
+  link: "短链接不存在或已过期",
+  media: "素材地址不可用",
+  parameter: "链接的参数不正确",
+};
+
 function element(name, className, text) {
   const made = document.createElement(name);
   if (className) made.className = className;
@@ -98,7 +110,7 @@ async function open(schema) {
       return;
     }
     by("refused-title").textContent = value.error;
-    by("refused-detail").textContent = value.detail ?? "";
+    by("refused-detail").textContent = [REASONS[value.reason], value.detail].filter(Boolean).join("\n");
     show("refused");
   } catch {
     by("notice").textContent = "无法连接沙箱";

@@ -102,11 +102,12 @@ async fn exchange(client: &reqwest::Client, parcel: &Parcel) -> reqwest::Result<
 }
 
 /// What the console does when an address is entered (protocol 3.2): sends a challenge that must come back as it is.
+/// Its `client_key` is empty, as in the documents.
 ///
 /// # Errors
 /// What is wrong with the answer, in words.
 pub async fn check_address(world: &Arc<World>, client_key: &str, url: &str, challenge: &Value) -> Result<(), String> {
-    let body = json!({ "event": CHECK, "client_key": client_key, "content": { "challenge": challenge } }).to_string();
+    let body = json!({ "event": CHECK, "client_key": "", "content": { "challenge": challenge } }).to_string();
     let mut parcel = Parcel::signed(world, client_key, url, body.into_bytes(), None).numbered(&new_msg_id());
     parcel.operation = CHECK;
     let deliveries = Webhooks::send_now(world, vec![parcel], false).await;
