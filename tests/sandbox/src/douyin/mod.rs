@@ -2,6 +2,7 @@
 
 mod api;
 mod apps;
+mod content;
 mod control;
 mod faults;
 mod oauth;

@@ -4,8 +4,9 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::apps::DouyinApp;
+use super::content::{Content, MiniProgram, Target};
 use super::people::{self, SOMEBODY};
-use super::schema::{self, Content, MiniProgram, Parameters, Refused, Target, given};
+use super::schema::{self, Parameters, Refused, given};
 use super::sign;
 use super::tokens::Standing;
 use super::webhook::{Event, Wanted};

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::schema::{self, Content, MediaKind, given};
+use super::content::{Content, MediaKind};
+use super::schema::{self, given};
 use super::sign;
 
 fn vectors(kind: &str) -> Vec<Value> {

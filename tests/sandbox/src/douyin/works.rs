@@ -6,7 +6,7 @@ use base64::prelude::{BASE64_STANDARD, Engine};
 use rand::Rng;
 use serde::Serialize;
 
-use super::schema::Content;
+use super::content::Content;
 use crate::clock::Millis;
 use crate::ledger::token;
 

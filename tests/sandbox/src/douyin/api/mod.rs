@@ -4,6 +4,7 @@ mod envelope;
 mod event;
 mod link;
 mod login;
+mod request;
 mod share;
 mod token;
 
@@ -22,6 +23,7 @@ use envelope::Envelope;
 
 pub use envelope::log_id;
 pub use login::withdraw;
+use request::{Request, wanted};
 pub use token::app;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
@@ -56,57 +58,6 @@ pub type Outcome = Result<Map<String, Value>, Failure>;
 
 fn fields<const N: usize>(pairs: [(&str, Value); N]) -> Map<String, Value> {
     pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
-}
-
-/// A call as it came in.
-pub struct Request {
-    method: String,
-    path: String,
-    query: Vec<(String, String)>,
-    access_token: Option<String>,
-    content_type: String,
-    body: web::Bytes,
-}
-
-impl Request {
-    fn query(&self, name: &str) -> Option<&str> {
-        self.query
-            .iter()
-            .find(|(key, _)| key == name)
-            .map(|(_, value)| value.as_str())
-            .filter(|value| !value.is_empty())
-    }
-
-    fn is(&self, content_type: &str) -> bool {
-        self.content_type.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case(content_type))
-    }
-
-    /// The fields of a JSON body; anything else has none.
-    fn json(&self) -> Map<String, Value> {
-        let parsed = self.is("application/json").then(|| serde_json::from_slice(&self.body).ok());
-        parsed.flatten().unwrap_or_default()
-    }
-
-    /// The fields of a form; anything else has none.
-    fn form(&self) -> Map<String, Value> {
-        if !self.is("application/x-www-form-urlencoded") {
-            return Map::new();
-        }
-        url::form_urlencoded::parse(&self.body).map(|(name, value)| (name.into_owned(), value.into())).collect()
-    }
-
-    /// The app a call names, for faults and the journal.
-    fn client_key(&self, world: &World) -> Option<String> {
-        let named = |fields: Map<String, Value>| Some(fields.get("client_key")?.as_str()?.to_owned());
-        let given = self.access_token.as_deref();
-        named(self.json()).or_else(|| named(self.form())).or_else(|| token::owner(world, given?))
-    }
-}
-
-/// A text field that must be there and not be empty.
-fn wanted<'a>(fields: &'a Map<String, Value>, name: &str) -> Result<&'a str, Failure> {
-    let text = fields.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
-    text.ok_or_else(|| Failure::parameter(name))
 }
 
 /// The calls by path.
@@ -190,16 +141,7 @@ impl Operation {
 pub fn routes(config: &mut web::ServiceConfig) {
     for (path, operation) in OPERATIONS {
         let handler = move |world: web::Data<World>, request: HttpRequest, body: web::Bytes| async move {
-            let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
-            let query = url::form_urlencoded::parse(request.query_string().as_bytes());
-            let call = Request {
-                method: request.method().to_string(),
-                path: request.path().to_owned(),
-                query: query.into_owned().collect(),
-                access_token: header("access-token").map(str::to_owned),
-                content_type: header("content-type").unwrap_or_default().to_owned(),
-                body,
-            };
+            let call = Request::new(&request, body);
             // On its own task: a client that hangs up does not undo a call.
             let handled = actix_web::rt::spawn(handle(world.into_inner(), operation, call)).await;
             let (reply, log_id) = handled.unwrap_or((Reply::Close, String::new()));
