@@ -1,8 +1,8 @@
 //! The payment platforms, simulated, for tests, demos and people.
 //!
 //! WeChat Pay's v2 side, and Douyin's side for sharing, login and webhooks: real paths, real signatures and certificates,
-//! real error codes, notifications with the platform's own repetitions. A control API under `/_sandbox` pays, refunds, breaks and delays. The crate shares no
-//! code with the gateway. See the README beside this crate for every call.
+//! real error codes, notifications with the platform's own repetitions. A control API under `/_sandbox` pays, refunds,
+//! breaks and delays. The crate shares no code with the gateway. See the README beside this crate for every call.
 
 mod certs;
 mod cipher;

@@ -24,6 +24,25 @@ pub struct Rule {
     pub fault: Fault,
 }
 
+/// Whether it can happen to an answer that nobody signs.
+fn applies(fault: &Fault) -> bool {
+    matches!(
+        fault,
+        Fault::Delay { .. }
+            | Fault::LoseAnswer
+            | Fault::Hang { .. }
+            | Fault::Drop
+            | Fault::ErrCode { .. }
+            | Fault::ReturnFail { .. }
+            | Fault::Http { .. }
+            | Fault::SlowBody { .. }
+            | Fault::CutBody
+            | Fault::Truncate
+            | Fault::DuplicateField
+            | Fault::HugeAnswer { .. }
+    )
+}
+
 /// The faults that are set, in the order they were set; the first that fits strikes.
 #[derive(Default)]
 pub struct Faults(Mutex<Inner>);
@@ -38,8 +57,8 @@ impl Faults {
     /// # Errors
     /// If too many wait already, or the fault is one of a signed answer, which Douyin's are not.
     pub fn add(&self, mut rule: Rule) -> Result<u64, String> {
-        if matches!(rule.fault, Fault::BadSignature) {
-            return Err("bad_signature does not apply: the platform's answers are not signed".to_owned());
+        if !applies(&rule.fault) {
+            return Err(format!("{} does not apply: the platform's answers are not signed", rule.fault.name()));
         }
         let mut inner = lock(&self.0);
         if inner.rules.len() >= MAX_RULES {

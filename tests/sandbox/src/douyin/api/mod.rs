@@ -192,7 +192,6 @@ async fn handle(world: Arc<World>, operation: Operation, request: Request) -> (R
     };
     let mut hang = None;
     let reply = match &fault {
-        None | Some(Fault::BadSignature) => run(),
         Some(Fault::Delay { ms }) => {
             pause(*ms).await;
             run()
@@ -209,7 +208,7 @@ async fn handle(world: Arc<World>, operation: Operation, request: Request) -> (R
             hang = Some(*ms);
             Reply::Close
         }
-        Some(Fault::ErrCode { code, description, after_effect }) => {
+        Some(Fault::ErrCode { code, description, after_effect, .. }) => {
             effect(*after_effect);
             refused(code, description)
         }
@@ -230,6 +229,8 @@ async fn handle(world: Arc<World>, operation: Operation, request: Request) -> (R
             let padding = format!("{{\"sandbox_padding\":\"{}\",", "x".repeat(*bytes));
             Reply::json(run().text().replacen('{', &padding, 1))
         }
+        // The faults of signed answers cannot be set.
+        Some(_) | None => run(),
     };
     journal(&world, operation, &request, client_key, &reply, fault.as_ref());
     if let Some(ms) = hang {

@@ -128,7 +128,7 @@ async function publish() {
       return;
     }
     by("published-facts").textContent = `${value.nickname}\nitem_id ${value.item_id}\nshare_id ${value.share_id ?? "无"}`;
-    by("webhook").textContent = value.webhook_id === null ? "不回调" : "已通知应用 create_video";
+    by("webhook").textContent = value.webhook_id === null ? "不回调" : "已安排回调 create_video";
     by("webhook").className = value.webhook_id === null ? "badge" : "badge paid";
     show("published");
     await look();
