@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use sha1::{Digest, Sha1};
+use sha1_smol::Sha1;
 use subtle::ConstantTimeEq;
 
 /// The signature of a share schema: MD5 over three pairs in the order of their names, in lower-case hex.
@@ -14,7 +14,9 @@ pub fn share(ticket: &str, nonce_str: &str, timestamp: &str) -> String {
 
 /// `X-Douyin-Signature`: SHA-1 over the secret followed by the body's bytes, in lower-case hex.
 pub fn webhook(secret: &str, body: &[u8]) -> String {
-    hex::encode(Sha1::new().chain_update(secret).chain_update(body).finalize())
+    let mut digest = Sha1::from(secret);
+    digest.update(body);
+    digest.digest().to_string()
 }
 
 /// Compares in constant time.

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
-use sha1::{Digest, Sha1};
+use sha1_smol::Sha1;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -30,8 +30,9 @@ impl Received {
     }
 
     pub fn is_signed_with(&self, secret: &str) -> bool {
-        let expected = hex::encode(Sha1::digest([secret.as_bytes(), &self.body].concat()));
-        self.header("x-douyin-signature") == Some(expected.as_str())
+        let mut digest = Sha1::from(secret);
+        digest.update(&self.body);
+        self.header("x-douyin-signature") == Some(digest.digest().to_string().as_str())
     }
 
     pub fn is_signed(&self) -> bool {
