@@ -9,9 +9,10 @@ use std::sync::{Arc, Mutex};
 
 use anyhow::{Context, Result};
 use p12_keystore::{EncryptionAlgorithm, KeyStore, KeyStoreEntry, MacAlgorithm, PrivateKey, PrivateKeyChain};
+use rand::Rng;
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose, PKCS_RSA_SHA256, RsaKeySize, SanType,
+    KeyUsagePurpose, PKCS_RSA_SHA256, RsaKeySize, SanType, SerialNumber,
 };
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::CryptoProvider;
@@ -34,6 +35,8 @@ pub struct MerchantFiles {
     pub client_key_pem: String,
     /// PKCS#12; the password is the merchant number.
     pub client_p12: Vec<u8>,
+    /// The certificate's serial number as v3 requests name it: 40 upper-case hex digits.
+    pub serial_no: String,
 }
 
 impl std::fmt::Debug for MerchantFiles {
@@ -110,6 +113,8 @@ impl Authority {
         let mut params = params(mch_id, 5 * 365);
         params.distinguished_name.push(DnType::OrganizationName, "Dukou Sandbox");
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        let serial = serial_number();
+        params.serial_number = Some(SerialNumber::from_slice(&serial));
         let key = KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_2048)?;
         let cert = params.signed_by(&key, &self.issuer)?;
         lock(&self.issued).insert(cert.der().to_vec(), mch_id.to_owned());
@@ -126,18 +131,25 @@ impl Authority {
             .mac_algorithm(MacAlgorithm::HmacSha1)
             .mac_iterations(2048)
             .write()?;
-        Ok(MerchantFiles { client_cert_pem: cert.pem(), client_key_pem: key.serialize_pem(), client_p12 })
+        Ok(MerchantFiles {
+            client_cert_pem: cert.pem(),
+            client_key_pem: key.serialize_pem(),
+            client_p12,
+            serial_no: hex::encode_upper(serial),
+        })
     }
 
     /// The certificate an earlier run of this authority wrote to the merchant's folder, or a new one written there now.
     pub fn kept_for(&self, mch_id: &str, folder: &Path) -> Result<MerchantFiles> {
         let [certificate, key, p12] =
             ["cert.pem", "key.pem", "cert.p12"].map(|end| folder.join(format!("apiclient_{end}")));
-        if certificate.exists() && key.exists() && p12.exists() {
+        let serial_no = folder.join("serial_no");
+        if certificate.exists() && key.exists() && p12.exists() && serial_no.exists() {
             let files = MerchantFiles {
                 client_cert_pem: fs::read_to_string(&certificate)?,
                 client_key_pem: fs::read_to_string(&key)?,
                 client_p12: fs::read(&p12)?,
+                serial_no: fs::read_to_string(&serial_no)?.trim().to_owned(),
             };
             let der = CertificateDer::from_pem_slice(files.client_cert_pem.as_bytes())
                 .with_context(|| format!("cannot read {}", certificate.display()))?;
@@ -149,13 +161,26 @@ impl Authority {
         fs::write(&certificate, &files.client_cert_pem)?;
         write_secret(&key, files.client_key_pem.as_bytes())?;
         write_secret(&p12, &files.client_p12)?;
+        fs::write(&serial_no, &files.serial_no)?;
         Ok(files)
+    }
+
+    /// Certifies a key of the platform's own; the result is PEM.
+    pub fn certify(&self, params: &CertificateParams, key: &KeyPair) -> Result<String> {
+        Ok(params.signed_by(key, &self.issuer)?.pem())
     }
 
     /// The merchant a certificate was issued to; `None` for one of another authority.
     pub fn owner(&self, certificate: &[u8]) -> Option<String> {
         lock(&self.issued).get(certificate).cloned()
     }
+}
+
+/// A random serial number that takes exactly 40 hex digits, as the platform's do.
+pub fn serial_number() -> [u8; 20] {
+    let mut serial: [u8; 20] = rand::random();
+    serial[0] = rand::rng().random_range(0x10..0x80);
+    serial
 }
 
 /// Writes a file that only its owner may read.
@@ -167,7 +192,8 @@ pub fn write_secret(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     options.open(path)?.write_all(bytes)
 }
 
-fn params(common_name: &str, days: i64) -> CertificateParams {
+/// The name, and a validity from yesterday on for so many days.
+pub fn params(common_name: &str, days: i64) -> CertificateParams {
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
     params.distinguished_name.push(DnType::CommonName, common_name);

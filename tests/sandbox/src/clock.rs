@@ -4,6 +4,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use time::format_description::BorrowedFormatItem;
+use time::format_description::well_known::Rfc3339;
 use time::macros::{format_description, offset};
 use time::{Date, OffsetDateTime, PrimitiveDateTime};
 
@@ -92,6 +93,17 @@ pub fn compact(at: Millis) -> String {
 /// `yyyy-MM-dd HH:mm:ss` in UTC+8, the form of refund times and bills.
 pub fn dashed(at: Millis) -> String {
     beijing(at).format(DASHED).unwrap_or_default()
+}
+
+/// RFC 3339 in UTC+8, the form of all times in v3.
+pub fn rfc3339(at: Millis) -> String {
+    beijing(at).format(&Rfc3339).unwrap_or_default()
+}
+
+/// Reads RFC 3339 in any zone.
+pub fn parse_rfc3339(text: &str) -> Option<Millis> {
+    let at = OffsetDateTime::parse(text, &Rfc3339).ok()?;
+    i64::try_from(at.unix_timestamp_nanos() / 1_000_000).ok()
 }
 
 /// `yyyyMMdd` in UTC+8, the form of a bill's date.

@@ -23,15 +23,18 @@ pub enum Fault {
     },
     /// The connection is closed before anything happened.
     Drop,
-    /// `result_code=FAIL` with this code, signed.
+    /// `result_code=FAIL` with this code, signed; in v3 an error answer.
     ErrCode {
         code: String,
         #[serde(default)]
         description: String,
         #[serde(default)]
         after_effect: bool,
+        /// v3: the HTTP status; left out, the one that the documents list beside the code.
+        #[serde(default)]
+        status: Option<u16>,
     },
-    /// `return_code=FAIL`, unsigned.
+    /// `return_code=FAIL`, unsigned; in v3 an unsigned 401.
     ReturnFail { message: String },
     /// Another HTTP answer than XML.
     Http {
@@ -47,12 +50,30 @@ pub enum Fault {
     CutBody,
     /// A normal answer whose signature is wrong.
     BadSignature,
+    /// v3: a normal answer whose signature headers are not as they should be.
+    Signature { damage: SignatureFault },
     /// A normal answer that ends in the middle.
     Truncate,
     /// A normal answer with one field twice.
     DuplicateField,
     /// A normal answer with an extra, correctly signed field of so many bytes.
     HugeAnswer { bytes: usize },
+}
+
+/// What is wrong with the signature headers of a v3 answer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum SignatureFault {
+    /// A probe (签名探测流量).
+    Probe,
+    /// There are none.
+    Missing,
+    /// The signature comes twice.
+    Doubled,
+    /// Signed by a key, rightly, under a serial nobody knows.
+    UnknownSerial,
+    /// Signed so many seconds ago; negative: ahead of time.
+    Late { seconds: i64 },
 }
 
 impl Fault {
@@ -69,6 +90,7 @@ impl Fault {
             Self::SlowBody { .. } => "slow_body",
             Self::CutBody => "cut_body",
             Self::BadSignature => "bad_signature",
+            Self::Signature { .. } => "signature",
             Self::Truncate => "truncate",
             Self::DuplicateField => "duplicate_field",
             Self::HugeAnswer { .. } => "huge_answer",

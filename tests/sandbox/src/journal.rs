@@ -46,6 +46,8 @@ pub struct Entry {
     /// Absent when there was no answer.
     pub status: Option<u16>,
     pub response: String,
+    /// The platform's key that signed the answer or the notification, where there are several.
+    pub serial: Option<String>,
     /// What the sandbox did out of the ordinary, or why a notification failed.
     pub note: Option<String>,
 }

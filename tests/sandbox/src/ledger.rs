@@ -53,16 +53,29 @@ impl TradeState {
     }
 }
 
-/// An order as unifiedorder made it and as paying, refunding and closing changed it.
+/// The API that made an order or a refund: its notifications have that API's form.
+#[derive(Clone, Debug, Serialize)]
+#[serde(tag = "api")]
+pub enum Api {
+    #[serde(rename = "v2")]
+    V2 { sign_type: SignType },
+    /// With what the first prepay said, sensitive fields decrypted: entering the order again must say the same.
+    #[serde(rename = "v3")]
+    V3 { request: serde_json::Value },
+}
+
+/// An order as unifiedorder or a v3 prepay made it and as paying, refunding and closing changed it.
 #[derive(Clone, Debug, Serialize)]
 pub struct Order {
     pub mch_id: String,
     pub out_trade_no: String,
     pub trade_state: TradeState,
-    pub sign_type: SignType,
+    #[serde(flatten)]
+    pub api: Api,
     /// Fen.
     pub total_fee: i64,
-    /// Everything the first unifiedorder said, without `nonce_str`, `sign` and empty fields.
+    /// Everything the first unifiedorder said, without `nonce_str`, `sign` and empty fields; of a v3 prepay, the same
+    /// things under their v2 names.
     pub parameters: Fields,
     pub created_at: Millis,
     pub expires_at: Option<Millis>,
@@ -94,6 +107,15 @@ impl Order {
         self.parameter("trade_type").unwrap_or_default()
     }
 
+    /// The sub-merchant (特约商户) of an order in partner mode.
+    pub fn sub_mch_id(&self) -> Option<&str> {
+        self.parameter("sub_mch_id")
+    }
+
+    pub fn is_v3(&self) -> bool {
+        matches!(self.api, Api::V3 { .. })
+    }
+
     pub fn is_expired(&self, now: Millis) -> bool {
         self.expires_at.is_some_and(|at| now >= at)
     }
@@ -105,8 +127,11 @@ impl Order {
 pub enum RefundStatus {
     Processing,
     Success,
-    /// The bank refused; somebody has to act.
+    /// The bank refused; somebody has to act. v3 says ABNORMAL.
+    #[serde(alias = "ABNORMAL")]
     Change,
+    /// v3 says CLOSED.
+    #[serde(alias = "CLOSED")]
     RefundClose,
 }
 
@@ -138,6 +163,8 @@ pub struct Refund {
     pub succeeded_at: Option<Millis>,
     pub notify_url: Option<String>,
     pub account: String,
+    /// Whether the v3 API made it.
+    pub v3: bool,
 }
 
 /// One merchant's orders and refunds.

@@ -1,8 +1,9 @@
 //! The payment platforms, simulated, for tests, demos and people.
 //!
-//! WeChat Pay's v2 side, and Douyin's side for sharing, login and webhooks: real paths, real signatures and certificates,
-//! real error codes, notifications with the platform's own repetitions. A control API under `/_sandbox` pays, refunds,
-//! breaks and delays. The crate shares no code with the gateway. See the README beside this crate for every call.
+//! WeChat Pay's v2 and v3 sides, and Douyin's side for sharing, login and webhooks: real paths, real signatures and
+//! certificates, real error codes, notifications with the platform's own repetitions. A control API under `/_sandbox`
+//! pays, refunds, breaks and delays. The crate shares no code with the gateway. See the README beside this crate for
+//! every call.
 
 mod certs;
 mod cipher;
@@ -21,6 +22,7 @@ mod server;
 mod sign;
 #[cfg(test)]
 mod vectors;
+mod wechat_v3;
 mod world;
 mod xml;
 
@@ -34,7 +36,9 @@ use secrecy::ExposeSecret;
 
 pub use certs::MerchantFiles;
 pub use douyin::DouyinApp;
-pub use merchants::{App, Merchant};
+pub use merchants::{App, Merchant, SubMerchant};
+use wechat_v3::PublicKey;
+pub use wechat_v3::TrustMode;
 
 /// How a sandbox starts.
 #[derive(Debug)]
@@ -120,6 +124,27 @@ impl Sandbox {
         merchant.files(&self.running.world.authority)
     }
 
+    /// The public key the platform signs with for a merchant in public-key mode.
+    ///
+    /// # Errors
+    /// If there is no such merchant.
+    pub fn platform_public_key(&self, mch_id: &str) -> Result<PlatformPublicKey> {
+        let world = &self.running.world;
+        world.merchants.get(mch_id).ok_or_else(|| anyhow!("no merchant {mch_id}"))?;
+        let PublicKey { signer, pem } = world.v3.trust.public_key(mch_id)?;
+        Ok(PlatformPublicKey { id: signer.serial, pem })
+    }
+
+    /// The serial numbers of the platform's certificates and the certificates themselves, in PEM.
+    ///
+    /// # Errors
+    /// If the first one cannot be made.
+    pub fn platform_certificates(&self) -> Result<Vec<(String, String)>> {
+        let world = &self.running.world;
+        let all = world.v3.trust.certificates(&world.authority)?;
+        Ok(all.into_iter().map(|one| (one.signer.serial, one.pem)).collect())
+    }
+
     /// Stops and waits for the end.
     pub fn stop(self) {}
 
@@ -129,6 +154,12 @@ impl Sandbox {
             let folder = directory.join(&merchant.mch_id);
             registered.files_in(&self.running.world.authority, &folder)?;
             certs::write_secret(&folder.join("api_key"), merchant.api_key.expose_secret().as_bytes())?;
+            if let Some(key) = registered.v3_key() {
+                certs::write_secret(&folder.join("api_v3_key"), key.as_bytes())?;
+                let public = self.platform_public_key(&merchant.mch_id)?;
+                std::fs::write(folder.join("pub_key.pem"), public.pem)?;
+                std::fs::write(folder.join("pub_key_id"), public.id)?;
+            }
             if let Some(app) = merchant.apps.first() {
                 certs::write_secret(&folder.join("app_secret"), app.app_secret.expose_secret().as_bytes())?;
             }
@@ -138,8 +169,20 @@ impl Sandbox {
             std::fs::create_dir_all(&folder)?;
             certs::write_secret(&folder.join("client_secret"), app.client_secret.expose_secret().as_bytes())?;
         }
+        if self.running.world.merchants.all().iter().any(|merchant| merchant.v3_key().is_some()) {
+            self.platform_certificates()?;
+        }
         Ok(())
     }
+}
+
+/// A merchant's platform public key (微信支付公钥) as the merchant platform hands it out.
+#[derive(Clone, Debug)]
+pub struct PlatformPublicKey {
+    /// `PUB_KEY_ID_` and digits.
+    pub id: String,
+    /// PEM, `PUBLIC KEY`.
+    pub pem: String,
 }
 
 /// Locks, also after a panic elsewhere: every critical section leaves the data whole.

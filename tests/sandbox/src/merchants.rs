@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::certs::{Authority, MerchantFiles};
 use crate::clock::Millis;
 use crate::lock;
+use crate::wechat_v3::{PrivateKey, TrustMode};
 
 /// One merchant number with its v2 key and the apps bound to it.
 #[derive(Clone, Debug, Deserialize)]
@@ -20,6 +21,23 @@ pub struct Merchant {
     pub api_key: SecretString,
     #[serde(default)]
     pub apps: Vec<App>,
+    /// The APIv3 key: 32 bytes. Without it the merchant has no v3 API.
+    #[serde(default)]
+    pub api_v3_key: Option<SecretString>,
+    /// How the merchant trusts the platform in v3 until the control API changes it.
+    #[serde(default)]
+    pub trust: TrustMode,
+    /// The merchants this one acts for as a service provider (服务商).
+    #[serde(default)]
+    pub sub_merchants: Vec<SubMerchant>,
+}
+
+/// A merchant that a service provider acts for (特约商户), and the apps of its own.
+#[derive(Clone, Debug, Deserialize)]
+pub struct SubMerchant {
+    pub mch_id: String,
+    #[serde(default)]
+    pub apps: Vec<String>,
 }
 
 /// A mini-program or another app, and the secret its back end logs people in with.
@@ -32,7 +50,30 @@ pub struct App {
 impl Merchant {
     /// A merchant without apps.
     pub fn new(mch_id: &str, api_key: &str) -> Self {
-        Self { mch_id: mch_id.to_owned(), api_key: api_key.to_owned().into(), apps: Vec::new() }
+        Self {
+            mch_id: mch_id.to_owned(),
+            api_key: api_key.to_owned().into(),
+            apps: Vec::new(),
+            api_v3_key: None,
+            trust: TrustMode::default(),
+            sub_merchants: Vec::new(),
+        }
+    }
+
+    /// Opens the v3 API.
+    #[must_use]
+    pub fn v3(mut self, api_v3_key: &str, trust: TrustMode) -> Self {
+        self.api_v3_key = Some(api_v3_key.to_owned().into());
+        self.trust = trust;
+        self
+    }
+
+    /// Lets the merchant act for another, which has these apps.
+    #[must_use]
+    pub fn acts_for(mut self, mch_id: &str, apps: &[&str]) -> Self {
+        let apps = apps.iter().map(|app| (*app).to_owned()).collect();
+        self.sub_merchants.push(SubMerchant { mch_id: mch_id.to_owned(), apps });
+        self
     }
 
     /// Binds an app.
@@ -46,9 +87,13 @@ impl Merchant {
     pub fn defaults() -> Vec<Self> {
         vec![
             Self::new("1900000109", "3f7c9d0ab1e24c6f8a5d7e9012b3c4d5")
-                .app("wx8888888888888888", "bookshop-app-secret"),
+                .app("wx8888888888888888", "bookshop-app-secret")
+                .v3("Dev0nlyV3Key-abcdefghijklmnop123", TrustMode::PublicKey)
+                .acts_for("1900000200", &["wx6666666666666666"]),
             Self::new("1900000110", "9b1e6a4cf07d42d3a58e23c17f60b9d2")
-                .app("wx7777777777777777", "teahouse-app-secret"),
+                .app("wx7777777777777777", "teahouse-app-secret")
+                .v3("Teahouse0V3Key-qrstuvwxyz0123456", TrustMode::Certificate)
+                .acts_for("1900000201", &["wx5555555555555555"]),
         ]
     }
 }
@@ -57,11 +102,35 @@ impl Merchant {
 pub struct Registered {
     pub merchant: Merchant,
     files: OnceLock<MerchantFiles>,
+    /// The certificate's public key as PKCS#1, once a request came to be checked.
+    public: OnceLock<Option<Vec<u8>>>,
 }
 
 impl Registered {
     pub fn key(&self) -> &str {
         self.merchant.api_key.expose_secret()
+    }
+
+    pub fn mch_id(&self) -> &str {
+        &self.merchant.mch_id
+    }
+
+    /// The APIv3 key, if the merchant has one.
+    pub fn v3_key(&self) -> Option<&str> {
+        self.merchant.api_v3_key.as_ref().map(|key| key.expose_secret())
+    }
+
+    /// The merchant this one acts for under that number.
+    pub fn sub_merchant(&self, mch_id: &str) -> Option<&SubMerchant> {
+        self.merchant.sub_merchants.iter().find(|sub| sub.mch_id == mch_id)
+    }
+
+    /// Serial number and public key (PKCS#1) of the API certificate; `None` while nobody has asked for its files.
+    pub fn verifying_key(&self) -> Option<(&str, &[u8])> {
+        let files = self.files.get()?;
+        let read = || PrivateKey::from_pem(&files.client_key_pem).ok().map(|key| key.public().to_vec());
+        let public = self.public.get_or_init(read).as_deref()?;
+        Some((&files.serial_no, public))
     }
 
     pub fn has_app(&self, app_id: &str) -> bool {
@@ -92,7 +161,7 @@ impl Merchants {
     /// Adds a merchant or replaces the one of that number.
     pub fn put(&self, merchant: Merchant) -> Arc<Registered> {
         let mch_id = merchant.mch_id.clone();
-        let registered = Arc::new(Registered { merchant, files: OnceLock::new() });
+        let registered = Arc::new(Registered { merchant, files: OnceLock::new(), public: OnceLock::new() });
         let mut all = self.0.write().unwrap_or_else(std::sync::PoisonError::into_inner);
         all.insert(mch_id, Arc::clone(&registered));
         registered

@@ -24,6 +24,14 @@ pub struct Policy {
     pub bill_schedule: bool,
     /// How far the `Date` header of the platform's answers is ahead of the real time.
     pub date_skew_seconds: i32,
+    /// The share of v3 answers and notifications that are probes (签名探测流量): signed with nothing.
+    pub v3_probe_share: f64,
+    /// A v3 request whose nonce was seen within the timestamp's window is refused.
+    pub v3_nonces_once: bool,
+    /// v3 error codes are spelt as older systems do, such as ORDERPAID.
+    pub v3_legacy_codes: bool,
+    /// What the `download_url` of a v3 bill begins with; empty: the address that the request came to.
+    pub v3_download_base: String,
     /// Where notifications go when their address starts with `from`: then `to` stands in its place.
     pub notify_rewrite: Vec<Rewrite>,
 }
@@ -48,6 +56,10 @@ impl Default for Policy {
             five_minute_close_rule: false,
             bill_schedule: false,
             date_skew_seconds: 0,
+            v3_probe_share: 0.0,
+            v3_nonces_once: true,
+            v3_legacy_codes: false,
+            v3_download_base: String::new(),
             notify_rewrite: Vec::new(),
         }
     }
@@ -66,8 +78,12 @@ impl Policy {
             map.insert(name.clone(), value.clone());
         }
         let policy: Self = serde_json::from_value(all).map_err(|error| error.to_string())?;
-        if !(0.0..=1.0).contains(&policy.unknown_field_share) {
-            return Err("unknown_field_share must be from 0 to 1".to_owned());
+        for (name, share) in
+            [("unknown_field_share", policy.unknown_field_share), ("v3_probe_share", policy.v3_probe_share)]
+        {
+            if !(0.0..=1.0).contains(&share) {
+                return Err(format!("{name} must be from 0 to 1"));
+            }
         }
         if policy.drop_notifies < 0.0 {
             return Err("drop_notifies must not be negative".to_owned());

@@ -16,8 +16,9 @@ use anyhow::{Context, Result, anyhow};
 use crate::certs::Authority;
 use crate::douyin::{Douyin, Webhooks};
 use crate::notify::{self, Notifier};
+use crate::wechat_v3::V3;
 use crate::world::World;
-use crate::{control, douyin, phone, platform};
+use crate::{control, douyin, phone, platform, wechat_v3};
 
 /// Bytes of one request's body.
 const MAX_BODY: usize = 1024 * 1024;
@@ -117,7 +118,7 @@ fn listen(settings: &Settings, runtime: &tokio::runtime::Handle) -> Result<(acti
         Some(directory) => Authority::kept_in(directory)?,
         None => Authority::new()?,
     };
-    let world = Arc::new(World::new(authority, notifier, douyin));
+    let world = Arc::new(World::new(authority, notifier, douyin, V3::new(settings.directory.clone())));
     let tls = world.authority.server_config(settings.https.ip())?;
     let (https, https_address) = bind(settings.https)?;
     let (http, http_address) = bind(settings.http)?;
@@ -128,6 +129,7 @@ fn listen(settings: &Settings, runtime: &tokio::runtime::Handle) -> Result<(acti
             .app_data(web::PayloadConfig::new(MAX_BODY))
             .configure(platform::routes)
             .configure(douyin::routes)
+            .configure(wechat_v3::routes)
             .configure(control::routes)
             .configure(phone::pages)
             .default_service(web::to(|| async {

@@ -12,6 +12,7 @@ use crate::lock;
 use crate::merchants::{Merchants, People};
 use crate::notify::Notifier;
 use crate::policy::Policy;
+use crate::wechat_v3::V3;
 
 pub struct World {
     pub clock: Clock,
@@ -23,11 +24,12 @@ pub struct World {
     pub faults: Faults,
     pub notifier: Notifier,
     pub douyin: Douyin,
+    pub v3: V3,
     policy: RwLock<Policy>,
 }
 
 impl World {
-    pub fn new(authority: Authority, notifier: Notifier, douyin: Douyin) -> Self {
+    pub fn new(authority: Authority, notifier: Notifier, douyin: Douyin, v3: V3) -> Self {
         Self {
             clock: Clock::new(),
             authority,
@@ -38,6 +40,7 @@ impl World {
             faults: Faults::default(),
             notifier,
             douyin,
+            v3,
             policy: RwLock::default(),
         }
     }
@@ -66,6 +69,7 @@ impl World {
         self.faults.clear();
         self.notifier.clear();
         self.douyin.reset();
+        self.v3.reset(&self.authority);
         self.set_policy(Policy::default());
         self.journal.clear();
         self.clock.reset();

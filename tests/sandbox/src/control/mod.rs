@@ -10,7 +10,7 @@ use actix_web::{HttpResponse, ResponseError, web};
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-pub use paying::{Pay, pay};
+pub use paying::{BAD_SIGNATURE, Pay, is_timestamp, pay, wanted};
 
 pub fn routes(config: &mut web::ServiceConfig) {
     config.service(
@@ -43,6 +43,7 @@ pub fn routes(config: &mut web::ServiceConfig) {
             .route("/sign", web::post().to(notices::sign_only))
             .route("/encrypt-refund", web::post().to(notices::encrypt_refund))
             .route("/decrypt-refund", web::post().to(notices::decrypt_refund))
+            .configure(crate::wechat_v3::control_routes)
             .configure(crate::phone::routes),
     );
 }

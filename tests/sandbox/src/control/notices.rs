@@ -10,7 +10,7 @@ use super::paying::unknown;
 use super::{Answer, Refusal, read};
 use crate::ledger::token;
 use crate::merchants::Registered;
-use crate::notify::{Copy, Corruption, Kind, Message, Notifier, envelope, payment, refund};
+use crate::notify::{Content, Copy, Corruption, Document, Kind, Letter, Message, Notifier, envelope, payment, refund};
 use crate::sign::{Fields, SignType, sign};
 use crate::world::World;
 use crate::{cipher, lock, xml};
@@ -46,18 +46,29 @@ impl From<Damage> for Corruption {
 
 #[derive(Clone, Copy, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-enum Which {
+enum Event {
     #[default]
     Payment,
     Refund,
 }
 
+/// Which of an order's notifications is meant; the rest of the body is read by the API that made it.
+#[derive(Deserialize)]
+struct Which {
+    #[serde(default)]
+    kind: Event,
+    out_refund_no: Option<String>,
+    url: Option<String>,
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Order {
-    #[serde(default)]
-    kind: Which,
-    out_refund_no: Option<String>,
+    /// Read before, with [`Which`].
+    #[serde(rename = "kind")]
+    _kind: Option<Event>,
+    #[serde(rename = "out_refund_no")]
+    _out_refund_no: Option<String>,
     copies: Option<usize>,
     #[serde(default)]
     concurrent: bool,
@@ -73,22 +84,31 @@ struct Order {
 /// Sends the notification of an order now, each copy once.
 pub async fn notify(world: web::Data<World>, path: web::Path<(String, String)>, body: web::Bytes) -> Answer {
     let (mch_id, out_trade_no) = path.into_inner();
+    let which: Which = read(&body)?;
+    let found = match find(&world, &mch_id, &out_trade_no, &which) {
+        Ok(message) if matches!(message.content, Content::V3(_)) => {
+            return crate::wechat_v3::notify_order(world, message, &body).await;
+        }
+        found => found,
+    };
     let how: Order = read(&body)?;
     let count = how.copies.unwrap_or(1);
     if !(1..=MAX_COPIES).contains(&count) {
         return Err(Refusal::bad(format!("copies must be from 1 to {MAX_COPIES}")));
     }
-    let mut message = find(&world, &mch_id, &out_trade_no, &how)?;
-    for (name, value) in how.set {
-        match value {
-            None => message.fields.remove(&name),
-            Some(value) => message.fields.insert(name, plain(value)),
-        };
+    let mut message = found?;
+    if let Content::V2(letter) = &mut message.content {
+        for (name, value) in how.set {
+            match value {
+                None => letter.fields.remove(&name),
+                Some(value) => letter.fields.insert(name, plain(value)),
+            };
+        }
     }
     let url = how.url.unwrap_or_else(|| world.policy().address(&message.url));
     let copies = (0..count)
         .map(|_| Copy {
-            body: message.write(&world, how.corrupt.into(), how.nonce.as_deref()),
+            document: message.write(&world, how.corrupt.into(), how.nonce.as_deref()),
             message: message.clone(),
             url: url.clone(),
         })
@@ -97,10 +117,10 @@ pub async fn notify(world: web::Data<World>, path: web::Path<(String, String)>, 
     Ok(HttpResponse::Ok().json(json!({ "responses": responses })))
 }
 
-fn find(world: &World, mch_id: &str, out_trade_no: &str, how: &Order) -> Result<Message, Refusal> {
+fn find(world: &World, mch_id: &str, out_trade_no: &str, how: &Which) -> Result<Message, Refusal> {
     let ledger = lock(&world.ledger);
     let order = ledger.order(mch_id, out_trade_no).ok_or_else(|| unknown(mch_id, out_trade_no))?;
-    if how.kind == Which::Payment {
+    if how.kind == Event::Payment {
         if order.transaction_id.is_none() {
             return Err(Refusal::conflict("the order is not paid; notify-raw sends anything"));
         }
@@ -165,11 +185,11 @@ pub async fn notify_raw(world: web::Data<World>, body: web::Bytes) -> Answer {
         out_trade_no: raw.fields.get("out_trade_no").cloned().map(plain),
         out_refund_no: None,
         url: url.clone(),
-        sign_type,
-        fields: Fields::new(),
-        app_id: String::new(),
+        content: Content::V2(Letter { sign_type, fields: Fields::new(), app_id: String::new() }),
     };
-    let copy = Copy { body: signed(&world, &raw.mch_id, raw.fields, sign_type)?, message, url };
+    let body = signed(&world, &raw.mch_id, raw.fields, sign_type)?;
+    let document = Document { body, content_type: "text/xml", ..Document::default() };
+    let copy = Copy { document, message, url };
     let responses = Notifier::send_now(&world.into_inner(), vec![copy], false).await;
     Ok(HttpResponse::Ok().json(json!({ "responses": responses })))
 }

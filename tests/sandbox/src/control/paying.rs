@@ -6,13 +6,13 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::Refusal;
-use crate::ledger::{Ledger, Order, TradeState, token};
-use crate::sign::{Fields, verify};
+use crate::ledger::{Api, Ledger, Order, TradeState, token};
+use crate::sign::{Fields, SignType, verify};
 use crate::world::World;
-use crate::{lock, notify};
+use crate::{lock, notify, wechat_v3};
 
 /// What the phone shows when the second signature (二次签名) is wrong.
-const BAD_SIGNATURE: &str = "支付验证签名失败";
+pub const BAD_SIGNATURE: &str = "支付验证签名失败";
 
 /// How an order is paid.
 #[derive(Debug, Default, Deserialize)]
@@ -51,7 +51,7 @@ pub fn pay(world: &World, mch_id: &str, out_trade_no: &str, pay: &Pay) -> Result
     if !(0..order.total_fee).contains(&pay.coupon_fee) {
         return Err(Refusal::bad("coupon_fee must be from 0 to below total_fee"));
     }
-    let payer = match (order.parameter("openid"), &pay.openid) {
+    let payer = match (order.parameter("openid").or(order.parameter("sub_openid")), &pay.openid) {
         (Some(wanted), Some(payer)) if wanted != payer => return Err(Refusal::bad("下单账号与支付账号不一致")),
         (Some(wanted), _) => wanted.to_owned(),
         (None, Some(payer)) => payer.clone(),
@@ -86,19 +86,20 @@ pub fn unknown(mch_id: &str, out_trade_no: &str) -> Refusal {
 /// Finds the order a client pays (merchant number and order number) and checks the second signature.
 pub fn check_client(world: &World, ledger: &Ledger, client: &Value) -> Result<(String, String), Refusal> {
     let text = |name: &str| client.get(name).and_then(Value::as_str);
-    let handle = match (text("code_url"), text("mweb_url"), text("prepayid"), text("package")) {
+    let handle = match (text("code_url"), text("mweb_url").or(text("h5_url")), text("prepayid"), text("package")) {
         (Some(url), ..) => url.to_owned(),
         (_, Some(url), ..) => {
-            let url = url::Url::parse(url).map_err(|_| Refusal::bad("mweb_url is not a URL"))?;
+            let url = url::Url::parse(url).map_err(|_| Refusal::bad("mweb_url or h5_url is not a URL"))?;
             let pair = url.query_pairs().find(|(name, _)| name == "prepay_id");
-            pair.map(|(_, value)| value.into_owned()).ok_or_else(|| Refusal::bad("mweb_url has no prepay_id"))?
+            pair.map(|(_, value)| value.into_owned())
+                .ok_or_else(|| Refusal::bad("mweb_url or h5_url has no prepay_id"))?
         }
         (_, _, Some(prepay_id), _) => prepay_id.to_owned(),
         (.., Some(package)) => {
             let prepay_id = package.strip_prefix("prepay_id=");
             prepay_id.ok_or_else(|| Refusal::bad("package must be prepay_id=…"))?.to_owned()
         }
-        _ => return Err(Refusal::bad("client has neither package, prepayid, code_url nor mweb_url")),
+        _ => return Err(Refusal::bad("client has neither package, prepayid, code_url, mweb_url nor h5_url")),
     };
     let found = ledger.handles.get(&handle).ok_or_else(|| Refusal::unknown("no order has that prepay_id or URL"))?;
     let order =
@@ -106,8 +107,15 @@ pub fn check_client(world: &World, ledger: &Ledger, client: &Value) -> Result<(S
     if world.clock.now() >= found.expires_at {
         return Err(Refusal::conflict("prepay_id or URL has expired"));
     }
+    let sign_type = match order.api {
+        Api::V2 { sign_type } => sign_type,
+        Api::V3 { .. } => {
+            wechat_v3::check_client(world, order, client)?;
+            return Ok((found.mch_id.clone(), found.out_trade_no.clone()));
+        }
+    };
     let signed = match order.trade_type() {
-        "JSAPI" => Some((jsapi_fields(order, client)?, "paySign")),
+        "JSAPI" => Some((jsapi_fields(order, sign_type, client)?, "paySign")),
         "APP" => Some((app_fields(order, client)?, "sign")),
         "NATIVE" if text("code_url").is_some() => None,
         "MWEB" if text("mweb_url").is_some() => None,
@@ -116,7 +124,7 @@ pub fn check_client(world: &World, ledger: &Ledger, client: &Value) -> Result<(S
     if let Some((mut fields, name)) = signed {
         fields.insert("sign".to_owned(), text(name).unwrap_or_default().to_owned());
         let merchant = world.merchants.get(&order.mch_id);
-        if !merchant.is_some_and(|merchant| verify(&fields, merchant.key(), order.sign_type)) {
+        if !merchant.is_some_and(|merchant| verify(&fields, merchant.key(), sign_type)) {
             return Err(Refusal::bad(BAD_SIGNATURE));
         }
     }
@@ -124,16 +132,16 @@ pub fn check_client(world: &World, ledger: &Ledger, client: &Value) -> Result<(S
 }
 
 /// A field that must be there, as a text: numbers are not taken for it, as on a real phone.
-fn wanted<'a>(client: &'a Value, name: &str) -> Result<&'a str, Refusal> {
+pub fn wanted<'a>(client: &'a Value, name: &str) -> Result<&'a str, Refusal> {
     let value = client.get(name).and_then(Value::as_str).filter(|value| !value.is_empty());
     value.ok_or_else(|| Refusal::bad(format!("{BAD_SIGNATURE}: {name} must be a text")))
 }
 
-fn is_timestamp(text: &str) -> bool {
+pub fn is_timestamp(text: &str) -> bool {
     text.len() == 10 && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-fn jsapi_fields(order: &Order, client: &Value) -> Result<Fields, Refusal> {
+fn jsapi_fields(order: &Order, order_type: SignType, client: &Value) -> Result<Fields, Refusal> {
     let app_id = client.get("appId").and_then(Value::as_str).unwrap_or(order.app_id());
     if app_id != order.app_id() {
         return Err(Refusal::bad(format!("{BAD_SIGNATURE}: appId is not the order's")));
@@ -144,7 +152,7 @@ fn jsapi_fields(order: &Order, client: &Value) -> Result<Fields, Refusal> {
         return Err(Refusal::bad(format!("{BAD_SIGNATURE}: timeStamp must be ten digits")));
     }
     let sign_type = wanted(client, "signType")?;
-    if sign_type != order.sign_type.name() {
+    if sign_type != order_type.name() {
         return Err(Refusal::bad(format!("{BAD_SIGNATURE}: signType is not the order's")));
     }
     let fields = [

@@ -5,8 +5,9 @@ use serde::Serialize;
 
 use super::Corruption;
 use crate::clock;
-use crate::ledger::{Order, Refund, RefundStatus, token};
+use crate::ledger::{Api, Order, Refund, RefundStatus, given, token};
 use crate::sign::{Fields, SignType, sign};
+use crate::wechat_v3::{Damage, Notice, Writing, notice};
 use crate::world::World;
 use crate::{cipher, xml};
 
@@ -35,6 +36,21 @@ pub struct Message {
     pub out_trade_no: Option<String>,
     pub out_refund_no: Option<String>,
     pub url: String,
+    #[serde(flatten)]
+    pub content: Content,
+}
+
+/// What is said, in the form of the API that made the order or the refund.
+#[derive(Clone, Debug, Serialize)]
+#[serde(untagged)]
+pub enum Content {
+    V2(Letter),
+    V3(Notice),
+}
+
+/// A v2 notification.
+#[derive(Clone, Debug, Serialize)]
+pub struct Letter {
     pub sign_type: SignType,
     /// For a payment the signed fields without `nonce_str`; for a refund those inside `req_info`.
     pub fields: Fields,
@@ -42,16 +58,34 @@ pub struct Message {
     pub app_id: String,
 }
 
+/// A notification as it goes over the wire.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Document {
+    pub body: String,
+    pub content_type: &'static str,
+    pub headers: Vec<(String, String)>,
+    /// The key that signed it, where the platform has several.
+    pub serial: Option<String>,
+}
+
 /// The notification of a paid order.
 pub fn payment(order: &Order) -> Message {
+    let sign_type = match order.api {
+        Api::V2 { sign_type } => sign_type,
+        Api::V3 { .. } => return notice::payment(order),
+    };
     let mut fields = paid_fields(order);
     fields.insert("return_code".to_owned(), "SUCCESS".to_owned());
     fields.insert("result_code".to_owned(), "SUCCESS".to_owned());
-    message(order, fields)
+    message(order, sign_type, fields)
 }
 
 /// The notification of an order that could not be paid. Rare in practice, but documented.
 pub fn payment_failure(order: &Order) -> Message {
+    let sign_type = match order.api {
+        Api::V2 { sign_type } => sign_type,
+        Api::V3 { .. } => return notice::payment(order),
+    };
     let mut fields = identity(order);
     fields.insert("return_code".to_owned(), "SUCCESS".to_owned());
     fields.insert("result_code".to_owned(), "FAIL".to_owned());
@@ -59,19 +93,17 @@ pub fn payment_failure(order: &Order) -> Message {
     fields.insert("err_code_des".to_owned(), "支付失败".to_owned());
     fields.insert("total_fee".to_owned(), order.total_fee.to_string());
     fields.insert("trade_type".to_owned(), order.trade_type().to_owned());
-    message(order, fields)
+    message(order, sign_type, fields)
 }
 
-fn message(order: &Order, fields: Fields) -> Message {
+fn message(order: &Order, sign_type: SignType, fields: Fields) -> Message {
     Message {
         kind: Kind::Payment,
         mch_id: order.mch_id.clone(),
         out_trade_no: Some(order.out_trade_no.clone()),
         out_refund_no: None,
         url: order.parameter("notify_url").unwrap_or_default().to_owned(),
-        sign_type: order.sign_type,
-        fields,
-        app_id: order.app_id().to_owned(),
+        content: Content::V2(Letter { sign_type, fields, app_id: order.app_id().to_owned() }),
     }
 }
 
@@ -111,6 +143,9 @@ pub fn paid_fields(order: &Order) -> Fields {
 
 /// The notification of a refund's final state; `None` if nobody wants one.
 pub fn refund(order: &Order, refund: &Refund) -> Option<Message> {
+    if refund.v3 {
+        return notice::refund(order, refund);
+    }
     let url = refund.notify_url.clone()?;
     let mut fields = Fields::new();
     let mut put = |name: &str, value: String| fields.insert(name.to_owned(), value);
@@ -136,26 +171,52 @@ pub fn refund(order: &Order, refund: &Refund) -> Option<Message> {
         out_trade_no: Some(order.out_trade_no.clone()),
         out_refund_no: Some(refund.out_refund_no.clone()),
         url,
-        sign_type: order.sign_type,
-        fields,
-        app_id: order.app_id().to_owned(),
+        // Nothing in it is signed.
+        content: Content::V2(Letter { sign_type: SignType::Md5, fields, app_id: order.app_id().to_owned() }),
     })
 }
 
 impl Message {
     /// The document as it goes over the wire, with a new nonce unless one is given.
-    pub fn write(&self, world: &World, corruption: Corruption, nonce: Option<&str>) -> String {
-        let key = world.merchants.get(&self.mch_id).map(|merchant| merchant.key().to_owned()).unwrap_or_default();
+    pub fn write(&self, world: &World, corruption: Corruption, nonce: Option<&str>) -> Document {
+        match &self.content {
+            Content::V2(letter) => {
+                let body = letter.write(world, self.kind, &self.mch_id, corruption, nonce);
+                Document { body, content_type: "text/xml", ..Document::default() }
+            }
+            Content::V3(notice) => {
+                let damage = Damage { nonce: nonce.map(str::to_owned), ..Damage::default() };
+                let written = notice.write(world, &self.mch_id, &Writing { corruption, damage, ..Writing::default() });
+                written.unwrap_or_else(|error| {
+                    tracing::error!(%error, "a notification could not be written");
+                    Document { content_type: "application/json", ..Document::default() }
+                })
+            }
+        }
+    }
+
+    /// Whether this answer ends the repetitions: in v2 its `return_code` decides alone, in v3 its status.
+    pub fn is_accepted(&self, status: u16, body: &[u8]) -> bool {
+        match &self.content {
+            Content::V2(_) => xml::read(body).is_ok_and(|fields| given(&fields, "return_code") == Some("SUCCESS")),
+            Content::V3(_) => matches!(status, 200 | 204),
+        }
+    }
+}
+
+impl Letter {
+    fn write(&self, world: &World, kind: Kind, mch_id: &str, corruption: Corruption, nonce: Option<&str>) -> String {
+        let key = world.merchants.get(mch_id).map(|merchant| merchant.key().to_owned()).unwrap_or_default();
         let nonce = nonce.map_or_else(|| token(32), str::to_owned);
-        let mut fields = match self.kind {
+        let mut fields = match kind {
             Kind::Payment => self.fields.clone(),
             Kind::Refund => {
                 let info = cipher::encrypt(&xml::write("root", &self.fields), &key);
-                envelope(&self.app_id, &self.mch_id, info)
+                envelope(&self.app_id, mch_id, info)
             }
         };
         fields.entry("nonce_str".to_owned()).or_insert(nonce);
-        if self.kind == Kind::Payment {
+        if kind == Kind::Payment {
             if rand::rng().random_bool(world.unknown_field_share()) {
                 fields.insert("sandbox_extra".to_owned(), token(8));
             }

@@ -12,13 +12,12 @@ use reqwest::header::CONTENT_TYPE;
 use serde::Serialize;
 use tokio::sync::{Notify, Semaphore};
 
-pub use message::{Kind, Message, envelope, paid_fields, payment, payment_failure, refund};
+pub use message::{Content, Document, Kind, Letter, Message, envelope, paid_fields, payment, payment_failure, refund};
 pub use queue::{Attempt, Job};
 
 use crate::clock::Millis;
 use crate::journal::{Direction, Entry};
 use crate::world::World;
-use crate::{ledger::given, xml};
 use queue::Queue;
 
 /// Seconds from the first attempt to each of the 15 repetitions.
@@ -37,7 +36,7 @@ pub struct Delivery {
     /// Absent when no answer came.
     pub status: Option<u16>,
     pub body: String,
-    /// Whether the answer's `return_code` is SUCCESS, which alone ends the repetitions.
+    /// Whether the answer ends the repetitions.
     pub success: bool,
     pub millis: u64,
     pub error: Option<String>,
@@ -163,7 +162,7 @@ impl Notifier {
 pub struct Copy {
     pub message: Message,
     pub url: String,
-    pub body: String,
+    pub document: Document,
 }
 
 async fn attempt(world: &Arc<World>, job: Job) {
@@ -174,7 +173,7 @@ async fn attempt(world: &Arc<World>, job: Job) {
     if counted || (policy.drop_notifies < 1.0 && rand::rng().random_bool(policy.drop_notifies)) {
         world.journal.push(Entry {
             note: Some("lost on the way".to_owned()),
-            ..entry(world, &job.message, &job.message.url, "")
+            ..entry(world, &job.message, &job.message.url, &Document::default())
         });
         world.notifier.queue.put_back(job, Attempt { at, delivery: None }, next_due);
         world.notifier.wake();
@@ -183,7 +182,7 @@ async fn attempt(world: &Arc<World>, job: Job) {
     let url = policy.address(&job.message.url);
     let copies = (0..=policy.notify_duplicates)
         .map(|_| Copy {
-            body: job.message.write(world, Corruption::None, None),
+            document: job.message.write(world, Corruption::None, None),
             message: job.message.clone(),
             url: url.clone(),
         })
@@ -200,7 +199,7 @@ fn next_due(first: Millis, attempts: usize) -> Option<Millis> {
     RETRY_OFFSETS.get(attempts.checked_sub(1)?).map(|offset| first + offset * 1000)
 }
 
-fn entry(world: &World, message: &Message, url: &str, body: &str) -> Entry {
+fn entry(world: &World, message: &Message, url: &str, document: &Document) -> Entry {
     Entry {
         at: world.clock.now(),
         direction: Direction::Out,
@@ -210,7 +209,8 @@ fn entry(world: &World, message: &Message, url: &str, body: &str) -> Entry {
         mch_id: Some(message.mch_id.clone()),
         out_trade_no: message.out_trade_no.clone(),
         out_refund_no: message.out_refund_no.clone(),
-        request: body.to_owned(),
+        request: document.body.clone(),
+        serial: document.serial.clone(),
         ..Entry::default()
     }
 }
@@ -222,7 +222,7 @@ async fn post(world: &Arc<World>, copy: &Copy) -> Delivery {
     let millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     let delivery = match answer {
         Ok(Ok((status, body))) => {
-            let success = xml::read(&body).is_ok_and(|fields| given(&fields, "return_code") == Some("SUCCESS"));
+            let success = copy.message.is_accepted(status, &body);
             Delivery {
                 status: Some(status),
                 body: String::from_utf8_lossy(&body).into_owned(),
@@ -247,13 +247,18 @@ async fn post(world: &Arc<World>, copy: &Copy) -> Delivery {
         status: delivery.status,
         response: delivery.body.clone(),
         note: delivery.error.clone(),
-        ..entry(world, &copy.message, &copy.url, &copy.body)
+        ..entry(world, &copy.message, &copy.url, &copy.document)
     });
     delivery
 }
 
 async fn exchange(client: &reqwest::Client, copy: &Copy) -> reqwest::Result<(u16, Vec<u8>)> {
-    let mut response = client.post(&copy.url).header(CONTENT_TYPE, "text/xml").body(copy.body.clone()).send().await?;
+    let document = &copy.document;
+    let mut request = client.post(&copy.url).header(CONTENT_TYPE, document.content_type).body(document.body.clone());
+    for (name, value) in &document.headers {
+        request = request.header(name, value);
+    }
+    let mut response = request.send().await?;
     let status = response.status().as_u16();
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await? {

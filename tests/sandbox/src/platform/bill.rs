@@ -52,8 +52,9 @@ pub fn error(message: &str, code: &str) -> Outcome {
     Outcome::ReturnFail { message: message.to_owned(), error_code: Some(code.to_owned()) }
 }
 
+/// Which rows a bill has.
 #[derive(Clone, Copy, PartialEq)]
-enum Kind {
+pub enum Kind {
     All,
     Success,
     Refund,
@@ -72,17 +73,13 @@ pub fn run(world: &World, request: &Request) -> Outcome {
         Some("RECHARGE_REFUND") => return error("No Bill Exist", "20002"),
         Some(_) => return error("invalid bill_type", "20001"),
     };
-    let now = world.clock.now();
-    if world.policy().bill_schedule {
-        if day >= clock::day(now).as_str() {
-            return error("No Bill Exist", "20002");
-        }
-        if day == clock::day(now - DAY) && clock::compact(now)[8..10] < *"09" {
-            return error("Bill Creating", "20002");
-        }
+    match ready(world, day) {
+        Ready::Yes => {}
+        Ready::Never => return error("No Bill Exist", "20002"),
+        Ready::Later => return error("Bill Creating", "20002"),
     }
     let text = match lock(&world.ledger).books.get(request.mch_id()) {
-        Some(book) => write(book, day, kind),
+        Some(book) => write(book, day, kind, None),
         None => None,
     };
     let Some(text) = text else { return error("No Bill Exist", "20002") };
@@ -96,16 +93,35 @@ pub fn run(world: &World, request: &Request) -> Outcome {
     }
 }
 
-fn compress(text: &str) -> std::io::Result<Vec<u8>> {
+/// Whether a day's bill is there.
+pub enum Ready {
+    Yes,
+    Later,
+    Never,
+}
+
+/// Looks at the policy's schedule. The day is `yyyyMMdd`.
+pub fn ready(world: &World, day: &str) -> Ready {
+    let now = world.clock.now();
+    if !world.policy().bill_schedule {
+        return Ready::Yes;
+    }
+    if day >= clock::day(now).as_str() {
+        return Ready::Never;
+    }
+    if day == clock::day(now - DAY) && clock::compact(now)[8..10] < *"09" { Ready::Later } else { Ready::Yes }
+}
+
+pub fn compress(text: &str) -> std::io::Result<Vec<u8>> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
     encoder.write_all(text.as_bytes())?;
     encoder.finish()
 }
 
-/// The file; `None` if there is nothing to say about that day.
-fn write(book: &Book, day: &str, kind: Kind) -> Option<String> {
+/// The file, of one sub-merchant or of all; `None` if there is nothing to say about that day.
+pub fn write(book: &Book, day: &str, kind: Kind, sub_mch_id: Option<&str>) -> Option<String> {
     let mut rows: Vec<(Millis, Row<'_>)> = Vec::new();
-    for order in book.orders.values() {
+    for order in book.orders.values().filter(|order| sub_mch_id.is_none() || order.sub_mch_id() == sub_mch_id) {
         if let Some(paid_at) = order.paid_at.filter(|&at| kind != Kind::Refund && clock::day(at) == day) {
             rows.push((paid_at, Row { order, refund: None }));
         }
@@ -136,7 +152,7 @@ fn write(book: &Book, day: &str, kind: Kind) -> Option<String> {
     Some(text)
 }
 
-fn line(values: &[String]) -> String {
+pub fn line(values: &[String]) -> String {
     let marked: Vec<String> = values.iter().map(|value| format!("`{}", value.replace(['\r', '\n'], " "))).collect();
     format!("{}\r\n", marked.join(","))
 }
@@ -159,9 +175,8 @@ impl Row<'_> {
         self.refund.map_or(0, |refund| refund.coupon_refund_fee)
     }
 
-    /// The platform's fee in fen: 0.6 %, rounded half up; given back with a refund.
+    /// The platform's fee in fen; given back with a refund.
     fn fee(&self) -> i64 {
-        let rate = |fen: i64| fen.saturating_mul(6).saturating_add(500) / 1000;
         rate(self.paid()) - rate(self.refunded())
     }
 
@@ -178,7 +193,7 @@ impl Row<'_> {
             clock::dashed(at),
             order.app_id().to_owned(),
             order.mch_id.clone(),
-            "0".to_owned(),
+            order.sub_mch_id().unwrap_or("0").to_owned(),
             text("device_info"),
             order.transaction_id.clone().unwrap_or_default(),
             order.out_trade_no.clone(),
@@ -213,6 +228,11 @@ impl Row<'_> {
     }
 }
 
+/// The platform's fee on an amount, both in fen: 0.6 %, rounded half up.
+pub fn rate(fen: i64) -> i64 {
+    fen.saturating_mul(6).saturating_add(500) / 1000
+}
+
 #[derive(Default)]
 struct Totals {
     paid: i64,
@@ -243,7 +263,7 @@ impl Totals {
 }
 
 /// Fen as yuan with two decimals.
-fn yuan(fen: i64) -> String {
+pub fn yuan(fen: i64) -> String {
     let sign = if fen < 0 { "-" } else { "" };
     format!("{sign}{}.{:02}", fen.unsigned_abs() / 100, fen.unsigned_abs() % 100)
 }

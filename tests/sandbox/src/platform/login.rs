@@ -49,7 +49,7 @@ async fn handle(world: Arc<World>, query: Fields) -> Reply {
             }
             (Reply::Close, Some(ms))
         }
-        Some(Fault::ErrCode { code, description, after_effect }) => {
+        Some(Fault::ErrCode { code, description, after_effect, .. }) => {
             if after_effect {
                 answer(&world, &query);
             }
@@ -63,7 +63,7 @@ async fn handle(world: Arc<World>, query: Fields) -> Reply {
         }
         Some(Fault::ReturnFail { message }) => (error(-1, &message), None),
         Some(fault @ (Fault::SlowBody { .. } | Fault::CutBody)) => (answer(&world, &query).dragged(Some(&fault)), None),
-        Some(Fault::Truncate | Fault::BadSignature | Fault::DuplicateField) => {
+        Some(Fault::Truncate | Fault::BadSignature | Fault::Signature { .. } | Fault::DuplicateField) => {
             let mut text = answer(&world, &query).text();
             text.truncate(text.len() / 2);
             (Reply::json(text), None)

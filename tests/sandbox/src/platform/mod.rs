@@ -1,13 +1,13 @@
 //! The platform's side of the v2 API: the frame every call goes through. What a call does is in the modules below.
 
 pub mod answer;
-mod bill;
+pub mod bill;
 mod close;
 mod login;
-mod order;
+pub mod order;
 mod query;
-mod refund;
-mod skew;
+pub mod refund;
+pub mod skew;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -207,11 +207,11 @@ async fn handle(world: Arc<World>, incoming: Incoming) -> Reply {
         Err(reply) => reply,
         Ok(request) => {
             let outcome = match &fault {
-                Some(Fault::ErrCode { code, description, after_effect: false }) => Outcome::fail(code, description),
+                Some(Fault::ErrCode { code, description, after_effect: false, .. }) => Outcome::fail(code, description),
                 _ => incoming.operation.run(&world, &request),
             };
             let outcome = match &fault {
-                Some(Fault::ErrCode { code, description, after_effect: true }) => Outcome::fail(code, description),
+                Some(Fault::ErrCode { code, description, after_effect: true, .. }) => Outcome::fail(code, description),
                 _ => outcome,
             };
             Signed { world: &world, request: &request, fault: fault.as_ref() }.reply(incoming.operation.phrase(outcome))
@@ -240,7 +240,7 @@ async fn handle(world: Arc<World>, incoming: Incoming) -> Reply {
     }
 }
 
-async fn pause(ms: u64) {
+pub async fn pause(ms: u64) {
     actix_web::rt::time::sleep(Duration::from_millis(ms)).await;
 }
 

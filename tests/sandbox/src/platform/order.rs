@@ -2,7 +2,7 @@
 
 use super::{Outcome, Request};
 use crate::clock::{self, Millis};
-use crate::ledger::{Order, TradeState};
+use crate::ledger::{Api, Order, TradeState};
 use crate::lock;
 use crate::sign::Fields;
 use crate::world::World;
@@ -61,7 +61,7 @@ pub fn run(world: &World, request: &Request) -> Outcome {
             mch_id: request.mch_id().to_owned(),
             out_trade_no: out_trade_no.to_owned(),
             trade_state: TradeState::NotPay,
-            sign_type: request.sign_type,
+            api: Api::V2 { sign_type: request.sign_type },
             total_fee,
             parameters,
             created_at: now,
@@ -98,6 +98,9 @@ fn refuse_again(order: &Order, parameters: &Fields, now: Millis) -> Option<Outco
         if order.parameter(name) != parameters.get(name).map(String::as_str) {
             return Some(Outcome::fail("OUT_TRADE_NO_USED", "商户订单号已被使用"));
         }
+    }
+    if order.is_v3() {
+        return Some(Outcome::fail("OUT_TRADE_NO_USED", "商户订单号已被使用"));
     }
     if &order.parameters != parameters {
         return Some(Outcome::fail("INVALID_REQUEST", "201 商户订单号重复"));

@@ -8,8 +8,8 @@ use crate::sign::Fields;
 use crate::world::World;
 use crate::{lock, notify};
 
-const REFUND_WINDOW: Millis = 365 * 24 * 3600 * 1000;
-const MAX_REFUNDS: usize = 50;
+pub const REFUND_WINDOW: Millis = 365 * 24 * 3600 * 1000;
+pub const MAX_REFUNDS: usize = 50;
 const DEFAULT_ACCOUNT: &str = "REFUND_SOURCE_UNSETTLED_FUNDS";
 
 pub fn run(world: &World, request: &Request) -> Outcome {
@@ -68,6 +68,7 @@ pub fn run(world: &World, request: &Request) -> Outcome {
         succeeded_at: settled.then_some(now),
         notify_url: request.given("notify_url").map(str::to_owned),
         account: request.given("refund_account").unwrap_or(DEFAULT_ACCOUNT).to_owned(),
+        v3: false,
     };
     let out_trade_no = order.out_trade_no.clone();
     book.by_refund_id.insert(refund.refund_id.clone(), refund.out_refund_no.clone());
@@ -87,7 +88,7 @@ pub fn run(world: &World, request: &Request) -> Outcome {
 }
 
 /// The coupon's share of a refund, in proportion and rounded down.
-fn coupon_part(order: &Order, refund_fee: i64) -> i64 {
+pub fn coupon_part(order: &Order, refund_fee: i64) -> i64 {
     let part = i128::from(order.coupon_fee) * i128::from(refund_fee) / i128::from(order.total_fee.max(1));
     i64::try_from(part).unwrap_or(0)
 }

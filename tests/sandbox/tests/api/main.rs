@@ -13,3 +13,4 @@ mod refund;
 mod rules;
 mod starting;
 mod support;
+mod v3;

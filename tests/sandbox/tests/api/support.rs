@@ -161,10 +161,25 @@ pub fn assert_code(answer: &Fields, expected: &str) {
     assert_eq!(got, expected, "{answer:?}");
 }
 
+/// A notification as it came over the wire.
+#[derive(Clone)]
+pub struct Received {
+    head: String,
+    pub body: String,
+}
+
+impl Received {
+    /// A header's value; empty if there is none.
+    pub fn header(&self, name: &str) -> &str {
+        let mut lines = self.head.lines().filter_map(|line| line.split_once(": "));
+        lines.find(|(known, _)| known.eq_ignore_ascii_case(name)).map_or("", |(_, value)| value)
+    }
+}
+
 /// Receives notifications; answers the nth (from 0) as told.
 pub struct Receiver {
     pub url: String,
-    bodies: Arc<Mutex<Vec<String>>>,
+    received: Arc<Mutex<Vec<Received>>>,
     task: tokio::task::JoinHandle<()>,
 }
 
@@ -172,16 +187,16 @@ impl Receiver {
     pub async fn start(answer: impl Fn(usize) -> (u16, String) + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/notify", listener.local_addr().unwrap());
-        let bodies = Arc::new(Mutex::new(Vec::new()));
-        let (kept, answer) = (Arc::clone(&bodies), Arc::new(answer));
+        let received = Arc::new(Mutex::new(Vec::new()));
+        let (kept, answer) = (Arc::clone(&received), Arc::new(answer));
         let task = tokio::spawn(async move {
             while let Ok((mut stream, _)) = listener.accept().await {
                 let (kept, answer) = (Arc::clone(&kept), Arc::clone(&answer));
                 tokio::spawn(async move {
-                    let Some(body) = read_body(&mut stream).await else { return };
+                    let Some(request) = read_request(&mut stream).await else { return };
                     let number = {
                         let mut kept = kept.lock().unwrap();
-                        kept.push(body);
+                        kept.push(request);
                         kept.len() - 1
                     };
                     let (status, text) = answer(number);
@@ -191,21 +206,26 @@ impl Receiver {
                 });
             }
         });
-        Self { url, bodies, task }
+        Self { url, received, task }
     }
 
     pub fn count(&self) -> usize {
-        self.bodies.lock().unwrap().len()
+        self.received.lock().unwrap().len()
     }
 
     /// Waits for so many notifications and gives them all.
     pub async fn wait(&self, count: usize) -> Vec<String> {
+        self.requests(count).await.into_iter().map(|request| request.body).collect()
+    }
+
+    /// The same, with their headers.
+    pub async fn requests(&self, count: usize) -> Vec<Received> {
         let deadline = Instant::now() + Duration::from_secs(10);
         while self.count() < count {
             assert!(Instant::now() < deadline, "{} of {count} notifications came", self.count());
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        self.bodies.lock().unwrap().clone()
+        self.received.lock().unwrap().clone()
     }
 }
 
@@ -215,7 +235,7 @@ impl Drop for Receiver {
     }
 }
 
-async fn read_body(stream: &mut tokio::net::TcpStream) -> Option<String> {
+async fn read_request(stream: &mut tokio::net::TcpStream) -> Option<Received> {
     let mut bytes = Vec::new();
     loop {
         let mut chunk = [0; 4096];
@@ -227,7 +247,7 @@ async fn read_body(stream: &mut tokio::net::TcpStream) -> Option<String> {
             let length: usize =
                 length.lines().find_map(|line| line.strip_prefix("content-length: "))?.trim().parse().ok()?;
             if body.len() >= length {
-                return Some(body.to_owned());
+                return Some(Received { head: head.to_owned(), body: body.to_owned() });
             }
         }
         if count == 0 {

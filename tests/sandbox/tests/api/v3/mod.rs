@@ -1,0 +1,4 @@
+//! The v3 API.
+
+mod payment;
+mod support;
