@@ -48,7 +48,10 @@ fn main() -> Result<()> {
          \x20 files      {dir}\n\
          Configure the gateway with the base URL {https}, the root certificate {dir}/ca.pem and, per merchant,\n\
          \x20 1900000109, app wx8888888888888888: {dir}/1900000109/{{api_key,app_secret,apiclient_cert.pem,apiclient_key.pem}}\n\
-         \x20 1900000110, app wx7777777777777777: {dir}/1900000110/{{api_key,app_secret,apiclient_cert.pem,apiclient_key.pem}}\n",
+         \x20 1900000110, app wx7777777777777777: {dir}/1900000110/{{api_key,app_secret,apiclient_cert.pem,apiclient_key.pem}}\n\
+         For v3, with {{api_v3_key,serial_no}} beside them,\n\
+         \x20 1900000109 is in public-key mode: {dir}/1900000109/{{pub_key.pem,pub_key_id}}\n\
+         \x20 1900000110 downloads platform certificates\n",
         https = sandbox.https_url(),
         http = sandbox.http_url(),
     )?;

@@ -13,6 +13,7 @@ use crate::journal::Filter;
 use crate::ledger::token;
 use crate::lock;
 use crate::merchants::{Code, Merchant};
+use crate::wechat_v3::TrustMode;
 use crate::world::World;
 
 /// Orders listed in the state.
@@ -25,7 +26,7 @@ pub async fn state(world: web::Data<World>) -> Answer {
         .iter()
         .map(|registered| {
             let apps: Vec<&str> = registered.merchant.apps.iter().map(|app| app.app_id.as_str()).collect();
-            json!({ "mch_id": registered.merchant.mch_id, "apps": apps })
+            json!({ "mch_id": registered.merchant.mch_id, "apps": apps, "v3": registered.v3_key().is_some() })
         })
         .collect();
     let ledger = lock(&world.ledger);
@@ -71,16 +72,30 @@ pub async fn add_merchant(world: web::Data<World>, body: web::Bytes) -> Answer {
     if merchant.api_key.expose_secret().len() != 32 {
         return Err(Refusal::bad("api_key must be 32 bytes"));
     }
+    if merchant.api_v3_key.as_ref().is_some_and(|key| key.expose_secret().len() != 32) {
+        return Err(Refusal::bad("api_v3_key must be 32 bytes"));
+    }
     let registered = world.merchants.put(merchant);
     let world = world.into_inner();
-    let made = web::block(move || registered.files(&world.authority)).await;
-    let files = made.map_err(|error| Refusal::failed(error.to_string()))?;
-    let files = files.map_err(|error| Refusal::failed(format!("the certificate could not be made: {error:#}")))?;
-    Ok(HttpResponse::Ok().json(json!({
-        "client_cert_pem": files.client_cert_pem,
-        "client_key_pem": files.client_key_pem,
-        "client_p12_base64": BASE64_STANDARD.encode(&files.client_p12),
-    })))
+    // RSA keys take a while.
+    let made = web::block(move || -> anyhow::Result<Value> {
+        let files = registered.files(&world.authority)?;
+        let mut shown = json!({
+            "client_cert_pem": files.client_cert_pem,
+            "client_key_pem": files.client_key_pem,
+            "client_p12_base64": BASE64_STANDARD.encode(&files.client_p12),
+            "serial_no": files.serial_no,
+        });
+        if registered.v3_key().is_some() && registered.merchant.trust != TrustMode::Certificate {
+            let public = world.v3.trust.public_key(registered.mch_id())?;
+            shown["platform_public_key_id"] = json!(public.signer.serial);
+            shown["platform_public_key_pem"] = json!(public.pem);
+        }
+        Ok(shown)
+    });
+    let made = made.await.map_err(|error| Refusal::failed(error.to_string()))?;
+    let shown = made.map_err(|error| Refusal::failed(format!("the keys could not be made: {error:#}")))?;
+    Ok(HttpResponse::Ok().json(shown))
 }
 
 #[derive(Deserialize)]

@@ -73,6 +73,7 @@ async fn orders(world: web::Data<World>) -> Answer {
                 "total_fee": order.total_fee,
                 "refunded_fee": back,
                 "trade_type": order.trade_type(),
+                "api": if order.is_v3() { "v3" } else { "v2" },
                 "trade_state": order.trade_state,
                 "expired": order.is_expired(now),
                 "created_at": crate::clock::dashed(order.created_at),

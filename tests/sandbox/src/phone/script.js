@@ -29,7 +29,7 @@ function yuan(fen) {
 
 function facts(order) {
   const lines = [
-    `商户 ${order.mch_id} · ${order.trade_type}`,
+    `商户 ${order.mch_id} · ${order.trade_type} · ${order.api}`,
     `单号 ${order.out_trade_no}`,
     order.paid_at ? `支付于 ${order.paid_at}` : `下单于 ${order.created_at}`,
   ];

@@ -44,8 +44,15 @@ const COLUMNS: [(&str, bool); 27] = [
 /// What REFUND says besides, before this column.
 const REFUND_TIMES: [&str; 2] = ["退款申请时间", "退款成功时间"];
 const REFUND_TIMES_AT: usize = 14;
-const SUMMARY: &str = "总交易单数,应结订单总金额,退款总金额,充值券退款总金额,手续费总金额,订单总金额,申请退款总金额";
+pub const SUMMARY: &str =
+    "总交易单数,应结订单总金额,退款总金额,充值券退款总金额,手续费总金额,订单总金额,申请退款总金额";
 const DAY: Millis = 24 * 3600 * 1000;
+
+/// The columns of ALL by name.
+#[cfg(test)]
+pub fn columns() -> Vec<&'static str> {
+    COLUMNS.iter().map(|(name, _)| *name).collect()
+}
 
 /// A refusal in the form bills use.
 pub fn error(message: &str, code: &str) -> Outcome {
