@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
-use aws_lc_rs::encoding::AsDer;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeyPair;
 use aws_lc_rs::signature::{RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256, UnparsedPublicKey};
@@ -250,8 +249,11 @@ impl Shop {
     }
 }
 
-/// The public key of an RSA pair, for encrypting to it.
-pub fn spki(key: &KeyPair) -> Vec<u8> {
-    use aws_lc_rs::signature::KeyPair as _;
-    key.public_key().as_der().unwrap().as_ref().to_vec()
+impl Shop {
+    /// The same bench, but calls are those of a merchant that the control API has made.
+    pub fn become_merchant(self, mch_id: &str, made: &Value) -> Self {
+        let key = KeyPair::from_pkcs8(&pem_der(made["client_key_pem"].as_str().unwrap())).unwrap();
+        let serial_no = made["serial_no"].as_str().unwrap().to_owned();
+        Self { mch_id: mch_id.to_owned(), serial_no, key, ..self }
+    }
 }
