@@ -11,6 +11,8 @@ fn a_directory_keeps_certificates_from_one_run_to_the_next() {
         || Sandbox::start(Options { directory: Some(directory.path().to_owned()), ..Options::default() }).unwrap();
     let first = start();
     let (ca, files) = (first.ca_pem(), first.merchant(MCH).unwrap());
+    let public = first.platform_public_key(MCH).unwrap();
+    let platform = first.platform_certificates().unwrap();
     first.stop();
     let second = start();
     assert_eq!(second.ca_pem(), ca);
@@ -20,6 +22,18 @@ fn a_directory_keeps_certificates_from_one_run_to_the_next() {
     assert_eq!(read("1900000109/apiclient_cert.pem"), files.client_cert_pem);
     assert_eq!(read("1900000109/api_key"), "3f7c9d0ab1e24c6f8a5d7e9012b3c4d5");
     assert_eq!(read("1900000109/app_secret"), "bookshop-app-secret");
+
+    // And for v3: the merchant's serial number and key, and the platform's keys.
+    assert_eq!(second.merchant(MCH).unwrap().serial_no, files.serial_no);
+    assert_eq!(read("1900000109/serial_no"), files.serial_no);
+    assert_eq!(read("1900000109/api_v3_key"), "Dev0nlyV3Key-abcdefghijklmnop123");
+    let kept = second.platform_public_key(MCH).unwrap();
+    assert_eq!((&kept.id, &kept.pem), (&public.id, &public.pem));
+    assert_eq!((read("1900000109/pub_key_id"), read("1900000109/pub_key.pem")), (public.id, public.pem));
+    let again = second.platform_certificates().unwrap();
+    assert_eq!(again[0].0, platform[0].0);
+    let key = |pem: &str| crate::v3::public_key(pem);
+    assert_eq!(key(&again[0].1), key(&platform[0].1));
 
     // The kept certificate is still good: the refund gets as far as its body.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

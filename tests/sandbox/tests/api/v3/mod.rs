@@ -11,3 +11,5 @@ mod requests;
 mod support;
 mod trust;
 mod two_apis;
+
+pub use support::public_key;

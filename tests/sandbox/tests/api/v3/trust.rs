@@ -89,7 +89,7 @@ async fn a_certificate_takes_over_share_by_share() {
         assert_eq!(shop.bench.control(&path, body).await.0, status, "{path}");
     }
     shop.bench.must("/reset", json!({})).await;
-    assert_eq!(listed(&shop).await.iter().map(|one| one.0.clone()).collect::<Vec<_>>(), [old.clone()]);
+    assert_eq!(listed(&shop).await.iter().map(|one| one.0.clone()).collect::<Vec<_>>(), std::slice::from_ref(&old));
     assert_eq!(serials(&shop, 2).await, vec![old; 2]);
 }
 
