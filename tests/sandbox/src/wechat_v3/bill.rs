@@ -5,7 +5,7 @@ use std::sync::Mutex;
 
 use rand::Rng;
 use serde_json::json;
-use sha1::{Digest, Sha1};
+use sha1_smol::Sha1;
 
 use super::answer::Outcome;
 use super::error::{Answered, ApiError};
@@ -95,7 +95,7 @@ pub fn day(world: &World, request: &Request) -> Answered<String> {
 
 /// Keeps a file for download and says where it is.
 pub fn offer(world: &World, request: &Request, text: String) -> Answered<Outcome> {
-    let hash = hex::encode(Sha1::digest(text.as_bytes()));
+    let hash = Sha1::from(&text).digest().to_string();
     let gzip = match request.query("tar_type") {
         None => false,
         Some("GZIP") => true,

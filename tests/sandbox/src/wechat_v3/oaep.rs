@@ -7,7 +7,7 @@ use base64::prelude::{BASE64_STANDARD, Engine};
 use der_parser::ber::BerObject;
 use der_parser::der::parse_der;
 use num_bigint::BigUint;
-use sha1::{Digest, Sha1};
+use sha1_smol::Sha1;
 
 const HASH: usize = 20;
 
@@ -30,7 +30,7 @@ pub fn decrypt(pkcs8: &[u8], ciphertext: &str) -> Option<String> {
     let data = xor(masked_data, &mask(&seed, masked_data.len()));
     let (label_hash, text) = data.split_at_checked(HASH)?;
     let end = text.iter().position(|byte| *byte != 0)?;
-    if *first != 0 || label_hash != Sha1::digest(b"").as_slice() || text[end] != 1 {
+    if *first != 0 || label_hash != sha1(b"") || text[end] != 1 {
         return None;
     }
     String::from_utf8(text[end + 1..].to_vec()).ok()
@@ -44,7 +44,7 @@ pub fn encrypt(public: &[u8], plain: &str) -> Option<String> {
     let length = usize::try_from(modulus.bits().div_ceil(8)).ok()?;
     let room = length.checked_sub(2 * HASH + 2)?;
     let zeros = room.checked_sub(plain.len())?;
-    let mut data = Sha1::digest(b"").to_vec();
+    let mut data = sha1(b"").to_vec();
     data.extend(std::iter::repeat_n(0, zeros));
     data.push(1);
     data.extend_from_slice(plain.as_bytes());
@@ -57,11 +57,14 @@ pub fn encrypt(public: &[u8], plain: &str) -> Option<String> {
     Some(BASE64_STANDARD.encode(sealed))
 }
 
+fn sha1(bytes: &[u8]) -> [u8; HASH] {
+    Sha1::from(bytes).digest().bytes()
+}
+
 /// MGF1.
 fn mask(seed: &[u8], length: usize) -> Vec<u8> {
     let blocks = u32::try_from(length.div_ceil(HASH)).unwrap_or(u32::MAX);
-    let mut bytes: Vec<u8> =
-        (0..blocks).flat_map(|n| Sha1::new().chain_update(seed).chain_update(n.to_be_bytes()).finalize()).collect();
+    let mut bytes: Vec<u8> = (0..blocks).flat_map(|n| sha1(&[seed, &n.to_be_bytes()].concat())).collect();
     bytes.truncate(length);
     bytes
 }

@@ -119,7 +119,8 @@ pub fn unsealed(world: &World, request: &Request, object: &Object<'_>, name: &'s
     let Some(sealed) = object.text(name, MAX_SEALED)? else { return Ok(None) };
     let serial = request.incoming.serial.as_deref();
     let serial = serial.ok_or_else(|| ApiError::located("Wechatpay-Serial", None, "含敏感字段的请求必填", "header"))?;
-    let key = world.v3.trust.named(&world.authority, request.mch_id(), serial);
+    let initial = request.merchant.merchant.trust;
+    let key = world.v3.trust.encrypted_for(&world.authority, request.mch_id(), initial, serial);
     let key = key.map_err(|error| ApiError::new("SYSTEM_ERROR", format!("{error:#}")))?;
     let key = key.ok_or_else(|| ApiError::located("Wechatpay-Serial", None, "平台证书序列号或公钥ID错误", "header"))?;
     let plain = oaep::decrypt(key.key.pkcs8(), sealed);

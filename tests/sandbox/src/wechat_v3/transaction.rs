@@ -1,7 +1,7 @@
 //! Orders and refunds as the v3 API shows them, in answers and in notifications.
 
 use serde_json::{Value, json};
-use sha1::{Digest, Sha1};
+use sha1_smol::Sha1;
 
 use crate::clock;
 use crate::ledger::{Order, Refund, RefundStatus};
@@ -41,7 +41,7 @@ fn payer(order: &Order) -> Value {
 
 /// The same person's openid at another app: always the same one.
 fn openid_at(app_id: &str, person: &str) -> String {
-    let digest = hex::encode(Sha1::new().chain_update(app_id).chain_update(person).finalize());
+    let digest = Sha1::from(format!("{app_id}{person}")).digest().to_string();
     format!("oSP{}", &digest[..25])
 }
 

@@ -310,6 +310,25 @@ impl Trust {
         self.with_certificates(authority, |all| choose(all, purpose).signer.clone())
     }
 
+    /// The key of that name if this merchant may encrypt for it now: the public key once the move to it has begun, a
+    /// certificate while it is good and the merchant has not left certificates behind.
+    pub fn encrypted_for(
+        &self,
+        authority: &Authority,
+        mch_id: &str,
+        initial: TrustMode,
+        serial: &str,
+    ) -> Result<Option<Signer>> {
+        let mode = self.switch(mch_id, initial).mode;
+        if serial.starts_with(PUBLIC_KEY_PREFIX) {
+            let open = mode != TrustMode::Certificate;
+            return if open { self.named(authority, mch_id, serial) } else { Ok(None) };
+        }
+        let open = mode != TrustMode::PublicKey;
+        let good = |one: &mut PlatformCertificate| (open && now() < one.expires_at).then(|| one.signer.clone());
+        Ok(self.change(authority, serial, good)?.flatten())
+    }
+
     /// The key of that name, whatever signs at the moment.
     pub fn named(&self, authority: &Authority, mch_id: &str, serial: &str) -> Result<Option<Signer>> {
         if serial.starts_with(PUBLIC_KEY_PREFIX) {

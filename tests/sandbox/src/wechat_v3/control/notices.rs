@@ -93,6 +93,11 @@ fn merchant(world: &World, mch_id: &str) -> Result<Arc<Registered>, Refusal> {
 /// Sends the notification of an order or a refund that v3 made, each copy once. `message` is the plain one.
 pub async fn notify_order(world: web::Data<World>, message: Message, body: &[u8]) -> Answer {
     let how: How = read(body)?;
+    if how.mch_id.is_some() || how.event_type.is_some() || how.original_type.is_some() || how.resource.is_some() {
+        return Err(Refusal::bad(
+            "mch_id, event_type, original_type and resource are for notify-raw; see set and envelope",
+        ));
+    }
     send(world, message, &how).await
 }
 
@@ -100,6 +105,11 @@ pub async fn notify_order(world: web::Data<World>, message: Message, body: &[u8]
 pub async fn notify_raw(world: web::Data<World>, body: web::Bytes) -> Answer {
     let how: How = read(&body)?;
     let mch_id = how.mch_id.clone().ok_or_else(|| Refusal::bad("mch_id is missing"))?;
+    if how.kind.is_some() || how.out_refund_no.is_some() {
+        return Err(Refusal::bad(
+            "kind and out_refund_no are for an order's notifications; see event_type and resource",
+        ));
+    }
     let resource = how.resource.clone().unwrap_or_else(|| json!({}));
     let text = |name: &str| resource.get(name).and_then(Value::as_str).map(str::to_owned);
     let event = how.event_type.clone().unwrap_or_else(|| "TRANSACTION.SUCCESS".to_owned());

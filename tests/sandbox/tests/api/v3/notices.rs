@@ -127,6 +127,7 @@ async fn copies_changes_and_damage() {
         json!({ "copies": 0 }),
         json!({ "corrupt": "x" }),
         json!({ "x": 1 }),
+        json!({ "resource": {} }),
         json!({ "signature": { "serial": "PUB_KEY_ID_1" } }),
     ] {
         assert_eq!(shop.bench.control(&path, bad.clone()).await.0, 400, "{bad}");

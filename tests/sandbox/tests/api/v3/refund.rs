@@ -163,8 +163,9 @@ async fn a_named_payer_is_read() {
     let mut shop = Shop::open();
     let key = shop.bench.sandbox.platform_public_key(&shop.mch_id).unwrap();
     shop.asks_for = Some(key.id);
+    let plain_order = shop.order("T20260704130301");
     let order = |name: &str| {
-        let mut order = shop.order("T20260704130301");
+        let mut order = plain_order.clone();
         order["payer"]["identity"] = json!({
             "type": "IDCARD", "number": sealed(&key.pem, "330106199001011234"), "name": sealed(&key.pem, name),
         });
@@ -174,6 +175,19 @@ async fn a_named_payer_is_read() {
     // Encrypted anew it is another text, and yet the same order.
     assert_eq!(shop.post("/v3/pay/transactions/jsapi", &order("张三")).await.status, 200);
     assert_eq!(shop.post("/v3/pay/transactions/jsapi", &order("李四")).await.code(), "400 INVALID_REQUEST");
+    shop.bench.must("/v3/trust", json!({ "mch_id": shop.mch_id, "mode": "certificate" })).await;
+    let answer = shop.post("/v3/pay/transactions/jsapi", &order("张三")).await;
+    assert_eq!(answer.json()["detail"]["field"], "Wechatpay-Serial", "the public key is not this merchant's yet");
+    let (serial, pem) = shop.bench.sandbox.platform_certificates().unwrap().remove(0);
+    let mut sealed_for_it = order("张三");
+    for (name, plain) in [("number", "330106199001011234"), ("name", "张三")] {
+        sealed_for_it["payer"]["identity"][name] = json!(sealed(&pem, plain));
+    }
+    shop.asks_for = Some(serial.clone());
+    assert_eq!(shop.post("/v3/pay/transactions/jsapi", &sealed_for_it).await.status, 200);
+    shop.bench.must(&format!("/v3/certificates/{serial}"), json!({ "expire": true })).await;
+    let answer = shop.post("/v3/pay/transactions/jsapi", &sealed_for_it).await;
+    assert_eq!(answer.json()["detail"]["field"], "Wechatpay-Serial", "it has run out");
     let kept = shop.bench.look(&format!("/orders/{}/T20260704130301", shop.mch_id)).await;
     assert_eq!(kept["request"]["payer"]["identity"]["name"], "张三");
 }
