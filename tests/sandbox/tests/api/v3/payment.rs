@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::support::{KEY, PAYER, Shop, decrypt, verify};
-use crate::support::Receiver;
+use crate::support::{Receiver, until};
 
 #[tokio::test]
 async fn an_order_is_paid_and_notified() {
@@ -27,6 +27,12 @@ async fn an_order_is_paid_and_notified() {
     let paid = shop.pay(number, json!({ "client": shop.client(&prepay_id), "coupon_fee": 90 })).await;
     let transaction_id = paid["transaction_id"].as_str().unwrap();
     let notice = receiver.requests(1).await.remove(0);
+    // The journal has the notification when its answer has come back, which is after it was received.
+    until(async || {
+        let sent = shop.bench.look("/journal?operation=notify_payment").await;
+        (!sent["entries"].as_array().unwrap().is_empty()).then_some(())
+    })
+    .await;
     let serial = notice.header("wechatpay-serial");
     assert_eq!(serial, answer.header("wechatpay-serial"));
     assert!(verify(
