@@ -94,6 +94,21 @@ impl Engine {
         opened
     }
 
+    /// A session that was opened before, for an answer that is given again: the token is made of the
+    /// claims alone, so it need not have been kept.
+    ///
+    /// # Errors
+    /// When the key cannot be had from the store.
+    pub async fn session_again(
+        &self,
+        tenant: &Tenant,
+        claims: SessionClaims,
+        unionid: Option<String>,
+    ) -> Result<Session, StoreError> {
+        let token = sign(self.session_key().await?, tenant, &claims);
+        Ok(Session { openid: claims.openid, unionid, token, expires_at: claims.expires_at })
+    }
+
     /// Who carries this token; `None` for anything that is no valid token of this tenant, or one of
     /// a provider that it no longer has.
     ///

@@ -35,7 +35,11 @@ impl Answer {
 
 /// Whatever was kept, as it was.
 pub fn replay(answer: StoredAnswer) -> HttpResponse {
-    let mut response = respond(answer.status, &answer.content_type, answer.body);
+    mark_replayed(respond(answer.status, &answer.content_type, answer.body))
+}
+
+/// Says that an answer was given before.
+pub fn mark_replayed(mut response: HttpResponse) -> HttpResponse {
     response.headers_mut().insert(
         actix_web::http::header::HeaderName::from_static("idempotent-replayed"),
         actix_web::http::header::HeaderValue::from_static("true"),

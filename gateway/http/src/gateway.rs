@@ -13,6 +13,7 @@ use uuid::Uuid;
 use crate::client_address::TrustedProxies;
 use crate::hub::EventHub;
 use crate::limits::{LimitConfig, Limits};
+use crate::unkept::Unkept;
 
 /// The limits of a listener.
 #[derive(Debug, Clone)]
@@ -72,6 +73,7 @@ pub struct Gateway {
     pub config: HttpConfig,
     pub(crate) limits: Limits,
     pub(crate) hub: Arc<EventHub>,
+    pub(crate) unkept: Unkept,
     /// Where calls run that move money: they go on when their caller hangs up.
     runtime: Handle,
     running: watch::Sender<usize>,
@@ -88,7 +90,17 @@ impl Gateway {
     ) -> Self {
         let limits = Limits::new(&config.limits);
         let hub = EventHub::start(Arc::clone(engine.store()), config.max_connections / 2, &runtime);
-        Gateway { engine, instance, telemetry, config, limits, hub, runtime, running: watch::Sender::new(0) }
+        Gateway {
+            engine,
+            instance,
+            telemetry,
+            config,
+            limits,
+            hub,
+            unkept: Unkept::default(),
+            runtime,
+            running: watch::Sender::new(0),
+        }
     }
 
     /// Ends the event streams, which would otherwise go on until a stop's last moment.

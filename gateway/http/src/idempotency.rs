@@ -35,10 +35,19 @@ const MADE_NUMBER: usize = 26;
 const KEEP_TRIES: u32 = 6;
 const KEEP_WAIT: Duration = Duration::from_millis(250);
 
-/// How a call ended.
-enum Outcome {
-    Fresh(Result<Answer, Problem>),
+/// How a call ended: well, or as it ended when it was made before.
+pub enum Outcome {
+    Fresh(Answer),
     Replayed(StoredAnswer),
+}
+
+impl Outcome {
+    fn response(self) -> HttpResponse {
+        match self {
+            Outcome::Fresh(answer) => answer.response(),
+            Outcome::Replayed(answer) => replay(answer),
+        }
+    }
 }
 
 /// Runs `work` under a number made for it, and under the request's idempotency key where it has
@@ -58,7 +67,7 @@ where
     F: FnOnce(OutTradeNo) -> W + Send + 'static,
     W: Future<Output = Result<Answer, Problem>> + Send + 'static,
 {
-    run_key(gateway, request, tenant, read_key(request)?, body, work).await
+    run_key(gateway, request, tenant, read_key(request)?, body, work).await.map(Outcome::response)
 }
 
 /// As [`run`], for a buyer: nobody else's key, the backend's included, is the same.
@@ -78,6 +87,26 @@ where
     W: Future<Output = Result<Answer, Problem>> + Send + 'static,
 {
     let key = read_key(request)?.map(|key| buyers_key(buyer, &key));
+    run_key(gateway, request, tenant, key, body, work).await.map(Outcome::response)
+}
+
+/// As [`run`], for a caller who is nobody yet. The answer that is kept is the work's, not the
+/// response that the route makes of it.
+///
+/// # Errors
+/// As [`run`].
+pub async fn run_for_visitor<F, W>(
+    gateway: &Data<Gateway>,
+    request: &HttpRequest,
+    tenant: &Arc<Tenant>,
+    body: &Bytes,
+    work: F,
+) -> Result<Outcome, Problem>
+where
+    F: FnOnce(OutTradeNo) -> W + Send + 'static,
+    W: Future<Output = Result<Answer, Problem>> + Send + 'static,
+{
+    let key = read_key(request)?.map(|key| visitors_key(&key));
     run_key(gateway, request, tenant, key, body, work).await
 }
 
@@ -88,7 +117,7 @@ async fn run_key<F, W>(
     key: Option<String>,
     body: &Bytes,
     work: F,
-) -> Result<HttpResponse, Problem>
+) -> Result<Outcome, Problem>
 where
     F: FnOnce(OutTradeNo) -> W + Send + 'static,
     W: Future<Output = Result<Answer, Problem>> + Send + 'static,
@@ -110,21 +139,16 @@ where
     let ended = gateway.spawn(
         async move {
             match call {
-                None => Ok(Outcome::Fresh(guarded(work(made_number)).await)),
+                None => guarded(work(made_number)).await.map(Outcome::Fresh),
                 Some(call) => once(&shared, call, &id, work).await,
             }
         }
         .in_current_span(),
     );
-    match ended.await {
-        Ok(Ok(Outcome::Fresh(answer))) => answer.map(Answer::response),
-        Ok(Ok(Outcome::Replayed(answer))) => Ok(replay(answer)),
-        Ok(Err(problem)) => Err(problem),
-        Err(error) => {
-            tracing::error!(%error, "a call did not come to its end");
-            Err(Problem::internal())
-        }
-    }
+    ended.await.unwrap_or_else(|error| {
+        tracing::error!(%error, "a call did not come to its end");
+        Err(Problem::internal())
+    })
 }
 
 async fn once<F, W>(
@@ -138,7 +162,7 @@ where
     W: Future<Output = Result<Answer, Problem>>,
 {
     let (tenant, key) = (call.tenant.clone(), call.key.clone());
-    let made_number = match gateway.engine.store().begin_call(call).await? {
+    let made_number = match begin(gateway, call).await? {
         Begun::Run { made_number } => made_number,
         Begun::Answered(answer) => return Ok(Outcome::Replayed(answer)),
         Begun::InProgress => {
@@ -159,7 +183,27 @@ where
         }
     };
     keep(gateway, tenant, key, to_keep(&answer, request_id)).await;
-    Ok(Outcome::Fresh(answer))
+    answer.map(Outcome::Fresh)
+}
+
+/// Enters the call. One that is in progress for the store may have ended all the same, when the store
+/// would not take its answer: then that is made up for now.
+async fn begin(gateway: &Data<Gateway>, call: IdempotentCall) -> Result<Begun, Problem> {
+    let store = gateway.engine.store();
+    let begun = store.begin_call(call.clone()).await?;
+    if begun != Begun::InProgress {
+        return Ok(begun);
+    }
+    let Some(answer) = gateway.unkept.find(&call.tenant, &call.key) else { return Ok(begun) };
+    let kept = try_keep(store.as_ref(), &call.tenant, &call.key, gateway.instance, &answer).await;
+    if kept {
+        gateway.unkept.forget(&call.tenant, &call.key);
+    }
+    match answer {
+        Some(answer) => Ok(Begun::Answered(answer)),
+        None if kept => Ok(store.begin_call(call).await?),
+        None => Ok(begun),
+    }
 }
 
 /// Turns a panic into an answer; its message went to the log by the panic hook.
@@ -197,6 +241,7 @@ async fn keep(gateway: &Data<Gateway>, tenant: TenantId, key: String, answer: Op
     if try_keep(store.as_ref(), &tenant, &key, owner, &answer).await {
         return;
     }
+    let shared = Data::clone(gateway);
     gateway.spawn(async move {
         for wait in (0..KEEP_TRIES).map(|tries| KEEP_WAIT * 2_u32.pow(tries)) {
             tokio::time::sleep(wait).await;
@@ -204,7 +249,8 @@ async fn keep(gateway: &Data<Gateway>, tenant: TenantId, key: String, answer: Op
                 return;
             }
         }
-        tracing::error!(%tenant, "the answer to an idempotent call was not kept; its key stays in progress");
+        tracing::error!(%tenant, "the answer to an idempotent call was not kept; that is tried when it is asked for");
+        shared.unkept.remember(tenant, key, answer);
     });
 }
 
@@ -233,6 +279,11 @@ fn read_key(request: &HttpRequest) -> Result<Option<String>, Problem> {
 /// A key that begins with its buyer. No key on the wire holds a space.
 fn buyers_key(buyer: &SessionClaims, key: &str) -> String {
     format!("{} {} {key}", buyer.provider, buyer.openid)
+}
+
+/// A key of someone who is not known yet: no backend's, and no buyer's, who has two spaces.
+fn visitors_key(key: &str) -> String {
+    format!("session {key}")
 }
 
 /// The number for a payment that its merchant gave none, the same whenever this call is made

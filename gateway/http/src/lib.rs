@@ -33,6 +33,7 @@ mod testing;
 mod testing_deliveries;
 #[cfg(test)]
 mod testing_engine;
+mod unkept;
 
 pub use client_address::TrustedProxies;
 pub use gateway::{Gateway, HttpConfig, HttpTelemetry};

@@ -20,4 +20,4 @@ pub use payment::{AttemptBody, FailureBody, InvokeBody, PaymentBody, PaymentList
 pub use payment_request::{CreatePaymentBody, PayerBody, PaymentRequest};
 pub use refund::{RefundBody, RefundList};
 pub use refund_request::{CreateRefundBody, read_refund};
-pub use session::{CreateSessionBody, SessionBody, read_login};
+pub use session::{CreateSessionBody, KeptSession, SessionBody, read_login};

@@ -1,6 +1,6 @@
-use dukou_domain::{ProviderName, Secret};
-use dukou_engine::Session;
-use serde::Serialize;
+use dukou_domain::{ProviderName, Secret, Timestamp};
+use dukou_engine::{Session, SessionClaims};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
@@ -65,6 +65,30 @@ impl From<&Session> for SessionBody {
             session_token: session.token.expose().to_owned(),
             expires_at: rfc3339(session.expires_at),
         }
+    }
+}
+
+/// What is kept of a session under an idempotency key: enough to make its token again, and no token.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct KeptSession {
+    openid: String,
+    unionid: Option<String>,
+    /// In milliseconds since 1970: the token holds no less.
+    expires_at: i64,
+}
+
+impl KeptSession {
+    /// Who it was, and the user's name under all apps of one owner.
+    pub fn claims(self, provider: ProviderName) -> (SessionClaims, Option<String>) {
+        let expires_at = Timestamp::from_millis(self.expires_at);
+        (SessionClaims { provider, openid: self.openid, expires_at }, self.unionid)
+    }
+}
+
+impl From<Session> for KeptSession {
+    fn from(session: Session) -> Self {
+        let expires_at = session.expires_at.as_millis();
+        KeptSession { openid: session.openid, unionid: session.unionid, expires_at }
     }
 }
 

@@ -4,18 +4,23 @@ use std::sync::Arc;
 
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
+use dukou_domain::ProviderName;
+use dukou_engine::tenant::Tenant;
 
-use crate::answer::Answer;
+use crate::answer::{Answer, mark_replayed, replay};
 use crate::auth::Addressed;
-use crate::dto::{CreateSessionBody, SessionBody, read_login};
+use crate::dto::{CreateSessionBody, KeptSession, SessionBody, read_login};
 use crate::gateway::Gateway;
+use crate::idempotency::Outcome;
 use crate::problem::Problem;
 use crate::query::Parameters;
-use crate::{body, json};
+use crate::{body, idempotency, json};
+
+const CREATED: u16 = 201;
 
 /// Log a user of the mini-program in.
 ///
-/// Needs no key. The same code again within five minutes is the same session. The platform's session
+/// Needs no API key. The same code again within five minutes is the same session. The platform's session
 /// key never leaves the gateway.
 #[utoipa::path(
     post, path = "/v1/{tenant}/sessions", operation_id = "createSession", tag = "sessions", request_body = CreateSessionBody,
@@ -32,15 +37,35 @@ pub async fn create(
     let bytes = body::read(&request, payload, &gateway.config).await?;
     let content = json::parse(&bytes).map_err(|fault| Problem::invalid(vec![fault]))?;
     let (provider, code) = read_login(content).map_err(Problem::invalid)?;
-    let engine = Arc::clone(&gateway.engine);
+    let (engine, shop, of) = (Arc::clone(&gateway.engine), Arc::clone(&tenant.0), provider.clone());
     // Goes on when the phone hangs up, so that it finds its session when it asks again.
-    let opening = gateway.spawn(async move { engine.open_session(&tenant.0, &provider, code).await });
-    let opened = opening.await.map_err(|error| {
-        tracing::error!(%error, "a login did not come to its end");
+    let opening = async move |_| {
+        let opened = engine.open_session(&shop, &of, code).await;
+        Answer::json(CREATED, &KeptSession::from(opened.map_err(|error| about_code(error.into()))?))
+    };
+    match idempotency::run_for_visitor(&gateway, &request, &tenant.0, &bytes, opening).await? {
+        Outcome::Fresh(answer) => respond(&gateway, &tenant.0, provider, &answer.body).await,
+        Outcome::Replayed(answer) if answer.status == CREATED => {
+            respond(&gateway, &tenant.0, provider, &answer.body).await.map(mark_replayed)
+        }
+        Outcome::Replayed(refusal) => Ok(replay(refusal)),
+    }
+}
+
+/// Makes the token of what was kept.
+async fn respond(
+    gateway: &Gateway,
+    tenant: &Tenant,
+    provider: ProviderName,
+    kept: &[u8],
+) -> Result<HttpResponse, Problem> {
+    let kept: KeptSession = serde_json::from_slice(kept).map_err(|error| {
+        tracing::error!(%error, "a session kept under an idempotency key cannot be read back");
         Problem::internal()
     })?;
-    let session = opened.map_err(|error| about_code(error.into()))?;
-    let mut response = Answer::json(201, &SessionBody::from(&session))?.response();
+    let (claims, unionid) = kept.claims(provider);
+    let session = gateway.engine.session_again(tenant, claims, unionid).await?;
+    let mut response = Answer::json(CREATED, &SessionBody::from(&session))?.response();
     super::no_store(&mut response);
     Ok(response)
 }

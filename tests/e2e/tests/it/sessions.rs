@@ -47,6 +47,52 @@ async fn a_phone_that_sends_twice_is_answered_alike() {
     assert_eq!(world.control.journal("operation=jscode2session").await.len(), 1);
 }
 
+async fn log_in_once(world: &World, key: &str, body: &Value) -> Answer {
+    let url = format!("{}/v1/bookshop/sessions", world.gateway.url());
+    let response = world.client().post(url).header("Idempotency-Key", key).json(body).send().await.unwrap();
+    Answer::read(response).await.unwrap()
+}
+
+#[tokio::test]
+async fn under_an_idempotency_key_the_session_is_given_again_and_its_token_is_not_stored() {
+    let world = World::start().await;
+    let (tenant, merchant) = world.bookshop();
+    let (code, openid) = world.control.code(&tenant).await;
+    let body = json!({ "provider": "wechat", "code": code });
+    let first = log_in_once(&world, "key-1", &body).await;
+    assert_eq!((first.header("idempotent-replayed"), first.header("cache-control")), (None, Some("no-store")));
+    let session = first.expect(201);
+    // After a restart nobody remembers the code, and the platform takes it once.
+    world.gateway.restart().await;
+    let again = log_in_once(&world, "key-1", &body).await;
+    assert_eq!((again.header("idempotent-replayed"), again.header("cache-control")), (Some("true"), Some("no-store")));
+    assert_eq!(again.expect(201), session);
+    assert_eq!(session["openid"], *openid);
+    assert_eq!(world.control.journal("operation=jscode2session").await.len(), 1);
+
+    let (other, _) = world.control.code(&tenant).await;
+    let another = json!({ "provider": "wechat", "code": other });
+    log_in_once(&world, "key-1", &another).await.problem(409, "idempotency_key_conflict");
+    log_in_once(&world, "no key", &another).await.problem(400, "invalid_request");
+    // A backend's key of the same name is another key.
+    merchant.post_once("key-1", "/payments", &merchant.order("KEYS-01", 101)).await.expect(201);
+    let refused = json!({ "provider": "wechat", "code": "invented" });
+    for replayed in [None, Some("true")] {
+        let answer = log_in_once(&world, "key-2", &refused).await;
+        assert_eq!(answer.header("idempotent-replayed"), replayed);
+        assert_eq!(wrong_fields(&answer.problem(400, "invalid_request")), ["code"]);
+    }
+
+    world.gateway.terminate();
+    assert!(world.gateway.wait_exit(crate::SOON).await.success());
+    let stored = std::fs::read(world.directory().join("data/dukou.db")).unwrap();
+    let token = session["session_token"].as_str().unwrap();
+    for secret in [token, token.split_once('.').unwrap().0, token.split_once('.').unwrap().1, &code] {
+        assert!(!stored.windows(secret.len()).any(|part| part == secret.as_bytes()), "in the store");
+    }
+    assert!(stored.windows(openid.len()).any(|part| part == openid.as_bytes()), "the search finds what is there");
+}
+
 #[tokio::test]
 async fn what_is_no_login_is_refused() {
     let world = World::start().await;
