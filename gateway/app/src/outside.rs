@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use dukou_domain::Timestamp;
 use dukou_spi::{Clock, Context, Random};
-use dukou_transport::ReqwestTransports;
+use dukou_transport::{PlatformClocks, ReqwestTransports};
 
 pub struct SystemClock;
 
@@ -28,10 +28,19 @@ impl Random for SystemRandom {
 
 /// The outside world, as providers see it.
 pub fn context(insecure: bool) -> Context {
-    Context {
-        clock: Arc::new(SystemClock),
-        random: Arc::new(SystemRandom),
-        transports: Arc::new(ReqwestTransports::new()),
-        insecure,
-    }
+    world(insecure, ReqwestTransports::new())
+}
+
+/// The same, with the platforms' clocks compared with this machine's.
+pub fn context_comparing(insecure: bool, clocks: &Arc<PlatformClocks>) -> Context {
+    world(insecure, ReqwestTransports::comparing(Arc::clone(clocks)))
+}
+
+/// The platforms' clocks beside this machine's.
+pub fn platform_clocks() -> Arc<PlatformClocks> {
+    Arc::new(PlatformClocks::new(Arc::new(SystemClock)))
+}
+
+fn world(insecure: bool, transports: ReqwestTransports) -> Context {
+    Context { clock: Arc::new(SystemClock), random: Arc::new(SystemRandom), transports: Arc::new(transports), insecure }
 }

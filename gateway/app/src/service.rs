@@ -12,6 +12,7 @@ use dukou_engine::ports::{Coordinator, Store};
 use dukou_engine::{Engine, EngineConfig};
 use dukou_http::{AdminState, Gateway, HttpConfig};
 use dukou_store::{ProcessCoordinator, ProcessOptions, RedisCoordinator, RedisOptions, SqliteOptions, SqliteStore};
+use dukou_transport::PlatformClocks;
 use dukou_webhook::{Worker, WorkerOptions};
 use tokio::runtime::Handle;
 use tokio::time::{Instant, timeout_at};
@@ -51,24 +52,33 @@ impl Service {
     ///
     /// # Errors
     /// When an address or the store cannot be had; the text says which.
-    pub async fn start(settings: GatewaySettings, tenants: &TenantFiles) -> anyhow::Result<Self> {
+    pub async fn start(
+        settings: GatewaySettings,
+        tenants: &TenantFiles,
+        clocks: Arc<PlatformClocks>,
+    ) -> anyhow::Result<Self> {
         let (public_listener, public) = listen(settings.listen, "server.listen")?;
         let (admin_listener, admin) = listen(settings.admin_listen, "admin.listen")?;
 
         let store = Arc::new(open_store(&settings).await?);
         let mut metrics = Metrics::new().context("metrics")?;
-        let coordinator: Arc<dyn Coordinator> = match settings.redis {
-            None => Arc::new(ProcessCoordinator::new(ProcessOptions::default())),
+        let redis = match settings.redis {
+            None => None,
             Some(RedisSettings { url, prefix }) => {
                 let position = store.position().await.context("the store's position")?;
                 // Redis may be away: then this says so, and the gateway works without it.
                 let options = RedisOptions { url, prefix };
                 let redis = Arc::new(RedisCoordinator::connect(options, store.identity(), position).await);
                 metrics.watch_redis(Arc::clone(&redis)).context("metrics")?;
-                redis
+                Some(redis)
             }
         };
         for settings in tenants.served() {
+        let coordinator: Arc<dyn Coordinator> = match &redis {
+            None => Arc::new(ProcessCoordinator::new(ProcessOptions::default())),
+            Some(redis) => Arc::clone(redis) as _,
+        };
+        metrics.watch_clocks(Arc::clone(&clocks)).context("metrics")?;
             for provider in settings.tenant.providers.keys() {
                 metrics.engine.announce(&settings.tenant.id, provider);
             }
@@ -90,7 +100,7 @@ impl Service {
         ));
 
         let draining = Arc::new(AtomicBool::new(false));
-        let readiness = Arc::new(GatewayReadiness { store: measured, coordinator });
+        let readiness = Arc::new(GatewayReadiness { store: measured, coordinator, redis, clocks });
         let config = HttpConfig {
             body_limit: settings.body_limit,
             shutdown_timeout: DRAIN_LIMIT,

@@ -1,20 +1,26 @@
 //! One call: send, then read the answer up to its limit.
 
+use std::sync::Arc;
+use std::time::Instant;
+
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use dukou_spi::transport::{HttpAnswer, HttpMethod, HttpRequest, Transport, TransportError};
+use reqwest::header::DATE;
 use reqwest::{Client, Method, Url};
 
+use crate::clocks::PlatformClocks;
 use crate::failure;
 
 pub(crate) struct ReqwestTransport {
     client: Client,
     answer_limit: usize,
+    clocks: Option<Arc<PlatformClocks>>,
 }
 
 impl ReqwestTransport {
-    pub(crate) fn new(client: Client, answer_limit: usize) -> Self {
-        ReqwestTransport { client, answer_limit }
+    pub(crate) fn new(client: Client, answer_limit: usize, clocks: Option<Arc<PlatformClocks>>) -> Self {
+        ReqwestTransport { client, answer_limit, clocks }
     }
 }
 
@@ -34,7 +40,12 @@ impl Transport for ReqwestTransport {
         for (name, value) in request.headers {
             builder = builder.header(name, value);
         }
+        let sent = Instant::now();
         let response = builder.body(request.body).send().await.map_err(|error| failure::classify(&host, &error))?;
+        let date = response.headers().get(DATE).and_then(|date| date.to_str().ok());
+        if let (Some(clocks), Some(date)) = (&self.clocks, date) {
+            clocks.answered(&host, sent, date);
+        }
         self.read(&host, response).await
     }
 }

@@ -7,6 +7,7 @@ use dukou_spi::transport::{InvalidTransport, Transport, TransportFactory, Transp
 use reqwest::{Client, redirect, retry};
 
 use crate::client::ReqwestTransport;
+use crate::clocks::PlatformClocks;
 use crate::tls;
 
 /// A connection that cannot be opened in this time will not be.
@@ -20,12 +21,19 @@ const USER_AGENT: &str = concat!("dukou/", env!("CARGO_PKG_VERSION"));
 ///
 /// Trusted roots are the machine's, Mozilla's (so that a machine without a store works) and the
 /// extra ones of [`TransportOptions`]. The machine's are read once per process.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct ReqwestTransports;
+#[derive(Clone, Default)]
+pub struct ReqwestTransports {
+    clocks: Option<Arc<PlatformClocks>>,
+}
 
 impl ReqwestTransports {
     pub const fn new() -> Self {
-        ReqwestTransports
+        ReqwestTransports { clocks: None }
+    }
+
+    /// Transports whose answers are compared with this machine's clock.
+    pub const fn comparing(clocks: Arc<PlatformClocks>) -> Self {
+        ReqwestTransports { clocks: Some(clocks) }
     }
 }
 
@@ -47,6 +55,6 @@ impl TransportFactory for ReqwestTransports {
             .pool_idle_timeout(IDLE_LIMIT)
             .build()
             .map_err(|error| InvalidTransport(format!("the transport cannot be made: {error}")))?;
-        Ok(Arc::new(ReqwestTransport::new(client, options.answer_limit)))
+        Ok(Arc::new(ReqwestTransport::new(client, options.answer_limit, self.clocks.clone())))
     }
 }

@@ -5,11 +5,13 @@
 //! opened with one client certificate never carries another merchant's call.
 
 mod client;
+mod clocks;
 mod factory;
 mod failure;
 #[cfg(test)]
 mod tests;
 mod tls;
 
+pub use clocks::{PlatformClocks, SKEW_LIMIT, Skew};
 pub use factory::ReqwestTransports;
 pub use tls::public_tls;

@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use dukou_domain::Secret;
+use dukou_domain::{Secret, Timestamp};
+use dukou_spi::Clock;
 use dukou_spi::transport::{
     HttpMethod, HttpRequest, InvalidTransport, Transport, TransportError, TransportFactory, TransportOptions,
 };
@@ -14,7 +15,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::ReqwestTransports;
+use crate::{PlatformClocks, ReqwestTransports};
 
 const LIMIT: usize = 1024;
 
@@ -76,6 +77,28 @@ async fn an_answer_comes_back_whole_and_undecoded() {
     let url = answering("HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Encoding: gzip\r\nX-Word: a\r\nContent-Length: 3\r\n\r\nabc").await;
     let answer = transport(options()).send(post(url)).await.unwrap();
     assert_eq!((answer.status, &answer.body[..], answer.header("x-word")), (302, &b"abc"[..], Some("a")));
+}
+
+#[tokio::test]
+async fn the_date_of_an_answer_is_compared_with_this_machines_clock() {
+    struct Fast;
+    impl Clock for Fast {
+        fn now(&self) -> Timestamp {
+            // 2026-11-26 00:10:00 UTC.
+            Timestamp::from_millis(1_795_651_800_000)
+        }
+    }
+    let clocks = Arc::new(PlatformClocks::new(Arc::new(Fast)));
+    let transport = ReqwestTransports::comparing(Arc::clone(&clocks)).build(options()).unwrap();
+    let undated = answering("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
+    transport.send(post(undated)).await.unwrap();
+    assert!(clocks.skews().is_empty());
+    let dated = answering("HTTP/1.1 500 No\r\nDate: Thu, 26 Nov 2026 00:00:00 GMT\r\nContent-Length: 0\r\n\r\n").await;
+    transport.send(post(dated.clone())).await.unwrap();
+    let skew = &clocks.skews()[0];
+    assert!(dated.contains(&format!("//{}/", skew.host)), "{skew:?}");
+    // The answer was dated within a second and no later than now.
+    assert!((590_000..=600_000).contains(&skew.millis) && skew.wrong, "{skew:?}");
 }
 
 #[tokio::test]

@@ -10,7 +10,10 @@ use crate::service::Service;
 use crate::{outside, providers, shutdown};
 
 pub fn run(directory: &Path) -> ExitCode {
-    let mut loaded = config::load(directory, config::process_variables(), providers::builtin(), outside::context);
+    let clocks = outside::platform_clocks();
+    let mut loaded = config::load(directory, config::process_variables(), providers::builtin(), |insecure| {
+        outside::context_comparing(insecure, &clocks)
+    });
     report(&loaded);
     let Some(settings) = loaded.gateway.take() else {
         tracing::error!("gateway.toml cannot be used; `dukou check` lists every problem");
@@ -25,7 +28,7 @@ pub fn run(directory: &Path) -> ExitCode {
     };
     let ended = runtime.block_on(async {
         let count = loaded.tenants.served().count();
-        let mut service = Service::start(settings, &loaded.tenants).await?;
+        let mut service = Service::start(settings, &loaded.tenants, clocks).await?;
         service.follow(loaded.tenants);
         tracing::info!(
             public = %service.public,

@@ -1,6 +1,7 @@
 //! What Prometheus sees. Names and labels are part of the public contract; label values come from
 //! configuration and from closed lists, never from a request.
 
+mod clocks;
 mod engine;
 mod http;
 mod process;
@@ -15,10 +16,13 @@ use std::sync::Arc;
 use dukou_engine::ports::{Coordinator, Health};
 use dukou_store::RedisCoordinator;
 use prometheus::{
+use dukou_transport::PlatformClocks;
     Encoder, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
 pub use engine::EngineMetrics;
+use clocks::ClockGauges;
+
 pub use http::HttpMetrics;
 pub use reload::ReloadMetrics;
 pub use store::MeasuredStore;
@@ -42,6 +46,7 @@ pub struct Metrics {
     process: process::ProcessMetrics,
 }
 
+    clocks: Option<ClockGauges>,
 /// What the coordinator on Redis knows at a scrape.
 struct RedisGauges {
     coordinator: Arc<RedisCoordinator>,
@@ -75,6 +80,7 @@ impl Metrics {
             registry,
         })
     }
+            clocks: None,
 
     /// Puts the clock around a store.
     pub fn measure(&self, store: Arc<dyn dukou_engine::ports::Store>) -> MeasuredStore {
@@ -101,12 +107,24 @@ impl Metrics {
     pub fn render(&self) -> String {
         if let Some(redis) = &self.redis {
             redis.degraded.set(i64::from(redis.coordinator.health() != Health::Working));
+    /// Shows how far this machine's clock is from the platforms'.
+    ///
+    /// # Errors
+    /// When called twice.
+    pub fn watch_clocks(&mut self, clocks: Arc<PlatformClocks>) -> Result<(), prometheus::Error> {
+        self.clocks = Some(ClockGauges::new(clocks, &self.registry)?);
+        Ok(())
+    }
+
             redis.behind.set(redis.coordinator.behind().map_or(0, |(store, seen)| seen.saturating_sub(store)));
         }
         self.process.update();
         let mut text = Vec::new();
         if let Err(error) = TextEncoder::new().encode(&self.registry.gather(), &mut text) {
             tracing::error!(%error, "metrics cannot be written");
+        if let Some(clocks) = &self.clocks {
+            clocks.update();
+        }
         }
         String::from_utf8_lossy(&text).into_owned()
     }

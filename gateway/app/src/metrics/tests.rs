@@ -13,7 +13,11 @@ use super::*;
 
 #[test]
 fn names_and_labels_are_those_of_the_contract() {
-    let metrics = Metrics::new().expect("names differ");
+    let metrics = {
+        let mut metrics = Metrics::new().expect("names differ");
+        metrics.watch_clocks(crate::outside::platform_clocks()).expect("names differ");
+        metrics
+    };
     let (tenant, provider) = (TenantId::new("bookshop").expect("an id"), ProviderName::new("wechat").expect("a name"));
     metrics.engine.payment(&tenant, &provider, PaymentState::Pending);
     metrics.engine.refund(&tenant, &provider, RefundState::Processing);

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use dukou_e2e::{Mode, World, eventually};
+use serde_json::json;
 
 use crate::support::{SOON, becomes, crashed, events_of, notify_once, paid_silently, restart_at, succeeded};
 
@@ -163,11 +164,14 @@ async fn f36_the_store_is_restored_from_an_older_backup() {
     let told = "the store is behind what redis has seen of it";
     eventually("the log says so", SOON, async || world.gateway.logs().contains(told).then_some(())).await;
     assert!(world.metrics().await.value("dukou_store_behind", &[]) > 0.0, "the metric says so");
+    let (status, report) = world.gateway.readiness().await.unwrap();
+    assert_eq!((status, &report["checks"][0]["status"]), (200, &json!("degraded")), "{report}");
+    assert!(report["checks"][0]["detail"].as_str().unwrap().contains("older backup"), "{report}");
 
     assert!(notify_once(&world, &tenant, "F36-01").await);
     assert_eq!(merchant.status("F36-01").await, "succeeded");
     assert_eq!(world.metrics().await.notifies("bookshop", "payment", "applied"), 1);
-    world.verify().await;
+    world.checker().degraded().verify().await;
 }
 
 /// Watches: the store's identity in every key, as above, where the whole store is another one.
