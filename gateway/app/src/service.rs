@@ -11,7 +11,10 @@ use anyhow::Context as _;
 use dukou_engine::ports::{Coordinator, Store};
 use dukou_engine::{Engine, EngineConfig};
 use dukou_http::{AdminState, Gateway, HttpConfig};
-use dukou_store::{ProcessCoordinator, ProcessOptions, RedisCoordinator, RedisOptions, SqliteOptions, SqliteStore};
+use dukou_store::{
+    ProcessCoordinator, ProcessOptions, RedisCoordinator, RedisOptions, SqliteOptions, SqliteStore, SteadySchedules,
+    SteadyTime,
+};
 use dukou_transport::PlatformClocks;
 use dukou_webhook::{Worker, WorkerOptions};
 use tokio::runtime::Handle;
@@ -84,7 +87,8 @@ impl Service {
             }
         }
         let tenants = Arc::new(ServedTenants::new(tenants.served()));
-        let measured: Arc<dyn Store> = Arc::new(metrics.measure(Arc::clone(&store) as Arc<dyn Store>));
+        let steady = SteadySchedules::new(Arc::clone(&store) as _, SteadyTime::new(Arc::new(SystemClock)));
+        let measured: Arc<dyn Store> = Arc::new(metrics.measure(Arc::new(steady)));
         let engine = Arc::new(Engine::new(
             EngineConfig {
                 public_url: settings.public_url,

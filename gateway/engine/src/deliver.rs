@@ -89,6 +89,7 @@ impl Engine {
                 kind: head.kind,
                 position: head.position,
                 created_at: now,
+                due_at: now,
             })
             .collect();
         let count = new.len();

@@ -10,10 +10,12 @@ mod migrate;
 pub mod process;
 pub mod redis;
 pub mod sqlite;
+pub mod steady;
 
 pub use process::{ProcessCoordinator, ProcessOptions};
 pub use redis::{RedisCoordinator, RedisOptions};
 pub use sqlite::{SqliteOptions, SqliteStore};
+pub use steady::{SteadySchedules, SteadyTime};
 
 /// Where a test may crash the process, with the feature `failpoints` and the action `return`.
 pub const FAIL_POINTS: &[&str] = &["store.before_commit", "store.after_commit"];

@@ -7,7 +7,7 @@ use super::StoreError;
 use crate::delivery::{Backlog, Delivery, DeliveryFilter, Endpoint, EventHead, Lease, Tried};
 use crate::records::{EventKind, NewEvent, Page};
 
-/// A delivery to be entered, due at once.
+/// A delivery to be entered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewDelivery {
     pub id: DeliveryId,
@@ -16,6 +16,8 @@ pub struct NewDelivery {
     pub kind: EventKind,
     pub position: i64,
     pub created_at: Timestamp,
+    /// When it is tried first.
+    pub due_at: Timestamp,
 }
 
 /// How many more deliveries of a tenant may be taken; 0 leaves them where they are.

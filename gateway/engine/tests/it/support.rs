@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr};
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ use dukou_spi::{
     OrderStatus, OrderWord, PaidFacts, PayOrder, PaymentNotice, PaymentOutcome, Prepay, Proof, Provider, ProviderError,
     ProviderInfo, RawNotify, Reason, RefundHint, RefundOrder, RefundQuery, RefundStatus, RefundWord, Verdict, Verified,
 };
-use dukou_store::{ProcessCoordinator, ProcessOptions, SqliteOptions, SqliteStore};
+use dukou_store::{ProcessCoordinator, ProcessOptions, SqliteOptions, SqliteStore, SteadySchedules, SteadyTime};
 
 pub const START: Timestamp = Timestamp::from_millis(1_790_000_000_000);
 
@@ -262,6 +262,7 @@ pub struct House {
     pub other: Arc<Platform>,
     pub counts: Arc<Counts>,
     clock: Arc<MovedClock>,
+    passed: Arc<AtomicU64>,
     _folder: tempfile::TempDir,
 }
 
@@ -282,6 +283,14 @@ impl House {
     fn build(late_payment: LatePayment, prefix: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = SqliteStore::open(SqliteOptions::at(folder.path().join("dukou.db"))).unwrap();
+        let clock = Arc::new(MovedClock(AtomicI64::new(START.as_millis())));
+        let passed = Arc::new(AtomicU64::new(0));
+        let time = {
+            let passed = Arc::clone(&passed);
+            let passed = Box::new(move || Duration::from_millis(passed.load(Ordering::SeqCst)));
+            SteadyTime::with(Arc::<MovedClock>::clone(&clock), passed)
+        };
+        let store = SteadySchedules::new(Arc::new(store), time);
         let info = ProviderInfo { kind: "words", app_id: "app".to_owned(), merchant_id: "mch".to_owned() };
         let platform = Arc::new(Platform { info, script: Mutex::default() });
         let provider: Arc<dyn Provider> = Arc::<Platform>::clone(&platform);
@@ -300,7 +309,6 @@ impl House {
             ]),
             webhook: None,
         });
-        let clock = Arc::new(MovedClock(AtomicI64::new(START.as_millis())));
         let counts = Arc::new(Counts::default());
         let engine = Arc::new(Engine::new(
             EngineConfig {
@@ -315,7 +323,7 @@ impl House {
             Arc::<MovedClock>::clone(&clock),
             Arc::<Counts>::clone(&counts),
         ));
-        House { engine, tenant, platform, other, counts, clock, _folder: folder }
+        House { engine, tenant, platform, other, counts, clock, passed, _folder: folder }
     }
 
     pub fn script(&self, change: impl FnOnce(&mut Script)) {
@@ -330,8 +338,15 @@ impl House {
         self.journal().iter().filter(|entry| entry.split(' ').next() == Some(operation)).count()
     }
 
+    /// Time passes.
     pub fn wait(&self, duration: Duration) {
-        self.clock.0.fetch_add(i64::try_from(duration.as_millis()).unwrap(), Ordering::SeqCst);
+        self.set_clock(i64::try_from(duration.as_millis()).unwrap());
+        self.passed.fetch_add(u64::try_from(duration.as_millis()).unwrap(), Ordering::SeqCst);
+    }
+
+    /// The machine's clock is set by so many milliseconds, and no time passes.
+    pub fn set_clock(&self, by: i64) {
+        self.clock.0.fetch_add(by, Ordering::SeqCst);
     }
 
     pub async fn create(&self, number: &str) -> Payment {

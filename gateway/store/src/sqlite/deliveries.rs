@@ -29,7 +29,7 @@ const MOVE_CURSOR: &str = "UPDATE delivery_cursor SET position = ?2 WHERE positi
 const HEADS: &str = "SELECT position, id, tenant, kind FROM events WHERE position > ?1 ORDER BY position LIMIT ?2";
 
 const INSERT: &str = "INSERT INTO deliveries (position, id, tenant, event, kind, state, made, failed, next_at, \
-     created_at, tries) VALUES (?1, ?2, ?3, ?4, ?5, 'pending', 0, 0, ?6, ?6, '[]')";
+     created_at, tries) VALUES (?1, ?2, ?3, ?4, ?5, 'pending', 0, 0, ?6, ?7, '[]')";
 
 const RECORD: &str = "UPDATE deliveries SET state = ?3, made = made + 1, failed = ?4, next_at = ?5, \
      leased_from = NULL, delivered_at = ?6, tries = ?7 \
@@ -158,6 +158,7 @@ fn enter(w: &mut Writing<'_>, from: i64, to: i64, deliveries: &[NewDelivery]) ->
                 new.tenant.as_str(),
                 new.event.as_uuid().into_bytes(),
                 new.kind.as_str(),
+                new.due_at.as_millis(),
                 new.created_at.as_millis(),
             ],
         )?;

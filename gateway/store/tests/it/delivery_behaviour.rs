@@ -41,6 +41,7 @@ pub async fn deliver(store: &dyn Store, tenant: &TenantId, created_at: Timestamp
         position,
         created_at,
     };
+        due_at: created_at,
     let from = store.deliveries().entered_to().await.unwrap();
     store.deliveries().enter(from, position, vec![new.clone()]).await.unwrap();
     new
@@ -92,6 +93,7 @@ async fn events_are_entered_once(store: &dyn Store) {
             position: head.position,
             created_at: at(5),
         })
+            due_at: at(5),
         .collect();
     let to = heads[1].position;
     deliveries.enter(0, to, new.clone()).await.unwrap();

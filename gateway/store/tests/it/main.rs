@@ -11,4 +11,5 @@ mod records;
 mod redis;
 mod redis_server;
 mod sqlite;
+mod steady;
 mod store_behaviour;

@@ -1,0 +1,176 @@
+//! A time that goes on evenly when the machine's clock is set.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use dukou_spi::Clock;
+
+/// A clock that is nearer than this is followed at once: no schedule is that fine.
+const FOLLOWED: i64 = 1_000;
+/// The part of the time that passes by which the steady time comes nearer to the clock: ten minutes
+/// are made up for in an hour and twenty minutes.
+const PACE: i64 = 8;
+/// How much time passes between two steps towards the clock, in milliseconds.
+const STEP: i64 = 1_000;
+
+/// The steady time, as its distance from the clock.
+pub struct SteadyTime {
+    clock: Arc<dyn Clock>,
+    /// Passes evenly, whatever is done to the clock.
+    passed: Box<dyn Fn() -> Duration + Send + Sync>,
+    last: Mutex<Last>,
+}
+
+/// All in milliseconds.
+#[derive(Debug, Clone, Copy)]
+struct Last {
+    passed: i64,
+    steady: i64,
+    /// The clock was set, and the steady time is on its way to it.
+    apart: bool,
+}
+
+impl SteadyTime {
+    /// Begins at what `clock` shows now.
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        let started = Instant::now();
+        SteadyTime::with(clock, Box::new(move || started.elapsed()))
+    }
+
+    /// The same, with something else that passes evenly.
+    pub fn with(clock: Arc<dyn Clock>, passed: Box<dyn Fn() -> Duration + Send + Sync>) -> Self {
+        let last = Last { passed: millis(passed()), steady: clock.now().as_millis(), apart: false };
+        SteadyTime { clock, passed, last: Mutex::new(last) }
+    }
+
+    /// How many milliseconds the steady time is ahead of the clock: 0, but for a while after the
+    /// clock was set.
+    pub fn ahead(&self) -> i64 {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let (clock, passed) = (self.clock.now().as_millis(), millis((self.passed)()));
+        let since = passed.saturating_sub(last.passed);
+        let steady = last.steady.saturating_add(since);
+        let ahead = steady.saturating_sub(clock);
+        if ahead.abs() < FOLLOWED {
+            *last = Last { passed, steady: clock, apart: false };
+            return 0;
+        }
+        if !last.apart {
+            let seconds = -ahead / 1_000;
+            tracing::warn!(
+                seconds,
+                "the machine's clock was set; what is planned keeps its pace and comes near slowly"
+            );
+            last.apart = true;
+        }
+        if since < STEP {
+            return ahead;
+        }
+        let nearer = ahead.clamp(-since / PACE, since / PACE);
+        *last = Last { passed, steady: steady - nearer, apart: true };
+        ahead - nearer
+    }
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dukou_domain::Timestamp;
+    use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+
+    #[derive(Default)]
+    struct Hands {
+        clock: AtomicI64,
+        passed: AtomicU64,
+    }
+
+    struct Wall(Arc<Hands>);
+
+    impl Clock for Wall {
+        fn now(&self) -> Timestamp {
+            Timestamp::from_millis(self.0.clock.load(Ordering::SeqCst))
+        }
+    }
+
+    fn steady() -> (Arc<Hands>, SteadyTime) {
+        let hands = Arc::new(Hands::default());
+        hands.clock.store(1_790_000_000_000, Ordering::SeqCst);
+        let passed = Arc::clone(&hands);
+        let time = SteadyTime::with(
+            Arc::new(Wall(Arc::clone(&hands))),
+            Box::new(move || Duration::from_millis(passed.passed.load(Ordering::SeqCst))),
+        );
+        (hands, time)
+    }
+
+    impl Hands {
+        fn pass(&self, millis: u64) {
+            self.passed.fetch_add(millis, Ordering::SeqCst);
+            self.clock.fetch_add(i64::try_from(millis).unwrap(), Ordering::SeqCst);
+        }
+
+        fn set(&self, by: i64) {
+            self.clock.fetch_add(by, Ordering::SeqCst);
+        }
+    }
+
+    #[test]
+    fn without_a_jump_it_is_the_clock() {
+        let (hands, time) = steady();
+        for _ in 0..100 {
+            hands.pass(10_000);
+            assert_eq!(time.ahead(), 0);
+        }
+        for step in [900, -900, 900] {
+            hands.set(step);
+            assert_eq!(time.ahead(), 0, "small steps are followed");
+        }
+    }
+
+    #[test]
+    fn a_jump_moves_nothing_and_is_made_up_for_at_an_eighth_of_the_pace() {
+        for jump in [600_000, -600_000] {
+            let (hands, time) = steady();
+            hands.set(jump);
+            assert_eq!(time.ahead(), -jump, "at the jump itself");
+            let mut before = -jump;
+            for second in 1..=4_800_u64 {
+                hands.pass(1_000);
+                let ahead = time.ahead();
+                let nearer = before.abs() - ahead.abs();
+                assert!((0..=125).contains(&nearer) || ahead == 0, "second {second}: {before} to {ahead}");
+                before = ahead;
+            }
+            assert_eq!(before, 0, "after an hour and twenty minutes");
+        }
+    }
+
+    #[test]
+    fn looked_at_often_it_comes_nearer_just_as_fast() {
+        let (hands, time) = steady();
+        hands.set(10_000);
+        assert_eq!(time.ahead(), -10_000);
+        for _ in 0..80_000 {
+            hands.pass(1);
+            time.ahead();
+        }
+        assert_eq!(time.ahead(), 0);
+    }
+
+    #[test]
+    fn it_never_goes_back() {
+        let (hands, time) = steady();
+        let mut last = 0;
+        for (pass, set) in [(500, 600_000), (1, -1_200_000), (5_000, 0), (70, 3_000), (60_000, -3_000), (1_000, 0)] {
+            hands.pass(pass);
+            hands.set(set);
+            let now = time.ahead() + hands.clock.load(Ordering::SeqCst);
+            assert!(now >= last, "{now} after {last}");
+            last = now;
+        }
+    }
+}

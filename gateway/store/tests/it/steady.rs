@@ -1,0 +1,105 @@
+//! Plans in the steady time: the behaviour of every store while the clock is away from it, and what a
+//! jump of the clock does to the next tries of deliveries.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
+
+use dukou_domain::{DeliveryState, Timestamp};
+use dukou_engine::delivery::Tried;
+use dukou_engine::ports::Store;
+use dukou_spi::Clock;
+use dukou_store::{SqliteOptions, SqliteStore, SteadySchedules, SteadyTime};
+use uuid::Uuid;
+
+use crate::delivery_behaviour::{self, deliver};
+use crate::records::*;
+use crate::store_behaviour;
+
+const JUMP: i64 = 600_000;
+
+#[derive(Default)]
+struct Hands {
+    clock: AtomicI64,
+    passed: AtomicU64,
+}
+
+impl Hands {
+    fn pass(&self, seconds: u64) {
+        self.passed.fetch_add(seconds * 1_000, Ordering::SeqCst);
+        self.set(i64::try_from(seconds * 1_000).unwrap());
+    }
+
+    fn set(&self, by: i64) {
+        self.clock.fetch_add(by, Ordering::SeqCst);
+    }
+}
+
+struct Wall(Arc<Hands>);
+
+impl Clock for Wall {
+    fn now(&self) -> Timestamp {
+        at(self.0.clock.load(Ordering::SeqCst))
+    }
+}
+
+fn steady(folder: &std::path::Path) -> (Arc<Hands>, SteadySchedules) {
+    let store = SqliteStore::open(SqliteOptions::at(folder.join(format!("{}.db", Uuid::now_v7())))).unwrap();
+    let hands = Arc::new(Hands { clock: AtomicI64::new(1_000_000), ..Hands::default() });
+    let passed = Arc::clone(&hands);
+    let passed = Box::new(move || Duration::from_millis(passed.passed.load(Ordering::SeqCst)));
+    let time = SteadyTime::with(Arc::new(Wall(Arc::clone(&hands))), passed);
+    (hands, SteadySchedules::new(Arc::new(store), time))
+}
+
+#[tokio::test]
+async fn behaves_as_a_store_wherever_the_clock_is() {
+    let folder = tempfile::tempdir().unwrap();
+    for jump in [JUMP, -JUMP] {
+        let new = async || {
+            let (hands, store) = steady(folder.path());
+            hands.set(jump);
+            store
+        };
+        store_behaviour::all(new).await;
+        delivery_behaviour::all(new).await;
+    }
+}
+
+#[tokio::test]
+async fn f22_deliveries_are_tried_again_at_their_pace_when_the_clock_is_set() {
+    let folder = tempfile::tempdir().unwrap();
+    for jump in [JUMP, -JUMP] {
+        let (hands, store) = steady(folder.path());
+        let now = || at(hands.clock.load(Ordering::SeqCst));
+        let lease = async || {
+            let until = now().plus(Duration::from_secs(120));
+            store.deliveries().lease(now(), until, 10, Box::new(|_| 10)).await.unwrap()
+        };
+        deliver(&store, &tenant(), now()).await;
+        let leased = lease().await.taken.remove(0).delivery;
+        let next_at = Some(now().plus(Duration::from_secs(300)));
+        let failed = Tried {
+            tenant: leased.tenant,
+            position: leased.position,
+            made_before: 0,
+            state: DeliveryState::Pending,
+            failed: 1,
+            next_at,
+            delivered_at: None,
+            tries: Vec::new(),
+        };
+        store.deliveries().record(vec![failed]).await.unwrap();
+        hands.set(jump);
+        hands.pass(200);
+        let looked = lease().await;
+        assert!(looked.taken.is_empty(), "{jump}: a burst");
+        let wait = looked.next_at.unwrap().since(now()).as_secs();
+        assert!((60..=130).contains(&wait), "{jump}: next in {wait} s");
+        hands.pass(145);
+        assert_eq!(lease().await.taken.len(), 1, "{jump}: a stall");
+
+        deliver(&store, &tenant(), now()).await;
+        assert_eq!(lease().await.taken.len(), 1, "{jump}: what is new is due at once");
+    }
+}
