@@ -1,4 +1,4 @@
-//! Work that nobody asks for: questions to the platforms, and forgetting old idempotency keys.
+//! Work that nobody asks for: questions to the platforms, and deleting what is old.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,16 +7,12 @@ use dukou_engine::Engine;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::retention::Retention;
+
 /// How often the store is asked what is due.
 const QUESTION_PERIOD: Duration = Duration::from_secs(1);
 /// As many questions as a full round of the engine asks: more may be due at once.
 const FULL_ROUND: usize = 100;
-const RETENTION_PERIOD: Duration = Duration::from_secs(60 * 60);
-/// How long an idempotency key is kept; the promise is 24 hours.
-const CALLS_KEPT: Duration = Duration::from_secs(48 * 60 * 60);
-/// Keys forgotten in one transaction, so that no payment waits long behind it.
-const CALLS_AT_ONCE: u32 = 1_000;
-
 /// The jobs of this process.
 pub struct Jobs {
     stop: watch::Sender<bool>,
@@ -24,11 +20,11 @@ pub struct Jobs {
 }
 
 impl Jobs {
-    pub fn start(engine: &Arc<Engine>) -> Self {
+    pub fn start(engine: &Arc<Engine>, retention: Retention) -> Self {
         let (stop, stopping) = watch::channel(false);
         let tasks = vec![
             tokio::spawn(ask(Arc::clone(engine), stopping.clone())),
-            tokio::spawn(forget(Arc::clone(engine), stopping)),
+            tokio::spawn(retention.run(Arc::clone(engine), stopping)),
         ];
         Jobs { stop, tasks }
     }
@@ -69,22 +65,7 @@ async fn ask(engine: Arc<Engine>, mut stopping: watch::Receiver<bool>) {
     }
 }
 
-/// Forgets idempotency keys that are past their time.
-async fn forget(engine: Arc<Engine>, mut stopping: watch::Receiver<bool>) {
-    while !*stopping.borrow() {
-        let now = engine.clock().now();
-        let kept = i64::try_from(CALLS_KEPT.as_millis()).unwrap_or(i64::MAX);
-        let before = dukou_domain::Timestamp::from_millis(now.as_millis().saturating_sub(kept));
-        match engine.store().forget_calls(before, CALLS_AT_ONCE).await {
-            Ok(count) if count >= u64::from(CALLS_AT_ONCE) => continue,
-            Ok(_) => {}
-            Err(error) => tracing::warn!(%error, "cannot forget old idempotency keys"),
-        }
-        pause(RETENTION_PERIOD, &mut stopping).await;
-    }
-}
-
-async fn pause(period: Duration, stopping: &mut watch::Receiver<bool>) {
+pub(crate) async fn pause(period: Duration, stopping: &mut watch::Receiver<bool>) {
     // An error means that the sender is gone, which is a stop as well.
     let _ = tokio::time::timeout(period, stopping.wait_for(|stop| *stop)).await;
 }

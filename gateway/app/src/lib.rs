@@ -12,6 +12,7 @@ mod outside;
 mod providers;
 mod readiness;
 mod reload;
+mod retention;
 mod service;
 mod shutdown;
 mod tenants;

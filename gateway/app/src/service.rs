@@ -26,6 +26,7 @@ use crate::metrics::{EngineMetrics, Metrics, ReloadMetrics};
 use crate::outside::SystemClock;
 use crate::readiness::GatewayReadiness;
 use crate::reload::Reload;
+use crate::retention::Retention;
 use crate::tenants::ServedTenants;
 
 /// How long what is in flight may go on after the stop was asked for.
@@ -76,12 +77,12 @@ impl Service {
                 Some(redis)
             }
         };
-        for settings in tenants.served() {
         let coordinator: Arc<dyn Coordinator> = match &redis {
             None => Arc::new(ProcessCoordinator::new(ProcessOptions::default())),
             Some(redis) => Arc::clone(redis) as _,
         };
         metrics.watch_clocks(Arc::clone(&clocks)).context("metrics")?;
+        for settings in tenants.served() {
             for provider in settings.tenant.providers.keys() {
                 metrics.engine.announce(&settings.tenant.id, provider);
             }
@@ -122,6 +123,7 @@ impl Service {
         ));
         let (engine_metrics, reload_metrics) = (Arc::clone(&metrics.engine), Arc::clone(&metrics.reload));
         let webhook_metrics = Arc::clone(&metrics.webhook);
+        let retention = Retention { settings: settings.retention, metrics: Arc::clone(&metrics.retention) };
         let state = Data::new(AdminState {
             render_metrics: Arc::new(move || metrics.render()),
             readiness,
@@ -129,7 +131,7 @@ impl Service {
         });
         let public_server = run(dukou_http::serve_public(public_listener, gateway.clone())?);
         let admin_server = run(dukou_http::serve_admin(admin_listener, admin_config, state)?);
-        let jobs = Jobs::start(&engine);
+        let jobs = Jobs::start(&engine, retention);
         let webhooks = Worker::start(
             engine,
             Arc::new(dukou_http::dto::event_json),

@@ -13,8 +13,8 @@ use dukou_domain::{
     TenantId, Timestamp,
 };
 use dukou_engine::ports::{
-    Claim, ClaimToken, Coordinator, Decide, Deliveries, Health, IdempotencyOutcome, Lock, Marker, NotifyOutcome, Store,
-    StoreError, Target, Telemetry,
+    Claim, ClaimToken, Coordinator, Decide, Deliveries, Health, IdempotencyOutcome, Lock, Marker, NotifyOutcome, Old,
+    Store, StoreError, Target, Telemetry,
 };
 use dukou_engine::records::{
     Begun, Event, IdempotentCall, NotificationKey, Page, Payment, PaymentFilter, Refund, RefundRequest,
@@ -134,7 +134,7 @@ impl Store for Away {
         Ok(())
     }
 
-    async fn forget_calls(&self, _: Timestamp, _: u32) -> Result<u64, StoreError> {
+    async fn forget(&self, _: Old, _: Timestamp, _: u32) -> Result<u64, StoreError> {
         away()
     }
 

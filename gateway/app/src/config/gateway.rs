@@ -12,6 +12,7 @@ use dukou_store::RedisOptions;
 use serde_json::{Map, Value};
 
 use super::sources::{Merged, Sources};
+use crate::retention::RetentionSettings;
 
 /// Every key with its default, as the repository shows it.
 pub const DEFAULTS: &str = include_str!("../../../../config/gateway.toml");
@@ -42,6 +43,7 @@ pub struct GatewaySettings {
     pub expires_after: Duration,
     pub session_expires_after: Duration,
     pub schedule: Schedule,
+    pub retention: RetentionSettings,
     pub trusted_proxies: TrustedProxies,
     pub limits: LimitConfig,
 }
@@ -102,7 +104,18 @@ impl<'a> Reader<'a> {
         let merged = self.merged;
         let mut top = self.section("", &merged.table);
         let mut sections = Vec::new();
-        for name in ["server", "admin", "storage", "redis", "webhooks", "payments", "sessions", "limits", "queries"] {
+        for name in [
+            "server",
+            "admin",
+            "storage",
+            "redis",
+            "webhooks",
+            "payments",
+            "sessions",
+            "limits",
+            "queries",
+            "retention",
+        ] {
             let table = match top.take(name) {
                 Some(Value::Object(table)) => Some(table),
                 Some(_) => top.wrong(name, "is not a section", &format!("[{name}] and its keys")),
@@ -111,7 +124,8 @@ impl<'a> Reader<'a> {
             sections.push(table);
         }
         self.finish(top);
-        let [server, admin, storage, redis, webhooks, payments, sessions, limits, queries] = sections[..] else {
+        let [server, admin, storage, redis, webhooks, payments, sessions, limits, queries, retention] = sections[..]
+        else {
             return (None, false);
         };
         // Every section but [redis] is there: the compiled-in file has it. One that is not a table
@@ -141,6 +155,7 @@ impl<'a> Reader<'a> {
         });
         let limits = limits.map(|table| self.limits(table));
         let schedule = queries.map(|table| self.queries(table));
+        let retention = retention.map(|table| self.retention(table));
 
         let settings = (|| {
             let (storage_path, max_batch) = storage?;
@@ -162,6 +177,7 @@ impl<'a> Reader<'a> {
                 expires_after: expires_after?,
                 session_expires_after: session_expires_after?,
                 schedule: schedule?,
+                retention: retention?,
                 trusted_proxies: trusted_proxies?,
                 limits: limits?,
             })
@@ -297,6 +313,17 @@ impl<'a> Reader<'a> {
         };
         self.finish(section);
         schedule
+    }
+
+    fn retention(&mut self, table: &'a Map<String, Value>) -> RetentionSettings {
+        let mut section = self.section("retention", table);
+        let settings = RetentionSettings {
+            idempotency_keys: section.duration("idempotency_keys", DAY..=DAY * 30, DAY * 2),
+            deliveries: section.duration("deliveries", DAY * 7..=DAY * 3650, DAY * 30),
+            notifications: section.duration("notifications", DAY * 7..=DAY * 3650, DAY * 180),
+        };
+        self.finish(section);
+        settings
     }
 }
 

@@ -6,6 +6,7 @@ mod engine;
 mod http;
 mod process;
 mod reload;
+mod retention;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -15,16 +16,17 @@ use std::sync::Arc;
 
 use dukou_engine::ports::{Coordinator, Health};
 use dukou_store::RedisCoordinator;
-use prometheus::{
 use dukou_transport::PlatformClocks;
+use prometheus::{
     Encoder, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
-pub use engine::EngineMetrics;
 use clocks::ClockGauges;
 
+pub use engine::EngineMetrics;
 pub use http::HttpMetrics;
 pub use reload::ReloadMetrics;
+pub use retention::RetentionMetrics;
 pub use store::MeasuredStore;
 pub use webhook::WebhookMetrics;
 
@@ -40,13 +42,14 @@ pub struct Metrics {
     pub engine: Arc<EngineMetrics>,
     pub http: Arc<HttpMetrics>,
     pub reload: Arc<ReloadMetrics>,
+    pub retention: Arc<RetentionMetrics>,
     pub webhook: Arc<WebhookMetrics>,
     store_seconds: HistogramVec,
     redis: Option<RedisGauges>,
+    clocks: Option<ClockGauges>,
     process: process::ProcessMetrics,
 }
 
-    clocks: Option<ClockGauges>,
 /// What the coordinator on Redis knows at a scrape.
 struct RedisGauges {
     coordinator: Arc<RedisCoordinator>,
@@ -67,6 +70,7 @@ impl Metrics {
             engine: Arc::new(EngineMetrics::new(&registry)?),
             http: Arc::new(HttpMetrics::new(&registry)?),
             reload: Arc::new(ReloadMetrics::new(&registry)?),
+            retention: Arc::new(RetentionMetrics::new(&registry)?),
             webhook: Arc::new(WebhookMetrics::new(&registry)?),
             store_seconds: histogram(
                 &registry,
@@ -76,11 +80,11 @@ impl Metrics {
                 &LOCAL_BUCKETS,
             )?,
             redis: None,
+            clocks: None,
             process: process::ProcessMetrics::new(&registry)?,
             registry,
         })
     }
-            clocks: None,
 
     /// Puts the clock around a store.
     pub fn measure(&self, store: Arc<dyn dukou_engine::ports::Store>) -> MeasuredStore {
@@ -103,10 +107,6 @@ impl Metrics {
         Ok(())
     }
 
-    /// The text that a scrape gets.
-    pub fn render(&self) -> String {
-        if let Some(redis) = &self.redis {
-            redis.degraded.set(i64::from(redis.coordinator.health() != Health::Working));
     /// Shows how far this machine's clock is from the platforms'.
     ///
     /// # Errors
@@ -116,15 +116,19 @@ impl Metrics {
         Ok(())
     }
 
+    /// The text that a scrape gets.
+    pub fn render(&self) -> String {
+        if let Some(redis) = &self.redis {
+            redis.degraded.set(i64::from(redis.coordinator.health() != Health::Working));
             redis.behind.set(redis.coordinator.behind().map_or(0, |(store, seen)| seen.saturating_sub(store)));
+        }
+        if let Some(clocks) = &self.clocks {
+            clocks.update();
         }
         self.process.update();
         let mut text = Vec::new();
         if let Err(error) = TextEncoder::new().encode(&self.registry.gather(), &mut text) {
             tracing::error!(%error, "metrics cannot be written");
-        if let Some(clocks) = &self.clocks {
-            clocks.update();
-        }
         }
         String::from_utf8_lossy(&text).into_owned()
     }

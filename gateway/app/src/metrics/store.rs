@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use async_trait::async_trait;
 use dukou_domain::{EventId, OutRefundNo, OutTradeNo, PaymentId, RefundRequestId, Secret, TenantId, Timestamp};
-use dukou_engine::ports::{Decide, Deliveries, Store, StoreError, Target};
+use dukou_engine::ports::{Decide, Deliveries, Old, Store, StoreError, Target};
 use dukou_engine::records::{
     Begun, Event, IdempotentCall, Page, Payment, PaymentFilter, Refund, RefundRequest, RefundRequestFilter,
     StoreIdentity, StoredAnswer,
@@ -23,6 +23,7 @@ pub struct MeasuredStore {
     events: Histogram,
     take_due: Histogram,
     idempotency: Histogram,
+    forget: Histogram,
     probe: Histogram,
 }
 
@@ -37,6 +38,7 @@ impl MeasuredStore {
             events: operation("events"),
             take_due: operation("take_due"),
             idempotency: operation("idempotency"),
+            forget: operation("forget"),
             probe: operation("probe"),
         }
     }
@@ -131,8 +133,8 @@ impl Store for MeasuredStore {
         timed(&self.idempotency, self.inner.end_call(tenant, key, owner, answer)).await
     }
 
-    async fn forget_calls(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
-        timed(&self.idempotency, self.inner.forget_calls(before, limit)).await
+    async fn forget(&self, what: Old, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
+        timed(&self.forget, self.inner.forget(what, before, limit)).await
     }
 
     async fn secret(&self, name: &str) -> Result<Secret, StoreError> {

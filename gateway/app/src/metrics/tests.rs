@@ -42,6 +42,7 @@ fn names_and_labels_are_those_of_the_contract() {
         ("dukou_payments_total", vec!["provider", "status", "tenant"]),
         ("dukou_provider_request_seconds", vec!["operation", "outcome", "provider"]),
         ("dukou_refunds_total", vec!["provider", "status", "tenant"]),
+        ("dukou_retention_deleted_total", vec!["what"]),
         ("dukou_store_seconds", vec!["operation"]),
         ("dukou_webhook_backlog", vec!["tenant"]),
         ("dukou_webhook_deliveries_total", vec!["outcome", "tenant"]),

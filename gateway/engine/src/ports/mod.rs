@@ -7,5 +7,5 @@ mod telemetry;
 
 pub use coordinator::{Claim, ClaimToken, Coordinator, Health, Lock, Marker};
 pub use deliveries::{Deliveries, NewDelivery, Room};
-pub use store::{Change, Decide, PaymentKey, Store, StoreError, Target, View};
+pub use store::{Change, Decide, Old, PaymentKey, Store, StoreError, Target, View};
 pub use telemetry::{IdempotencyOutcome, NotifyOutcome, Telemetry};

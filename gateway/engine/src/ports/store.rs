@@ -106,6 +106,31 @@ impl Change {
     }
 }
 
+/// What is kept for a while only. Payments, refunds and the event log are kept for ever.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Old {
+    /// Idempotency keys, by when they were entered.
+    Calls,
+    /// Deliveries that were delivered or exhausted, by when they were entered. One that still waits
+    /// is never old.
+    Deliveries,
+    /// Raw messages of the platforms, by when they came. What they said is in the payment, whose
+    /// state knows a copy that comes later still.
+    Notifications,
+}
+
+impl Old {
+    pub const ALL: [Old; 3] = [Old::Calls, Old::Deliveries, Old::Notifications];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Old::Calls => "idempotency_keys",
+            Old::Deliveries => "deliveries",
+            Old::Notifications => "notifications",
+        }
+    }
+}
+
 /// Decides what to write from what was found. Pure: a store may call it again when a transaction
 /// has to be repeated, and only the last call counts.
 pub type Decide = Box<dyn FnMut(View) -> Change + Send>;
@@ -178,8 +203,9 @@ pub trait Store: Send + Sync {
         answer: Option<StoredAnswer>,
     ) -> Result<(), StoreError>;
 
-    /// Forgets idempotency keys entered before `before`; at most `limit`. Returns how many.
-    async fn forget_calls(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError>;
+    /// Deletes what became old before `before`; at most `limit` of it. Returns how many; fewer than
+    /// `limit` means that no more is old.
+    async fn forget(&self, what: Old, before: Timestamp, limit: u32) -> Result<u64, StoreError>;
 
     /// A key of 32 random bytes in hexadecimal, made at the first call with that name and the same
     /// ever after.

@@ -1,7 +1,7 @@
 //! Calls that named an idempotency key.
 
 use bytes::Bytes;
-use dukou_domain::{TenantId, Timestamp};
+use dukou_domain::TenantId;
 use dukou_engine::records::{Begun, IdempotentCall, StoredAnswer};
 use rusqlite::{Connection, params};
 use uuid::Uuid;
@@ -18,8 +18,6 @@ const TAKE_OVER: &str = "UPDATE calls SET owner = ?3 WHERE tenant = ?1 AND key =
 const ANSWER: &str = "UPDATE calls SET status = ?4, content_type = ?5, body = ?6 \
      WHERE tenant = ?1 AND key = ?2 AND owner = ?3 AND status IS NULL";
 const DROP: &str = "DELETE FROM calls WHERE tenant = ?1 AND key = ?2 AND owner = ?3 AND status IS NULL";
-const FORGET: &str =
-    "DELETE FROM calls WHERE row IN (SELECT row FROM calls WHERE entered_at < ?1 ORDER BY entered_at LIMIT ?2)";
 
 struct Found {
     fingerprint: String,
@@ -89,8 +87,4 @@ pub(super) fn end(
         None => w.execute(DROP, params![tenant.as_str(), key, owner])?,
     };
     Ok(())
-}
-
-pub(super) fn forget(w: &mut Writing<'_>, before: Timestamp, limit: u32) -> Result<u64> {
-    w.execute(FORGET, params![before.as_millis(), limit]).map(|count| count as u64)
 }

@@ -16,6 +16,7 @@ mod payments;
 mod readers;
 mod refunds;
 mod requests;
+mod retention;
 mod secrets;
 mod task;
 mod writer;
@@ -29,7 +30,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use dukou_domain::{EventId, OutRefundNo, OutTradeNo, PaymentId, RefundRequestId, Secret, TenantId, Timestamp};
-use dukou_engine::ports::{Decide, Deliveries, Store, StoreError, Target};
+use dukou_engine::ports::{Decide, Deliveries, Old, Store, StoreError, Target};
 use dukou_engine::records::{
     Begun, Event, IdempotentCall, Page, Payment, PaymentFilter, Refund, RefundRequest, RefundRequestFilter,
     StoreIdentity, StoredAnswer,
@@ -223,8 +224,13 @@ impl Store for SqliteStore {
         self.write(move |w| calls::end(w, &tenant, &key, owner, answer.as_ref())).await
     }
 
-    async fn forget_calls(&self, before: Timestamp, limit: u32) -> Result<u64> {
-        self.write(move |w| calls::forget(w, before, limit)).await
+    async fn forget(&self, what: Old, before: Timestamp, limit: u32) -> Result<u64> {
+        // Found by a reader, so that the writer, whom payments wait for, only deletes.
+        let found = self.read(move |connection| retention::old(connection, what, before, limit)).await?;
+        if found.is_empty() {
+            return Ok(0);
+        }
+        self.write(move |w| retention::delete(w, what, before, &found)).await
     }
 
     async fn secret(&self, name: &str) -> Result<Secret> {

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use dukou_domain::{EventId, OutRefundNo, OutTradeNo, PaymentId, RefundRequestId, Secret, TenantId, Timestamp};
-use dukou_engine::ports::{Decide, Deliveries, Store, StoreError, Target};
+use dukou_engine::ports::{Decide, Deliveries, Old, Store, StoreError, Target};
 use dukou_engine::records::{
     Begun, Check, Event, IdempotentCall, Page, Payment, PaymentFilter, Refund, RefundRequest, RefundRequestFilter,
     StoreIdentity, StoredAnswer,
@@ -165,8 +165,8 @@ impl Store for SteadySchedules {
         self.inner.end_call(tenant, key, owner, answer).await
     }
 
-    async fn forget_calls(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
-        self.inner.forget_calls(before, limit).await
+    async fn forget(&self, what: Old, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
+        self.inner.forget(what, before, limit).await
     }
 
     async fn secret(&self, name: &str) -> Result<Secret, StoreError> {

@@ -4,7 +4,7 @@ use std::future::Future;
 
 use dukou_domain::{DeliveryId, DeliveryState, TenantId, Timestamp};
 use dukou_engine::delivery::{Delivery, DeliveryFilter, Endpoint, Lease, Leased, Tried, Try, TryError};
-use dukou_engine::ports::{Change, NewDelivery, Room, Store, StoreError};
+use dukou_engine::ports::{Change, NewDelivery, Old, Room, Store, StoreError};
 use dukou_engine::records::{EventKind, NewEvent, PageCursor, Subject};
 use uuid::Uuid;
 
@@ -20,6 +20,7 @@ pub async fn all<S: Store, F: Future<Output = S>>(new: impl Fn() -> F) {
     pages_are_newest_first(&new().await).await;
     a_retry_by_hand_makes_it_due(&new().await).await;
     what_waits_is_counted_by_tenant(&new().await).await;
+    what_ended_long_ago_is_forgotten(&new().await).await;
 }
 
 fn shop(name: &str) -> TenantId {
@@ -40,8 +41,8 @@ pub async fn deliver(store: &dyn Store, tenant: &TenantId, created_at: Timestamp
         kind: EventKind::PaymentCreated,
         position,
         created_at,
-    };
         due_at: created_at,
+    };
     let from = store.deliveries().entered_to().await.unwrap();
     store.deliveries().enter(from, position, vec![new.clone()]).await.unwrap();
     new
@@ -92,8 +93,8 @@ async fn events_are_entered_once(store: &dyn Store) {
             kind: head.kind,
             position: head.position,
             created_at: at(5),
-        })
             due_at: at(5),
+        })
         .collect();
     let to = heads[1].position;
     deliveries.enter(0, to, new.clone()).await.unwrap();
@@ -275,4 +276,32 @@ async fn what_waits_is_counted_by_tenant(store: &dyn Store) {
 async fn deliveries_end(store: &dyn Store, leased: &Leased) {
     let well = tried(leased, None, DeliveryState::Delivered, None);
     store.deliveries().record(vec![well]).await.unwrap();
+}
+
+async fn what_ended_long_ago_is_forgotten(store: &dyn Store) {
+    let (a, b) = (shop("a"), shop("b"));
+    for created_at in [10, 20, 30] {
+        deliver(store, &a, at(created_at)).await;
+        deliver(store, &b, at(created_at)).await;
+    }
+    let taken = lease(store, 1_000, 6, room(6)).await.taken;
+    let ended = taken.iter().map(|leased| match (leased.delivery.tenant == a, leased.delivery.created_at) {
+        (true, _) => tried(leased, None, DeliveryState::Delivered, None),
+        (false, created_at) if created_at == at(20) => {
+            tried(leased, Some(TryError::Status), DeliveryState::Exhausted, None)
+        }
+        (false, _) => tried(leased, Some(TryError::Status), DeliveryState::Pending, Some(9_000)),
+    });
+    store.deliveries().record(ended.collect()).await.unwrap();
+    for deleted in [2, 1, 0] {
+        assert_eq!(store.forget(Old::Deliveries, at(25), 2).await.unwrap(), deleted);
+    }
+    let left = async |tenant: &TenantId| {
+        let page = store.deliveries().deliveries(filter(tenant, None, None, 10)).await.unwrap();
+        page.items.iter().map(|delivery| delivery.created_at.as_millis()).collect::<Vec<_>>()
+    };
+    assert_eq!(left(&a).await, [30], "what is not old stays");
+    assert_eq!(left(&b).await, [30, 10], "what waits is never old");
+    let position = store.position().await.unwrap();
+    assert_eq!(store.deliveries().entered_to().await.unwrap(), position, "nothing is entered again");
 }

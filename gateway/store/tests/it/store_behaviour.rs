@@ -4,9 +4,10 @@ use std::future::Future;
 
 use bytes::Bytes;
 use dukou_domain::{EventId, OutRefundNo, PaymentState, RefundState, TenantId, TradeNo};
-use dukou_engine::ports::{Change, Store, StoreError, Target};
+use dukou_engine::ports::{Change, Old, Store, StoreError, Target};
 use dukou_engine::records::{
-    Begun, Difference, EventKind, IdempotentCall, NewEvent, PageCursor, PaymentFilter, Recorded, StoredAnswer, Subject,
+    Begun, Difference, EventKind, IdempotentCall, NewEvent, Notification, NotificationKey, PageCursor, PaymentFilter,
+    Recorded, StoredAnswer, Subject,
 };
 use uuid::Uuid;
 
@@ -31,6 +32,7 @@ pub async fn all<S: Store, F: Future<Output = S>>(new: impl Fn() -> F) {
     what_is_due_is_taken_once(&new().await).await;
     calls_run_once(&new().await).await;
     calls_are_forgotten(&new().await).await;
+    old_messages_are_forgotten_and_change_nothing(&new().await).await;
     a_secret_is_made_once(&new().await).await;
     a_panic_hurts_nobody_else(&new().await).await;
     a_failing_change_leaves_nothing(&new().await).await;
@@ -406,10 +408,31 @@ async fn calls_are_forgotten(store: &dyn Store) {
     for index in 0..5 {
         store.begin_call(call(&format!("k{index}"), 1, index)).await.unwrap();
     }
-    assert_eq!(store.forget_calls(at(3), 2).await.unwrap(), 2);
-    assert_eq!(store.forget_calls(at(3), 2).await.unwrap(), 1);
-    assert_eq!(store.forget_calls(at(3), 2).await.unwrap(), 0);
+    assert_eq!(store.forget(Old::Calls, at(3), 2).await.unwrap(), 2);
+    assert_eq!(store.forget(Old::Calls, at(3), 2).await.unwrap(), 1);
+    assert_eq!(store.forget(Old::Calls, at(3), 2).await.unwrap(), 0);
     assert_eq!(store.begin_call(call("k4", 1, 9)).await.unwrap(), Begun::InProgress);
+}
+
+async fn old_messages_are_forgotten_and_change_nothing(store: &dyn Store) {
+    create(store, &payment("B1", 1_000)).await.unwrap();
+    for index in 0..5_u8 {
+        let told =
+            Notification { received_at: at(index.into()), ..notification(&told(index), Recorded::Applied, None) };
+        let change = Change { notification: Some(told), ..Change::default() };
+        apply(store, target("B1"), move |_| change.clone()).await.unwrap();
+    }
+    for deleted in [2, 1, 0] {
+        assert_eq!(store.forget(Old::Notifications, at(3), 2).await.unwrap(), deleted);
+    }
+    for (index, kept) in [(0, false), (2, false), (3, true), (4, true)] {
+        let seen = apply(store, notify_target("B1", &told(index)), |_| Change::default()).await.unwrap();
+        assert_eq!((seen.notification.is_some(), seen.payment.is_some()), (kept, true), "{index}");
+    }
+}
+
+fn told(index: u8) -> NotificationKey {
+    key(&index.to_string())
 }
 
 async fn a_secret_is_made_once(store: &dyn Store) {

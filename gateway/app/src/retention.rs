@@ -1,0 +1,86 @@
+//! Deletes what was kept for a while, and that while is over.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use dukou_domain::Timestamp;
+use dukou_engine::Engine;
+use dukou_engine::ports::Old;
+use tokio::sync::watch;
+
+use crate::jobs::pause;
+use crate::metrics::RetentionMetrics;
+
+/// How often it is looked for.
+const PERIOD: Duration = Duration::from_secs(60 * 60);
+/// So many are deleted in one transaction, so that no payment waits long behind it.
+const AT_ONCE: u32 = 500;
+/// Between two such transactions: payments come first.
+const REST: Duration = Duration::from_millis(50);
+
+/// How long what is kept.
+#[derive(Debug, Clone, Copy)]
+pub struct RetentionSettings {
+    pub idempotency_keys: Duration,
+    pub deliveries: Duration,
+    pub notifications: Duration,
+}
+
+impl RetentionSettings {
+    const fn kept(&self, what: Old) -> Duration {
+        match what {
+            Old::Calls => self.idempotency_keys,
+            Old::Deliveries => self.deliveries,
+            Old::Notifications => self.notifications,
+        }
+    }
+}
+
+/// The job.
+pub struct Retention {
+    pub settings: RetentionSettings,
+    pub metrics: Arc<RetentionMetrics>,
+}
+
+impl Retention {
+    /// Looks at the start and every hour, until it is told to stop.
+    pub async fn run(self, engine: Arc<Engine>, mut stopping: watch::Receiver<bool>) {
+        while !*stopping.borrow() {
+            for what in Old::ALL {
+                self.forget(&engine, what, &mut stopping).await;
+            }
+            pause(PERIOD, &mut stopping).await;
+        }
+    }
+
+    /// Deletes batch after batch until nothing more is old.
+    async fn forget(&self, engine: &Engine, what: Old, stopping: &mut watch::Receiver<bool>) {
+        let before = earlier(engine.clock().now(), self.settings.kept(what));
+        let mut deleted = 0;
+        while !*stopping.borrow() {
+            match engine.store().forget(what, before, AT_ONCE).await {
+                Ok(count) => {
+                    self.metrics.deleted(what, count);
+                    deleted += count;
+                    if count < u64::from(AT_ONCE) {
+                        break;
+                    }
+                }
+                // The next round comes here again.
+                Err(error) => {
+                    tracing::warn!(what = what.as_str(), %error, "what is old cannot be deleted");
+                    break;
+                }
+            }
+            pause(REST, stopping).await;
+        }
+        if deleted > 0 {
+            tracing::info!(what = what.as_str(), deleted, "deleted what was old");
+        }
+    }
+}
+
+fn earlier(now: Timestamp, by: Duration) -> Timestamp {
+    let by = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
+    Timestamp::from_millis(now.as_millis().saturating_sub(by))
+}

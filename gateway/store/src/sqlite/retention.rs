@@ -1,0 +1,75 @@
+//! What is deleted when it is old.
+
+use dukou_domain::{DeliveryState, TenantId, Timestamp};
+use dukou_engine::ports::Old;
+use rusqlite::{Connection, params};
+
+use super::columns::Columns;
+use super::error::{Result, store_error};
+use super::writing::Writing;
+
+const CALLS: &str = "SELECT row FROM calls WHERE entered_at < ?1 ORDER BY entered_at LIMIT ?2";
+const DELETE_CALL: &str = "DELETE FROM calls WHERE row = ?1 AND entered_at < ?2";
+
+/// Rows are in the order in which the messages came; the time is looked at all the same, since the
+/// clock that wrote it may have been wrong.
+const NOTIFICATIONS: &str =
+    "SELECT row FROM (SELECT row, received_at FROM notifications ORDER BY row LIMIT ?2) WHERE received_at < ?1";
+const DELETE_NOTIFICATION: &str = "DELETE FROM notifications WHERE row = ?1 AND received_at < ?2";
+
+/// The first tenant after another, from the index alone.
+const NEXT_TENANT: &str =
+    "SELECT tenant FROM deliveries INDEXED BY deliveries_list WHERE tenant > ?1 ORDER BY tenant LIMIT 1";
+const DELIVERIES: &str = "SELECT position FROM deliveries INDEXED BY deliveries_list \
+     WHERE tenant = ?3 AND state = ?4 AND created_at < ?1 ORDER BY created_at LIMIT ?2";
+/// One that somebody had tried again meanwhile waits, and stays.
+const DELETE_DELIVERY: &str =
+    "DELETE FROM deliveries WHERE position = ?1 AND created_at < ?2 AND state IN ('delivered', 'exhausted')";
+
+/// The rows that are old, at most `limit`.
+pub(super) fn old(connection: &Connection, what: Old, before: Timestamp, limit: u32) -> Result<Vec<i64>> {
+    match what {
+        Old::Calls => rows(connection, CALLS, params![before.as_millis(), limit]),
+        Old::Notifications => rows(connection, NOTIFICATIONS, params![before.as_millis(), limit]),
+        Old::Deliveries => deliveries(connection, before, limit),
+    }
+}
+
+fn deliveries(connection: &Connection, before: Timestamp, limit: u32) -> Result<Vec<i64>> {
+    let mut next = connection.prepare_cached(NEXT_TENANT).map_err(store_error)?;
+    let (mut found, mut after) = (Vec::new(), String::new());
+    loop {
+        let mut tenants = next.query(params![after]).map_err(store_error)?;
+        let Some(row) = tenants.next().map_err(store_error)? else { return Ok(found) };
+        let tenant = Columns::new(row).id(TenantId::new)?;
+        for state in [DeliveryState::Delivered, DeliveryState::Exhausted] {
+            let left = limit.saturating_sub(u32::try_from(found.len()).unwrap_or(u32::MAX));
+            if left == 0 {
+                return Ok(found);
+            }
+            let of_tenant = params![before.as_millis(), left, tenant.as_str(), state.to_string()];
+            found.extend(rows(connection, DELIVERIES, of_tenant)?);
+        }
+        after = tenant.as_str().to_owned();
+    }
+}
+
+fn rows(connection: &Connection, sql: &str, params: impl rusqlite::Params) -> Result<Vec<i64>> {
+    let mut statement = connection.prepare_cached(sql).map_err(store_error)?;
+    let rows = statement.query_map(params, |row| row.get(0)).map_err(store_error)?;
+    rows.collect::<rusqlite::Result<_>>().map_err(store_error)
+}
+
+/// Deletes rows that were found to be old and still are. Returns how many were found, so that who
+/// asks goes on while there is more.
+pub(super) fn delete(w: &mut Writing<'_>, what: Old, before: Timestamp, found: &[i64]) -> Result<u64> {
+    let sql = match what {
+        Old::Calls => DELETE_CALL,
+        Old::Deliveries => DELETE_DELIVERY,
+        Old::Notifications => DELETE_NOTIFICATION,
+    };
+    for row in found {
+        w.execute(sql, params![row, before.as_millis()])?;
+    }
+    Ok(found.len() as u64)
+}
