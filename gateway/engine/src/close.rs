@@ -8,6 +8,7 @@ use dukou_spi::{Provider, Reason};
 use crate::create::is_at_platform;
 use crate::engine::{Engine, order_of, provider_of};
 use crate::error::EngineError;
+use crate::fail_points::fail_point;
 use crate::ports::{Change, PaymentKey, Target};
 use crate::records::Payment;
 use crate::rules;
@@ -60,7 +61,7 @@ impl Engine {
     ) -> Result<Payment, EngineError> {
         if is_at_platform(provider, &payment) && provider.capabilities().close {
             match self.calls(&payment.attempt.provider, provider).close(&order_of(&payment)).await {
-                Ok(()) => {}
+                Ok(()) => fail_point!("close.answered"),
                 Err(error) if error.reason == Reason::AlreadyPaid => {
                     return self.ask_payment(tenant, provider, &payment).await;
                 }

@@ -6,6 +6,7 @@ pub const FAIL_POINTS: &[&str] = &[
     "create.recorded",
     "create.answered",
     "create.committed",
+    "close.answered",
     "refund.recorded",
     "refund.answered",
     "refund.committed",

@@ -190,6 +190,7 @@ impl Engine {
                 let asked = if payment.state == before { Some(asked.unwrap_or(0)) } else { None };
                 if !payment.state.is_paid() {
                     rules::schedule_payment(&mut payment, asked, &schedule, now);
+                    rules::schedule_end(&mut payment, now);
                 }
                 change.payment = Some(payment.clone());
                 (change, Some((before, payment)))

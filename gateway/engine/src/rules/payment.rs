@@ -195,6 +195,17 @@ pub(crate) fn schedule_payment(payment: &mut Payment, asked: Option<u32>, schedu
     payment.check = Some(check);
 }
 
+/// A payment whose time is over is about to be closed: should the process end meanwhile, it is asked after
+/// soon, and not only when the next question would have come.
+pub(crate) fn schedule_end(payment: &mut Payment, now: Timestamp) {
+    if payment.state == PaymentState::Pending
+        && now >= payment.expires_at
+        && let Some(check) = &mut payment.check
+    {
+        check.at = check.at.min(now.plus(IN_FLIGHT));
+    }
+}
+
 /// A payment whose order is about to be sent: should the process end meanwhile, the platform is
 /// asked what became of it.
 pub(crate) fn schedule_in_flight(payment: &mut Payment, now: Timestamp) {

@@ -28,6 +28,23 @@ async fn a_pending_payment_is_asked_after_on_schedule_and_closed_at_its_end() {
 }
 
 #[tokio::test]
+async fn an_end_that_was_broken_off_is_made_up_for_within_minutes() {
+    let house = House::new();
+    house.create("N-1").await;
+    house.wait(121 * MINUTE);
+    // The order is still open, and its closing is cut short.
+    house.script(|script| script.close.push_back(Err(lost())));
+    house.engine.run_due().await;
+    assert_eq!((house.calls("close"), house.read("N-1").await.state), (1, PaymentState::Pending));
+    // Read meanwhile, which asks the platform and closes nothing.
+    let number = dukou_domain::OutTradeNo::new("N-1").unwrap();
+    house.engine.payment(&house.tenant, &number, true).await.unwrap();
+    house.wait(2 * MINUTE);
+    house.engine.run_due().await;
+    assert_eq!((house.calls("close"), house.read("N-1").await.state), (2, PaymentState::Closed));
+}
+
+#[tokio::test]
 async fn a_missed_notify_is_made_up_for_by_asking() {
     let house = House::new();
     house.create("N-1").await;

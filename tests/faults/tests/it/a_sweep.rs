@@ -79,6 +79,22 @@ impl Walk<'_> {
         }
         refund_becomes(self.merchant, &refund_no, "succeeded").await;
         assert_eq!(self.merchant.status(&number).await, "refunded", "{}", self.point);
+        if self.crashes == 0 {
+            self.close_another().await;
+        }
+    }
+
+    /// For the points that a payment which is paid never comes to.
+    async fn close_another(&mut self) {
+        let number = format!("{}-2", self.point.replace('.', "-"));
+        self.merchant.pending(&number, AMOUNT).await;
+        let path = format!("/payments/{number}/close");
+        let close = || self.merchant.send(self.merchant.request(reqwest::Method::POST, &path));
+        let first = close().await;
+        if self.recovered(first.is_ok()).await {
+            close().await.unwrap().expect(200);
+        }
+        assert_eq!(self.merchant.status(&number).await, "closed", "{}", self.point);
     }
 }
 
