@@ -7,7 +7,7 @@ use dukou_domain::{DeliveryId, DeliveryState, TenantId, Timestamp};
 use rand::Rng as _;
 
 use crate::delivery::{
-    DEAD_AFTER, Delivery, DeliveryFilter, Endpoint, JITTER, KEPT_TRIES, Lease, Leased, Tried, Try, next_try,
+    DEAD_AFTER, Delivery, DeliveryFilter, Endpoint, JITTER, KEPT_TRIES, Lease, LeaseId, Leased, Tried, Try, next_try,
 };
 use crate::engine::Engine;
 use crate::error::EngineError;
@@ -45,13 +45,14 @@ pub struct Entered {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Made {
     pub delivery: Delivery,
+    pub lease: LeaseId,
     /// Its number is counted here.
     pub attempt: Try,
 }
 
 impl Made {
     pub fn new(leased: Leased, attempt: Try) -> Self {
-        Made { delivery: leased.delivery, attempt }
+        Made { delivery: leased.delivery, lease: leased.lease, attempt }
     }
 }
 
@@ -191,7 +192,7 @@ fn jitter() -> i32 {
 
 /// What follows from a try.
 fn judge(made: &Made, jitter: i32) -> Tried {
-    let Made { delivery, attempt } = made;
+    let Made { delivery, lease, attempt } = made;
     let ended = attempt.at.plus(Duration::from_millis(u64::from(attempt.millis)));
     let (state, failed, next_at, delivered_at) = match attempt.error {
         None => (DeliveryState::Delivered, delivery.failed, None, Some(ended)),
@@ -210,6 +211,7 @@ fn judge(made: &Made, jitter: i32) -> Tried {
     Tried {
         tenant: delivery.tenant.clone(),
         position: delivery.position,
+        lease: *lease,
         made_before: delivery.made,
         state,
         failed,
@@ -244,6 +246,7 @@ mod tests {
                 delivered_at: None,
                 tries: (1..=made).map(attempt).collect(),
             },
+            lease: LeaseId(0),
             attempt: attempt(0),
         }
     }

@@ -120,7 +120,12 @@ pub struct EventHead {
 pub struct Leased {
     pub delivery: Delivery,
     pub event: NewEvent,
+    pub lease: LeaseId,
 }
+
+/// Which of a delivery's leases it is; means something to the store alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LeaseId(pub i64);
 
 /// What a look for due deliveries found.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -135,7 +140,9 @@ pub struct Lease {
 pub struct Tried {
     pub tenant: TenantId,
     pub position: i64,
-    /// How many tries had been made when it was leased: of two that held a lease, one counts.
+    /// Under which it was tried: when somebody else has leased it since, this counts for nothing.
+    pub lease: LeaseId,
+    /// How many tries had been made when it was leased: what became of a lease counts once.
     pub made_before: u32,
     pub state: DeliveryState,
     pub failed: u32,

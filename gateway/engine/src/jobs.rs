@@ -105,7 +105,10 @@ impl Engine {
                 let Some(mut payment) = view.payment else { return (Change::default(), ()) };
                 let asked = payment.check.map_or(0, |check| check.asked);
                 if payment.state.is_paid() {
-                    // Another attempt is still to be closed.
+                    // Another attempt may still be to be closed; else somebody else settled it meanwhile.
+                    if !payment.others.iter().any(|other| other.state == AttemptState::Closing) {
+                        return (Change::default(), ());
+                    }
                     payment.check = Some(schedule.unknown.after(asked, now));
                 } else {
                     rules::schedule_payment(&mut payment, Some(asked), &schedule, now);

@@ -5,6 +5,7 @@
 
 mod clock;
 mod create;
+mod frozen;
 mod invoke;
 mod jobs;
 mod notify;

@@ -12,6 +12,7 @@ use dukou_domain::{
     Currency, Method, Money, OutRefundNo, OutTradeNo, PaymentState, ProviderName, RefundState, Secret, TenantId,
     Timestamp, TransactionId,
 };
+use dukou_engine::ports::Store;
 use dukou_engine::ports::{IdempotencyOutcome, NotifyOutcome, Telemetry};
 use dukou_engine::records::{Event, EventKind, Payment};
 use dukou_engine::tenant::{LatePayment, Tenant, Tenants};
@@ -25,6 +26,8 @@ use dukou_spi::{
 };
 use dukou_store::{ProcessCoordinator, ProcessOptions, SqliteOptions, SqliteStore, SteadySchedules, SteadyTime};
 
+use tokio::sync::oneshot;
+
 pub const START: Timestamp = Timestamp::from_millis(1_790_000_000_000);
 
 /// What the platform does when it is called.
@@ -37,6 +40,24 @@ pub struct Script {
     pub query_refund: VecDeque<Result<RefundWord, ProviderError>>,
     /// Every call, in words.
     pub journal: Vec<String>,
+    /// Calls whose answers are held back: the operation, who waits for the call, and what lets it go.
+    held: Vec<(&'static str, oneshot::Sender<()>, oneshot::Receiver<()>)>,
+}
+
+/// A call that has its answer and is not given it.
+pub struct Held {
+    arrived: oneshot::Receiver<()>,
+    thaw: oneshot::Sender<()>,
+}
+
+impl Held {
+    pub async fn arrived(&mut self) {
+        (&mut self.arrived).await.unwrap();
+    }
+
+    pub fn thaw(self) {
+        self.thaw.send(()).unwrap();
+    }
 }
 
 pub struct Platform {
@@ -49,6 +70,19 @@ impl Platform {
         let mut script = self.script.lock().unwrap();
         script.journal.push(entry);
         queue(&mut script).pop_front()
+    }
+
+    /// Holds back the answer where the test wants it, as a process would that is stopped just then.
+    async fn hold(&self, operation: &str) {
+        let held = {
+            let mut script = self.script.lock().unwrap();
+            let at = script.held.iter().position(|(held, ..)| *held == operation);
+            at.map(|at| script.held.remove(at))
+        };
+        if let Some((_, arrived, thaw)) = held {
+            let _ = arrived.send(());
+            let _ = thaw.await;
+        }
     }
 }
 
@@ -94,8 +128,9 @@ impl Provider for Platform {
     }
 
     async fn pay(&self, order: &PayOrder) -> Result<Prepay, ProviderError> {
-        self.next(format!("pay {} {}", order.trade_no, order.amount.minor()), |script| &mut script.pay)
-            .unwrap_or(Ok(()))?;
+        let answer = self.next(format!("pay {} {}", order.trade_no, order.amount.minor()), |script| &mut script.pay);
+        self.hold("pay").await;
+        answer.unwrap_or(Ok(()))?;
         Ok(Prepay { token: format!("token-{}", order.trade_no), valid_until: START.plus(Duration::from_secs(7200)) })
     }
 
@@ -106,25 +141,31 @@ impl Provider for Platform {
     async fn query(&self, order: &PayOrder) -> Result<Verified<OrderStatus>, ProviderError> {
         let word = self
             .next(format!("query {}", order.trade_no), |script| &mut script.query)
-            .unwrap_or(Ok(OrderWord::Waiting))?;
+            .unwrap_or(Ok(OrderWord::Waiting));
+        self.hold("query").await;
+        let word = word?;
         let status = OrderStatus { trade_no: order.trade_no.clone(), word, platform_word: "WORD".to_owned() };
         Ok(Verified::new(status, proof()))
     }
 
     async fn close(&self, order: &PayOrder) -> Result<(), ProviderError> {
-        self.next(format!("close {}", order.trade_no), |script| &mut script.close).unwrap_or(Ok(()))
+        let answer = self.next(format!("close {}", order.trade_no), |script| &mut script.close).unwrap_or(Ok(()));
+        self.hold("close").await;
+        answer
     }
 
     async fn refund(&self, refund: &RefundOrder) -> Result<Verified<RefundStatus>, ProviderError> {
         let entry = format!("refund {} {}", refund.out_refund_no, refund.amount.minor());
-        let word = self.next(entry, |script| &mut script.refund).unwrap_or(Ok(RefundWord::Processing))?;
-        Ok(refund_status(&refund.out_refund_no, word))
+        let word = self.next(entry, |script| &mut script.refund).unwrap_or(Ok(RefundWord::Processing));
+        self.hold("refund").await;
+        Ok(refund_status(&refund.out_refund_no, word?))
     }
 
     async fn query_refund(&self, query: &RefundQuery) -> Result<Verified<RefundStatus>, ProviderError> {
         let entry = format!("query_refund {}", query.out_refund_no);
-        let word = self.next(entry, |script| &mut script.query_refund).unwrap_or(Ok(RefundWord::Processing))?;
-        Ok(refund_status(&query.out_refund_no, word))
+        let word = self.next(entry, |script| &mut script.query_refund).unwrap_or(Ok(RefundWord::Processing));
+        self.hold("query_refund").await;
+        Ok(refund_status(&query.out_refund_no, word?))
     }
 
     /// The body is one line of words: `paid NO FEN APP MERCHANT TRANSACTION`, `failed NO`, `refund NO WORD`,
@@ -254,8 +295,25 @@ impl Tenants for One {
     }
 }
 
+fn engine(store: &Arc<dyn Store>, tenant: &Arc<Tenant>, clock: &Arc<MovedClock>, counts: &Arc<Counts>) -> Arc<Engine> {
+    Arc::new(Engine::new(
+        EngineConfig {
+            public_url: "https://pay.example.com".to_owned(),
+            expires_after: Duration::from_secs(7200),
+            session_expires_after: Duration::from_secs(7200),
+            schedule: Schedule::default(),
+        },
+        Arc::clone(store),
+        Arc::new(ProcessCoordinator::new(ProcessOptions::default())),
+        Arc::new(One(Arc::clone(tenant))),
+        Arc::<MovedClock>::clone(clock),
+        Arc::<Counts>::clone(counts),
+    ))
+}
+
 pub struct House {
     pub engine: Arc<Engine>,
+    store: Arc<dyn Store>,
     pub tenant: Arc<Tenant>,
     pub platform: Arc<Platform>,
     /// Another merchant account, for the other channel.
@@ -290,7 +348,7 @@ impl House {
             let passed = Box::new(move || Duration::from_millis(passed.load(Ordering::SeqCst)));
             SteadyTime::with(Arc::<MovedClock>::clone(&clock), passed)
         };
-        let store = SteadySchedules::new(Arc::new(store), time);
+        let store: Arc<dyn Store> = Arc::new(SteadySchedules::new(Arc::new(store), time));
         let info = ProviderInfo { kind: "words", app_id: "app".to_owned(), merchant_id: "mch".to_owned() };
         let platform = Arc::new(Platform { info, script: Mutex::default() });
         let provider: Arc<dyn Provider> = Arc::<Platform>::clone(&platform);
@@ -310,20 +368,22 @@ impl House {
             webhook: None,
         });
         let counts = Arc::new(Counts::default());
-        let engine = Arc::new(Engine::new(
-            EngineConfig {
-                public_url: "https://pay.example.com".to_owned(),
-                expires_after: Duration::from_secs(7200),
-                session_expires_after: Duration::from_secs(7200),
-                schedule: Schedule::default(),
-            },
-            Arc::new(store),
-            Arc::new(ProcessCoordinator::new(ProcessOptions::default())),
-            Arc::new(One(Arc::clone(&tenant))),
-            Arc::<MovedClock>::clone(&clock),
-            Arc::<Counts>::clone(&counts),
-        ));
-        House { engine, tenant, platform, other, counts, clock, passed, _folder: folder }
+        let engine = engine(&store, &tenant, &clock, &counts);
+        House { engine, store, tenant, platform, other, counts, clock, passed, _folder: folder }
+    }
+
+    /// A second engine on the same store that shares no lock with the first: it took the first one's place when that
+    /// was frozen for longer than its locks live.
+    pub fn another_engine(&self) -> Arc<Engine> {
+        engine(&self.store, &self.tenant, &self.clock, &self.counts)
+    }
+
+    /// The platform's next answer to this operation is held back.
+    pub fn hold(&self, operation: &'static str) -> Held {
+        let (arrive, arrived) = oneshot::channel();
+        let (thaw, thawed) = oneshot::channel();
+        self.script(|script| script.held.push((operation, arrive, thawed)));
+        Held { arrived, thaw }
     }
 
     pub fn script(&self, change: impl FnOnce(&mut Script)) {
@@ -370,6 +430,15 @@ impl House {
         String::from_utf8(reply.body.to_vec()).unwrap()
     }
 
+    pub fn channel(provider: &str, payer: Option<&str>) -> InvokePayment {
+        InvokePayment {
+            provider: ProviderName::new(provider).unwrap(),
+            method: Method::Jsapi,
+            payer: payer.map(|openid| Payer::OpenId(openid.to_owned())),
+            buyer: None,
+        }
+    }
+
     /// Pays another way: the channel and its payer.
     pub async fn invoke(
         &self,
@@ -377,12 +446,7 @@ impl House {
         provider: &str,
         payer: Option<&str>,
     ) -> Result<PaymentAnswer, EngineError> {
-        let command = InvokePayment {
-            provider: ProviderName::new(provider).unwrap(),
-            method: Method::Jsapi,
-            payer: payer.map(|openid| Payer::OpenId(openid.to_owned())),
-            buyer: None,
-        };
+        let command = Self::channel(provider, payer);
         self.engine.invoke_payment(&self.tenant, &OutTradeNo::new(number).unwrap(), command).await
     }
 

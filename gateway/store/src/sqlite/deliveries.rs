@@ -33,7 +33,7 @@ const INSERT: &str = "INSERT INTO deliveries (position, id, tenant, event, kind,
 
 const RECORD: &str = "UPDATE deliveries SET state = ?3, made = made + 1, failed = ?4, next_at = ?5, \
      leased_from = NULL, delivered_at = ?6, tries = ?7 \
-     WHERE position = ?1 AND made = ?2 AND leased_from IS NOT NULL";
+     WHERE position = ?1 AND made = ?2 AND leased_from IS NOT NULL AND next_at = ?8";
 
 const BY_ID: &str = concat!("SELECT ", columns!(), " FROM deliveries v WHERE id = ?1 AND tenant = ?2");
 
@@ -63,7 +63,8 @@ impl Deliveries for SqliteStore {
 
     async fn lease(&self, now: Timestamp, until: Timestamp, limit: u32, room: Room) -> Result<Lease> {
         // Found by a reader and only marked by the writer, whom payments wait for.
-        let (mut found, next_at) = self.read(move |connection| leases::due(connection, now, limit, &room)).await?;
+        let (mut found, next_at) =
+            self.read(move |connection| leases::due(connection, now, until, limit, &room)).await?;
         if found.is_empty() {
             return Ok(Lease { taken: Vec::new(), next_at });
         }
@@ -76,10 +77,13 @@ impl Deliveries for SqliteStore {
 
     async fn record(&self, tried: Vec<Tried>) -> Result<Vec<(TenantId, Timestamp)>> {
         self.write(move |w| {
+            let mut counted = Vec::with_capacity(tried.len());
             for one in &tried {
-                record(w, one)?;
+                if record(w, one)? {
+                    counted.push(one);
+                }
             }
-            endpoints::note(w, &tried)
+            endpoints::note(w, &counted)
         })
         .await
     }
@@ -166,8 +170,9 @@ fn enter(w: &mut Writing<'_>, from: i64, to: i64, deliveries: &[NewDelivery]) ->
     Ok(())
 }
 
-fn record(w: &mut Writing<'_>, tried: &Tried) -> Result<()> {
-    w.execute(
+/// Whether it counted.
+fn record(w: &mut Writing<'_>, tried: &Tried) -> Result<bool> {
+    let changed = w.execute(
         RECORD,
         params![
             tried.position,
@@ -177,9 +182,10 @@ fn record(w: &mut Writing<'_>, tried: &Tried) -> Result<()> {
             tried.next_at.map(Timestamp::as_millis),
             tried.delivered_at.map(Timestamp::as_millis),
             codec::tries::write(&tried.tries)?,
+            tried.lease.0,
         ],
     )?;
-    Ok(())
+    Ok(changed == 1)
 }
 
 /// A delivery from [`columns`].

@@ -45,7 +45,7 @@ pub(super) fn disabled(connection: &Connection) -> Result<HashSet<TenantId>> {
 
 /// Notes successes and failures in the order they were made, and returns the tenants whose last one
 /// failed, with the first failure of the row.
-pub(super) fn note(w: &mut Writing<'_>, tried: &[Tried]) -> Result<Vec<(TenantId, Timestamp)>> {
+pub(super) fn note(w: &mut Writing<'_>, tried: &[&Tried]) -> Result<Vec<(TenantId, Timestamp)>> {
     let mut last: BTreeMap<&TenantId, Option<Timestamp>> = BTreeMap::new();
     for one in tried {
         let Some(newest) = one.tries.last() else { continue };

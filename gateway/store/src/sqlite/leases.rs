@@ -1,7 +1,7 @@
 //! Which deliveries are due, shared fairly between tenants, and the mark that they are being tried.
 
 use dukou_domain::{TenantId, Timestamp};
-use dukou_engine::delivery::Leased;
+use dukou_engine::delivery::{LeaseId, Leased};
 use dukou_engine::ports::Room;
 use rusqlite::{Connection, params};
 
@@ -41,9 +41,12 @@ pub(super) struct Due {
 pub(super) fn due(
     connection: &Connection,
     now: Timestamp,
+    until: Timestamp,
     limit: u32,
     room: &Room,
 ) -> Result<(Vec<Due>, Option<Timestamp>)> {
+    // A later lease ends later, so its end is a name for it.
+    let lease = LeaseId(until.as_millis());
     let disabled = endpoints::disabled(connection)?;
     let mut next_at: Option<Timestamp> = None;
     let mut waiting: Vec<(Timestamp, TenantId, u32)> = Vec::new();
@@ -73,19 +76,26 @@ pub(super) fn due(
         if left == 0 {
             break;
         }
-        due_of(connection, &tenant, now, room.min(share).min(left), &mut found)?;
+        due_of(connection, &tenant, now, room.min(share).min(left), lease, &mut found)?;
     }
     Ok((found, next_at))
 }
 
-fn due_of(connection: &Connection, tenant: &TenantId, now: Timestamp, limit: u32, found: &mut Vec<Due>) -> Result<()> {
+fn due_of(
+    connection: &Connection,
+    tenant: &TenantId,
+    now: Timestamp,
+    limit: u32,
+    lease: LeaseId,
+    found: &mut Vec<Due>,
+) -> Result<()> {
     let mut statement = connection.prepare_cached(DUE).map_err(store_error)?;
     let mut rows = statement.query(params![tenant.as_str(), now.as_millis(), limit]).map_err(store_error)?;
     while let Some(row) = rows.next().map_err(store_error)? {
         let mut c = Columns::new(row);
         let next_at = c.integer()?;
         let event = events::read(&mut c, |_| Ok(tenant.clone()));
-        match event.and_then(|event| Ok(Leased { delivery: read(&mut c)?, event: event.event })) {
+        match event.and_then(|event| Ok(Leased { delivery: read(&mut c)?, event: event.event, lease })) {
             Ok(leased) => found.push(Due { leased, next_at }),
             // One record that cannot be read must not hold up everybody's.
             Err(error) => tracing::error!(%tenant, %error, "a delivery cannot be read and stays where it is"),

@@ -77,11 +77,13 @@ async fn f22_deliveries_are_tried_again_at_their_pace_when_the_clock_is_set() {
             store.deliveries().lease(now(), until, 10, Box::new(|_| 10)).await.unwrap()
         };
         deliver(&store, &tenant(), now()).await;
-        let leased = lease().await.taken.remove(0).delivery;
+        let leased = lease().await.taken.remove(0);
+        let (lease_id, leased) = (leased.lease, leased.delivery);
         let next_at = Some(now().plus(Duration::from_secs(300)));
         let failed = Tried {
             tenant: leased.tenant,
             position: leased.position,
+            lease: lease_id,
             made_before: 0,
             state: DeliveryState::Pending,
             failed: 1,

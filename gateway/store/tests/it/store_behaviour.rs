@@ -31,6 +31,7 @@ pub async fn all<S: Store, F: Future<Output = S>>(new: impl Fn() -> F) {
     pages_are_complete_and_newest_first(&new().await).await;
     what_is_due_is_taken_once(&new().await).await;
     calls_run_once(&new().await).await;
+    f12_who_was_frozen_in_a_call_answers_nobody(&new().await).await;
     calls_are_forgotten(&new().await).await;
     old_messages_are_forgotten_and_change_nothing(&new().await).await;
     a_secret_is_made_once(&new().await).await;
@@ -402,6 +403,29 @@ async fn calls_run_once(store: &dyn Store) {
     assert_eq!(store.begin_call(again).await.unwrap(), Begun::Answered(answer));
     let elsewhere = IdempotentCall { tenant: TenantId::new("other").unwrap(), ..call("k", 3, 3) };
     assert_eq!(store.begin_call(elsewhere).await.unwrap(), run("made-3"));
+}
+
+/// Watches: the owner in the condition of the write. Without it, the first process answers for the second, or opens the
+/// key to a third run.
+async fn f12_who_was_frozen_in_a_call_answers_nobody(store: &dyn Store) {
+    let [frozen, holder] = [1, 2];
+    store.begin_call(call("k", frozen, 1)).await.unwrap();
+    let taken_over = store.begin_call(call("k", holder, 2)).await.unwrap();
+    assert_eq!(taken_over, Begun::Run { made_number: "made-1".into() }, "under the number of the first");
+    let answer = |word: &'static [u8]| StoredAnswer {
+        status: 201,
+        content_type: "application/json".into(),
+        body: Bytes::from_static(word),
+    };
+    let end = async |owner, answer| store.end_call(&tenant(), "k", Uuid::from_u128(owner), answer).await.unwrap();
+    for late in [Some(answer(b"late")), None] {
+        end(frozen, late.clone()).await;
+        assert_eq!(store.begin_call(call("k", holder, 3)).await.unwrap(), Begun::InProgress, "the second is at it");
+    }
+    end(holder, Some(answer(b"true"))).await;
+    end(frozen, Some(answer(b"late"))).await;
+    end(frozen, None).await;
+    assert_eq!(store.begin_call(call("k", frozen, 4)).await.unwrap(), Begun::Answered(answer(b"true")));
 }
 
 async fn calls_are_forgotten(store: &dyn Store) {
