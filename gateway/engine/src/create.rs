@@ -234,7 +234,10 @@ impl Engine {
         }
     }
 
+    /// # Errors
+    /// [`EngineError::InvalidState`] when another attempt took this one's place meanwhile.
     async fn record_answer(&self, payment: &Payment, answer: Answer) -> Result<Payment, EngineError> {
+        let sent = payment.attempt.id;
         let now = self.now();
         let schedule = self.config.schedule.clone();
         let target = Target::payment(payment.tenant.clone(), PaymentKey::OutTradeNo(payment.out_trade_no.clone()));
@@ -243,6 +246,12 @@ impl Engine {
                 let Some(mut payment) = view.payment else { return (Change::default(), None) };
                 let before = payment.state;
                 let mut change = Change::default();
+                if payment.attempt.id != sent {
+                    if answer.may_be_payable() && rules::close_again(&mut payment, sent, now) {
+                        change.payment = Some(payment.clone());
+                    }
+                    return (change, Some((before, payment)));
+                }
                 let moved = match &answer {
                     Answer::Accepted(prepay) => {
                         payment.attempt.prepay = Some(prepay.clone());
@@ -265,6 +274,10 @@ impl Engine {
             })
             .await?;
         let (before, payment) = recorded.ok_or(EngineError::NotFound)?;
+        if payment.attempt.id != sent {
+            let why = "the payment was changed to another channel at the same moment; read it";
+            return Err(EngineError::InvalidState(why.to_owned()));
+        }
         self.count_payment(Some(before), &payment);
         Ok(payment)
     }
@@ -295,6 +308,16 @@ enum Answer {
     Lost,
     Closed,
     Refused(Failure),
+}
+
+impl Answer {
+    /// The platform has, or may have, an order that can be paid.
+    const fn may_be_payable(&self) -> bool {
+        match self {
+            Answer::Accepted(_) | Answer::Lost => true,
+            Answer::Closed | Answer::Refused(_) => false,
+        }
+    }
 }
 
 pub(crate) fn failure_of(error: &ProviderError) -> Failure {

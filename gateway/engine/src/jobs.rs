@@ -75,11 +75,16 @@ impl Engine {
             // waits for the next.
             return self.give_up_attempt(tenant, provider, payment.clone()).await.map(drop);
         }
-        let payment = if is_at_platform(provider, payment) {
-            self.ask_payment(tenant, provider, payment).await?
+        let asked = payment;
+        let payment = if is_at_platform(provider, asked) {
+            self.ask_payment(tenant, provider, asked).await?
         } else {
-            payment.clone()
+            asked.clone()
         };
+        if payment.attempt.id != asked.attempt.id {
+            // Another took its place meanwhile, with a question of its own.
+            return Ok(());
+        }
         let over = self.now() >= payment.expires_at;
         match payment.state {
             PaymentState::Created | PaymentState::Pending if over => {

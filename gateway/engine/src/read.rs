@@ -150,6 +150,12 @@ impl Engine {
                 let before = payment.state;
                 let asked = payment.check.map(|check| check.asked);
                 let mut change = Change::default();
+                // A success counts whichever attempt it is of; anything else says nothing about one that took
+                // the place of the attempt that was asked about.
+                let replaced = payment.attempt.trade_no != status.trade_no;
+                if replaced && !matches!(status.word, OrderWord::Paid(_)) {
+                    return (change, Some((before, payment)));
+                }
                 match &status.word {
                     OrderWord::Paid(facts) => match success::enter(&mut payment, facts, &policy, now, &mut change) {
                         Heard::Changed | Heard::Duplicate(_) => {}

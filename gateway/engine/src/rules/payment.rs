@@ -1,6 +1,6 @@
 //! What follows for a payment.
 
-use dukou_domain::{AttemptState, Money, PaymentFact, PaymentState, Timestamp, payment};
+use dukou_domain::{AttemptId, AttemptState, Money, PaymentFact, PaymentState, Timestamp, payment};
 use dukou_spi::PaidFacts;
 
 use crate::number;
@@ -115,7 +115,7 @@ fn make_current(payment: &mut Payment, paid: &Attempt) {
     payment.others.push(before);
 }
 
-/// Moves the state by a fact and writes the event of the state entered. Returns whether it moved.
+/// Moves the state by a fact and writes the event of the state entered. Returns whether the payment or its attempt moved.
 ///
 /// A fact that cannot be is logged and changes nothing: it would be an error of ours.
 pub(crate) fn move_payment(payment: &mut Payment, fact: PaymentFact, now: Timestamp, change: &mut Change) -> bool {
@@ -127,7 +127,13 @@ pub(crate) fn move_payment(payment: &mut Payment, fact: PaymentFact, now: Timest
         }
     };
     if !transition.changes() {
-        return false;
+        // A payment whose order was never accepted stays what it is; the attempt that gave way does not.
+        let ends = fact == PaymentFact::AttemptClosed && payment.attempt.state == AttemptState::Closing;
+        if ends {
+            payment.attempt.state = AttemptState::Closed;
+            payment.updated_at = now;
+        }
+        return ends;
     }
     payment.state = transition.to;
     payment.updated_at = now;
@@ -162,6 +168,17 @@ pub(crate) fn move_payment(payment: &mut Payment, fact: PaymentFact, now: Timest
 
 pub(crate) fn event(payment: &Payment, kind: EventKind, at: Timestamp, subject: Subject) -> NewEvent {
     NewEvent { id: number::event_id(), tenant: payment.tenant.clone(), kind, at, subject }
+}
+
+/// An attempt that gave way was closed, and then its order turned out to have come later than that: it is closed once
+/// more. Whether there is anything to do.
+pub(crate) fn close_again(payment: &mut Payment, attempt: AttemptId, now: Timestamp) -> bool {
+    let gone = payment.others.iter_mut().find(|other| other.id == attempt && other.state == AttemptState::Closed);
+    let Some(gone) = gone else { return false };
+    gone.state = AttemptState::Closing;
+    payment.check = Some(Check { at: now, asked: 0 });
+    payment.updated_at = now;
+    true
 }
 
 /// When to ask about the payment next: after its state was entered (`asked` is `None`) or after

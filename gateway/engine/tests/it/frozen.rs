@@ -7,9 +7,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use dukou_domain::{OutTradeNo, PaymentState, RefundState};
-use dukou_engine::Engine;
+use dukou_domain::{AttemptState, OutTradeNo, PaymentState, RefundState};
 use dukou_engine::records::{EventKind, Payment, Refund};
+use dukou_engine::{Engine, EngineError, PaymentAnswer};
 use dukou_spi::{OrderWord, RefundWord};
 
 use crate::support::{House, lost, order, paid, refund};
@@ -86,16 +86,10 @@ async fn f12_a_change_of_channel_that_wakes_late_leaves_one_live_attempt() {
     let house = House::new();
     house.create("N-1").await;
     let (first, mut held) = (Arc::clone(&house.engine), house.hold("close"));
-    let (tenant, other) = (Arc::clone(&house.tenant), house.another_engine());
-    let change = |engine: Arc<Engine>| {
-        let tenant = Arc::clone(&tenant);
-        let command = House::channel("other", Some("payer"));
-        tokio::spawn(async move { engine.invoke_payment(&tenant, &number("N-1"), command).await })
-    };
-    let frozen = change(first);
+    let frozen = invoked(&house, first);
     held.arrived().await;
     house.wait(LONG);
-    let done = change(other).await.unwrap().unwrap();
+    let done = invoked(&house, house.another_engine()).await.unwrap().unwrap();
     assert_eq!(done.payment.attempt.provider.as_str(), "other");
     let before = everything(&house).await;
     held.thaw();
@@ -106,6 +100,60 @@ async fn f12_a_change_of_channel_that_wakes_late_leaves_one_live_attempt() {
     let orders = house.other.script.lock().unwrap().journal.clone();
     let numbers: std::collections::BTreeSet<&String> = orders.iter().filter(|call| call.starts_with("pay")).collect();
     assert_eq!(numbers.len(), 1, "one order at the other channel: {orders:?}");
+}
+
+fn invoked(house: &House, engine: Arc<Engine>) -> tokio::task::JoinHandle<Result<PaymentAnswer, EngineError>> {
+    let tenant = Arc::clone(&house.tenant);
+    let command = House::channel("other", Some("payer"));
+    tokio::spawn(async move { engine.invoke_payment(&tenant, &number("N-1"), command).await })
+}
+
+#[tokio::test]
+async fn f12_an_order_that_wakes_late_in_another_channel_is_closed() {
+    for answer in [Ok(()), Err(lost())] {
+        let house = House::new();
+        let what = format!("{answer:?}");
+        house.script(|script| script.pay.push_back(answer));
+        let (first, mut held) = (Arc::clone(&house.engine), house.hold("pay"));
+        let tenant = Arc::clone(&house.tenant);
+        let frozen = tokio::spawn(async move { first.create_payment(&tenant, order("N-1")).await });
+        held.arrived().await;
+        house.wait(LONG);
+        let second = house.another_engine();
+        invoked(&house, Arc::clone(&second)).await.unwrap().unwrap();
+        let before = house.read("N-1").await;
+        held.thaw();
+        let error = frozen.await.unwrap().unwrap_err();
+        assert!(matches!(error, EngineError::InvalidState(_)), "{what}: {error}");
+        let after = house.read("N-1").await;
+        assert_eq!((after.attempt, after.state), (before.attempt, before.state), "{what}");
+        // The platform may have taken the order after it was told to close it.
+        let closes = house.calls("close");
+        second.run_due().await;
+        assert_eq!(house.calls("close"), closes + 1, "{what}: {:?}", house.journal());
+        let after = house.read("N-1").await;
+        assert_eq!((after.others[0].state, after.state), (AttemptState::Closed, PaymentState::Pending), "{what}");
+    }
+}
+
+#[tokio::test]
+async fn f12_a_question_that_wakes_late_says_nothing_about_another_channel() {
+    for stale in [OrderWord::Waiting, OrderWord::Closed, OrderWord::Missing] {
+        let house = House::new();
+        house.create("N-1").await;
+        house.wait(Duration::from_secs(60));
+        let what = format!("{stale:?}");
+        house.script(|script| script.query.push_back(Ok(stale)));
+        let (first, mut held) = (Arc::clone(&house.engine), house.hold("query"));
+        let frozen = tokio::spawn(async move { first.run_due().await });
+        held.arrived().await;
+        house.wait(LONG);
+        invoked(&house, house.another_engine()).await.unwrap().unwrap();
+        let before = everything(&house).await;
+        held.thaw();
+        frozen.await.unwrap();
+        assert_eq!(everything(&house).await, before, "{what}");
+    }
 }
 
 #[tokio::test]

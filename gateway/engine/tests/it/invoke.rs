@@ -168,3 +168,18 @@ async fn what_is_over_or_somebody_elses_cannot_be_invoked() {
     house.wait(Duration::from_secs(7200));
     assert!(matches!(house.invoke("N-2", "other", Some("payer")).await, Err(EngineError::InvalidState(_))));
 }
+
+#[tokio::test]
+async fn one_whose_order_was_not_sent_can_be_paid_another_way() {
+    let house = House::new();
+    house.script(|script| script.pay.extend([Err(unreachable()), Err(unreachable())]));
+    house.engine.create_payment(&house.tenant, order("N-1")).await.unwrap_err();
+    assert_eq!(house.read("N-1").await.state, PaymentState::Created);
+    let answer = house.invoke("N-1", "other", Some("payer")).await.unwrap();
+    assert!(answer.invoke.is_some());
+    // It may have been sent all the same, so it is closed there first.
+    assert_eq!(house.calls("close"), 1);
+    let payment = house.read("N-1").await;
+    assert_eq!((payment.state, payment.attempt.provider.as_str()), (PaymentState::Pending, "other"));
+    assert_eq!(payment.others[0].state, AttemptState::Closed);
+}
