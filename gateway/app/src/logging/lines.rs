@@ -9,7 +9,8 @@ use std::time::Duration;
 use tracing::{Level, Metadata};
 use tracing_subscriber::fmt::MakeWriter;
 
-/// How long a line may wait for others. A warning or an error waits for none.
+/// How long an informing line may wait for others. A warning or an error waits for none; nor do the
+/// details that somebody asked for who looks for a fault, and wants the last line before it.
 const DELAY: Duration = Duration::from_millis(20);
 /// Bytes that are written without waiting any longer.
 const MOST: usize = 64 * 1024;
@@ -88,7 +89,7 @@ impl<'a> MakeWriter<'a> for Lines {
     }
 
     fn make_writer_for(&'a self, metadata: &Metadata<'_>) -> Line<'a> {
-        Line { shared: &self.0, at_once: *metadata.level() <= Level::WARN }
+        Line { shared: &self.0, at_once: *metadata.level() != Level::INFO }
     }
 }
 

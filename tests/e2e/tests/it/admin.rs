@@ -1,9 +1,9 @@
 //! An operator looks at the gateway.
 
-use dukou_e2e::{Answer, Tenant, World};
+use dukou_e2e::{Answer, Tenant, World, eventually};
 use serde_json::json;
 
-use crate::{becomes, paid};
+use crate::{SOON, becomes, paid};
 
 #[tokio::test]
 async fn the_metrics_of_the_contract_are_there() {
@@ -87,10 +87,12 @@ async fn a_request_is_found_again_in_the_log() {
     let made = merchant.payment("NOBODY1").await;
     let id = made.header("x-request-id").unwrap().to_owned();
     assert_eq!(made.json["request_id"], *id);
-    let log = world.gateway.logs();
     for id in ["trace-me-42", &id] {
-        let line = log.lines().find(|line| line.contains(id)).unwrap_or_else(|| panic!("{id} is not in the log"));
-        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        let line = eventually("the request is in the log", SOON, async || {
+            world.gateway.logs().lines().find(|line| line.contains(id)).map(str::to_owned)
+        });
+        let line = line.await;
+        let line: serde_json::Value = serde_json::from_str(&line).unwrap();
         assert!(line.to_string().contains("bookshop") && line.to_string().contains("404"), "{line}");
     }
 }
