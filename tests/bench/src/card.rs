@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use crate::measure::{Bench, create, duplicates, hello, idle, least, machine, notify};
+use crate::measure::{Bench, create, duplicates, hello, idle, least, machine, notify, pages, webhooks};
 use crate::report::Report;
 use crate::session::Session;
 
@@ -13,6 +13,8 @@ pub enum What {
     Notify,
     Create,
     Duplicates,
+    Webhooks,
+    Pages,
     Idle,
 }
 
@@ -28,8 +30,14 @@ pub fn run(what: What, bench: &Bench) -> Result<Report> {
     if matches!(what, What::Card | What::Idle) {
         idle::run(bench, &mut report)?;
     }
-    if !matches!(what, What::Hello | What::Idle) {
+    if matches!(what, What::Card | What::Create | What::Notify | What::Duplicates) {
         load(what, bench, &mut report)?;
+    }
+    if matches!(what, What::Card | What::Webhooks) {
+        webhooks::run(bench, &mut report)?;
+    }
+    if what == What::Pages {
+        pages::run(bench, &mut report)?;
     }
     machine::end(&mut report);
     Ok(report)

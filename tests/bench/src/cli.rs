@@ -20,7 +20,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Everything, in about a minute and a half.
+    /// Everything but the pages, in about two minutes.
     Card(Options),
     /// A server that only says hello: what the machine and the HTTP library allow.
     Hello(Options),
@@ -30,6 +30,10 @@ enum Command {
     Create(Options),
     /// Notifies about what is paid already.
     Duplicates(Options),
+    /// Events to the webhooks of a hundred tenants, all well and one of them dead.
+    Webhooks(Options),
+    /// The list of a million payments, page after page.
+    Pages(Options),
     /// Start and memory of an empty gateway.
     Idle(Options),
     /// The server of `hello`.
@@ -67,6 +71,8 @@ pub fn run() -> Result<()> {
         Command::Notify(options) => (What::Notify, options),
         Command::Create(options) => (What::Create, options),
         Command::Duplicates(options) => (What::Duplicates, options),
+        Command::Webhooks(options) => (What::Webhooks, options),
+        Command::Pages(options) => (What::Pages, options),
         Command::Idle(options) => (What::Idle, options),
         Command::HelloServer => return hello::serve(),
         Command::LeastServer { platform, journal } => return least::serve(platform, &journal),

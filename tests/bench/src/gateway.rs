@@ -15,7 +15,27 @@ use crate::process::Process;
 
 /// The tenant's key for the gateway.
 pub const API_KEY: &str = "bench-api-key-0123456789abcdef";
+const WEBHOOK_SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 const READY: Duration = Duration::from_secs(15);
+
+/// A tenant that only hears of its events.
+pub struct Shop {
+    pub id: String,
+    /// Where to.
+    pub url: String,
+}
+
+impl Shop {
+    fn write(&self, tenants: &Path) -> Result<()> {
+        let Shop { id, url } = self;
+        let text = format!(
+            "id = \"{id}\"\nname = \"{id}\"\napi_keys = [{{ id = \"backend\", secret = \"env:BENCH_API_KEY\" }}]\n\
+             [webhook]\nurl = \"{url}\"\nsecret = \"env:BENCH_WEBHOOK_SECRET\"\n"
+        );
+        fs::write(tenants.join(format!("{id}.toml")), text)?;
+        Ok(())
+    }
+}
 
 pub struct Gateway {
     pub process: Process,
@@ -29,8 +49,22 @@ impl Gateway {
     /// Starts the program on `directory`, which keeps its configuration and its store, and waits
     /// until it is ready. `max_batch` left out is the program's own default.
     pub fn start(binary: &Path, directory: &Path, platform: SocketAddr, max_batch: Option<u32>) -> Result<Gateway> {
+        Self::start_with(binary, directory, platform, max_batch, &[])
+    }
+
+    /// The same, with further tenants that have a webhook each.
+    pub fn start_with(
+        binary: &Path,
+        directory: &Path,
+        platform: SocketAddr,
+        max_batch: Option<u32>,
+        shops: &[Shop],
+    ) -> Result<Gateway> {
         let (address, admin) = (free_address()?, free_address()?);
         configure(directory, address, admin, platform, max_batch)?;
+        for shop in shops {
+            shop.write(&directory.join("tenants"))?;
+        }
         let log = directory.join("gateway.log");
         let output = File::options().create(true).append(true).open(&log).with_context(|| log.display().to_string())?;
         let from = Instant::now();
@@ -40,6 +74,7 @@ impl Gateway {
             .arg(directory)
             .env("BENCH_API_KEY", API_KEY)
             .env("BENCH_PLATFORM_KEY", PLATFORM_KEY)
+            .env("BENCH_WEBHOOK_SECRET", WEBHOOK_SECRET)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(output)
@@ -91,7 +126,7 @@ fn configure(
             "[server]\nlisten = \"{address}\"\npublic_url = \"http://{address}\"\ninsecure = true\n\
              [admin]\nlisten = \"{admin}\"\n\
              [storage]\nurl = \"sqlite://{}\"\n{max_batch}\
-             [queries]\npending = [\"1h\"]\n",
+             [queries]\npending = [\"1h\"]\n[webhooks]\nallow_private_networks = true\n",
             store.display()
         ),
     )?;

@@ -2,7 +2,7 @@
 //! a card of what it can do on this machine.
 //!
 //! `cli` is the way in, `card` puts the measurements in order, `measure` holds one a file, `load`
-//! sends requests and takes the time, `gateway` and `platform` are the two ends.
+//! sends requests and takes the time, `gateway`, `platform` and `sink` are the ends, `ledger` copies records.
 
 // A program for people at a terminal, and rates and percentiles are not money.
 #![allow(clippy::print_stdout, clippy::float_arithmetic)]
@@ -10,6 +10,7 @@
 mod card;
 pub mod cli;
 mod gateway;
+mod ledger;
 mod load;
 mod machine;
 mod measure;
@@ -19,3 +20,4 @@ mod process;
 mod report;
 mod server;
 mod session;
+mod sink;

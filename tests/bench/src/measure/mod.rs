@@ -7,6 +7,8 @@ pub mod idle;
 pub mod least;
 pub mod machine;
 pub mod notify;
+pub mod pages;
+pub mod webhooks;
 
 use std::path::PathBuf;
 use std::time::Duration;
