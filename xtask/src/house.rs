@@ -11,7 +11,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("gateway/engine", &["dukou-domain", "dukou-spi"]),
     ("gateway/store", &["dukou-domain", "dukou-spi", "dukou-engine"]),
     ("gateway/transport", &["dukou-domain", "dukou-spi"]),
-    ("gateway/webhook", &["dukou-domain", "dukou-spi", "dukou-engine"]),
+    ("gateway/webhook", &["dukou-domain", "dukou-spi", "dukou-engine", "dukou-transport"]),
     ("gateway/http", &["dukou-domain", "dukou-spi", "dukou-engine"]),
     (
         "gateway/app",

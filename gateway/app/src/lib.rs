@@ -9,6 +9,7 @@ mod jobs;
 mod logging;
 mod metrics;
 mod outside;
+mod plugins;
 mod providers;
 mod readiness;
 mod reload;

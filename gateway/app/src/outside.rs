@@ -3,9 +3,11 @@
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use async_trait::async_trait;
 use dukou_domain::Timestamp;
+use dukou_spi::transport::{HttpAnswer, HttpRequest, Transport, TransportError};
 use dukou_spi::{Clock, Context, Random};
-use dukou_transport::{PlatformClocks, ReqwestTransports};
+use dukou_transport::{PlatformClocks, ReqwestTransports, StrangersTransport};
 
 pub struct SystemClock;
 
@@ -23,6 +25,27 @@ impl Random for SystemRandom {
         // The library fails only where the operating system has no randomness to give; a nonce that
         // can be predicted would be worse than no answer.
         aws_lc_rs::rand::fill(buffer).expect("the operating system gives random bytes");
+    }
+}
+
+/// Calls to addresses that somebody else chose.
+pub fn strangers(allow_private_networks: bool) -> Arc<dyn Transport> {
+    match StrangersTransport::new(allow_private_networks) {
+        Ok(transport) => Arc::new(transport),
+        Err(error) => {
+            tracing::error!(%error, "addresses that somebody else chose cannot be called");
+            Arc::new(Nowhere(error.to_string()))
+        }
+    }
+}
+
+/// Reaches nobody, and says why.
+struct Nowhere(String);
+
+#[async_trait]
+impl Transport for Nowhere {
+    async fn send(&self, _: HttpRequest) -> Result<HttpAnswer, TransportError> {
+        Err(TransportError::NotSent { host: String::new(), reason: self.0.clone() })
     }
 }
 

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 
 use crate::config::{Change, Look, Patience, TenantFiles};
-use crate::metrics::{EngineMetrics, ReloadMetrics};
+use crate::metrics::{Announcer, ReloadMetrics};
 use crate::tenants::ServedTenants;
 
 /// Between two looks. A change is in force at the second look that sees it: within 5 s, on a busy
@@ -23,7 +23,7 @@ pub struct Reload {
     pub files: TenantFiles,
     pub tenants: Arc<ServedTenants>,
     pub metrics: Arc<ReloadMetrics>,
-    pub engine_metrics: Arc<EngineMetrics>,
+    pub announcer: Announcer,
 }
 
 impl Reload {
@@ -65,9 +65,7 @@ impl Reload {
         self.metrics.refused.inc_by(look.refused.len() as u64);
         for change in &look.changes {
             if let Change::Served(settings) = change {
-                for provider in settings.tenant.providers.keys() {
-                    self.engine_metrics.announce(&settings.tenant.id, provider);
-                }
+                self.announcer.announce(&settings.tenant);
             }
         }
         if !look.changes.is_empty() {

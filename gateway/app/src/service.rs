@@ -8,6 +8,7 @@ use std::time::Duration;
 use actix_web::dev::{Server, ServerHandle};
 use actix_web::web::Data;
 use anyhow::Context as _;
+use dukou_engine::plugin::{PluginHost, PluginHostConfig};
 use dukou_engine::ports::{Coordinator, Store};
 use dukou_engine::{Engine, EngineConfig};
 use dukou_http::{AdminState, Gateway, HttpConfig};
@@ -22,8 +23,9 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::config::{GatewaySettings, RedisSettings, TenantFiles};
 use crate::jobs::Jobs;
-use crate::metrics::{EngineMetrics, Metrics, ReloadMetrics};
+use crate::metrics::{Announcer, Metrics, ReloadMetrics};
 use crate::outside::SystemClock;
+use crate::plugins;
 use crate::readiness::GatewayReadiness;
 use crate::reload::Reload;
 use crate::retention::Retention;
@@ -44,10 +46,11 @@ pub struct Service {
     gateway: Data<Gateway>,
     jobs: Jobs,
     webhooks: Worker,
+    plugins: PluginHost,
     store: Arc<SqliteStore>,
     draining: Arc<AtomicBool>,
     tenants: Arc<ServedTenants>,
-    engine_metrics: Arc<EngineMetrics>,
+    announcer: Announcer,
     reload_metrics: Arc<ReloadMetrics>,
 }
 
@@ -82,14 +85,23 @@ impl Service {
             Some(redis) => Arc::clone(redis) as _,
         };
         metrics.watch_clocks(Arc::clone(&clocks)).context("metrics")?;
+        let announcer = metrics.announcer();
         for settings in tenants.served() {
-            for provider in settings.tenant.providers.keys() {
-                metrics.engine.announce(&settings.tenant.id, provider);
-            }
+            announcer.announce(&settings.tenant);
         }
         let tenants = Arc::new(ServedTenants::new(tenants.served()));
         let steady = SteadySchedules::new(Arc::clone(&store) as _, SteadyTime::new(Arc::new(SystemClock)));
         let measured: Arc<dyn Store> = Arc::new(metrics.measure(Arc::new(steady)));
+        let plugins = PluginHost::start(PluginHostConfig {
+            store: Arc::clone(&measured),
+            coordinator: Arc::clone(&coordinator),
+            tenants: Arc::clone(&tenants) as _,
+            clock: Arc::new(SystemClock),
+            telemetry: Arc::clone(&metrics.plugin) as _,
+            render: Arc::new(dukou_http::dto::event_json),
+            public_url: settings.public_url.clone(),
+        })
+        .context("cannot start the plugins' threads")?;
         let engine = Arc::new(Engine::new(
             EngineConfig {
                 public_url: settings.public_url,
@@ -119,19 +131,23 @@ impl Service {
             uuid::Uuid::now_v7(),
             Arc::clone(&metrics.http) as _,
             config,
+            (plugins.clone(), &plugins::infos()),
             Handle::current(),
         ));
-        let (engine_metrics, reload_metrics) = (Arc::clone(&metrics.engine), Arc::clone(&metrics.reload));
+        let reload_metrics = Arc::clone(&metrics.reload);
         let webhook_metrics = Arc::clone(&metrics.webhook);
         let retention = Retention { settings: settings.retention, metrics: Arc::clone(&metrics.retention) };
         let state = Data::new(AdminState {
             render_metrics: Arc::new(move || metrics.render()),
             readiness,
             draining: Arc::clone(&draining),
+            document: gateway.document.clone(),
         });
         let public_server = run(dukou_http::serve_public(public_listener, gateway.clone())?);
         let admin_server = run(dukou_http::serve_admin(admin_listener, admin_config, state)?);
-        let jobs = Jobs::start(&engine, retention);
+        let mut jobs = Jobs::start(&engine, retention);
+        jobs.add(|stopping| plugins.clone().follow_events(stopping));
+        jobs.add(|stopping| plugins.clone().look_after_documents(stopping));
         let webhooks = Worker::start(
             engine,
             Arc::new(dukou_http::dto::event_json),
@@ -150,10 +166,11 @@ impl Service {
             gateway,
             jobs,
             webhooks,
+            plugins,
             store,
             draining,
             tenants,
-            engine_metrics,
+            announcer,
             reload_metrics,
         })
     }
@@ -164,7 +181,7 @@ impl Service {
             files,
             tenants: Arc::clone(&self.tenants),
             metrics: Arc::clone(&self.reload_metrics),
-            engine_metrics: Arc::clone(&self.engine_metrics),
+            announcer: self.announcer.clone(),
         };
         self.jobs.add(|stopping| reload.run(stopping));
     }
@@ -182,6 +199,7 @@ impl Service {
         if timeout_at(deadline, work).await.is_err() {
             tracing::warn!("some requests were still running after {DRAIN_LIMIT:?}");
         }
+        self.plugins.stop();
         self.store.close().await;
         self.admin_server.stop(false).await;
     }

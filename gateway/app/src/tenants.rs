@@ -73,6 +73,10 @@ impl Tenants for ServedTenants {
         self.sets.load().served.get(id).cloned()
     }
 
+    fn all(&self) -> Vec<Arc<Tenant>> {
+        self.sets.load().served.values().cloned().collect()
+    }
+
     fn find_even_removed(&self, id: &str) -> Option<Arc<Tenant>> {
         self.sets.load().known.get(id).cloned()
     }

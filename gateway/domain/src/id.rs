@@ -70,6 +70,10 @@ text_id!(
     ProviderName, "provider name", "1 to 32 of a-z 0-9 - _, beginning with a letter or digit", is_name
 );
 text_id!(
+    /// A plugin (`[plugins.NAME]`), the same for every tenant.
+    PluginName, "plugin name", "1 to 32 of a-z 0-9 - _, beginning with a letter or digit", is_name
+);
+text_id!(
     /// The merchant's number of a payment, unique in the tenant.
     OutTradeNo, "out_trade_no", "1 to 32 of A-Z a-z 0-9 _ - | *", |text| within(text, 1, 32, is_number_character)
 );

@@ -5,6 +5,7 @@
 
 mod attempt;
 mod delivery;
+mod event;
 mod id;
 mod method;
 mod money;
@@ -16,9 +17,10 @@ mod timestamp;
 
 pub use attempt::AttemptState;
 pub use delivery::DeliveryState;
+pub use event::EventKind;
 pub use id::{
-    AttemptId, DeliveryId, EventId, InvalidId, OutRefundNo, OutTradeNo, PaymentId, ProviderName, ProviderRefundId,
-    RefundId, RefundRequestId, TenantId, TradeNo, TransactionId,
+    AttemptId, DeliveryId, EventId, InvalidId, OutRefundNo, OutTradeNo, PaymentId, PluginName, ProviderName,
+    ProviderRefundId, RefundId, RefundRequestId, TenantId, TradeNo, TransactionId,
 };
 pub use method::Method;
 pub use money::{Currency, Money, MoneyError};

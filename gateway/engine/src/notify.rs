@@ -348,5 +348,5 @@ fn key(tenant: &TenantId, provider: &ProviderName, kind: NotifyKind, number: &st
         context.update(word.as_bytes());
     }
     let digest = format!("{number}:{}", hex::encode(&context.finish().as_ref()[..16]));
-    NotificationKey { tenant: tenant.clone(), provider: provider.clone(), kind, digest }
+    NotificationKey { tenant: tenant.clone(), provider: provider.clone(), kind: kind.into(), digest }
 }

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use bytes::Bytes;
+pub use dukou_domain::EventKind;
 use dukou_domain::{
-    AttemptId, AttemptState, EventId, Method, Money, OutRefundNo, OutTradeNo, PaymentId, PaymentState, ProviderName,
-    ProviderRefundId, RefundId, RefundRequestId, RefundRequestState, RefundState, TenantId, Timestamp, TradeNo,
-    TransactionId,
+    AttemptId, AttemptState, EventId, Method, Money, OutRefundNo, OutTradeNo, PaymentId, PaymentState, PluginName,
+    ProviderName, ProviderRefundId, RefundId, RefundRequestId, RefundRequestState, RefundState, TenantId, Timestamp,
+    TradeNo, TransactionId,
 };
 use dukou_spi::{NotifyKind, Prepay};
 use uuid::Uuid;
@@ -159,12 +160,41 @@ pub struct RefundRequestFilter {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct NotificationKey {
     pub tenant: TenantId,
+    /// Who was told: the provider, or the plugin by its name.
     pub provider: ProviderName,
-    pub kind: NotifyKind,
+    pub kind: MessageKind,
     /// The number it is about, and 32 hexadecimal digits over everything it says that counts. The
     /// number stands first so that messages of one time lie together in an index: digests alone
     /// would write another page for each.
     pub digest: String,
+}
+
+/// Which of the gateway's addresses a message came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum MessageKind {
+    Payment,
+    Refund,
+    /// A plugin's.
+    Callback,
+}
+
+impl MessageKind {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            MessageKind::Payment => "payment",
+            MessageKind::Refund => "refund",
+            MessageKind::Callback => "callback",
+        }
+    }
+}
+
+impl From<NotifyKind> for MessageKind {
+    fn from(kind: NotifyKind) -> Self {
+        match kind {
+            NotifyKind::Payment => MessageKind::Payment,
+            NotifyKind::Refund => MessageKind::Refund,
+        }
+    }
 }
 
 /// A message that was verified and kept: its raw form, and what became of it.
@@ -207,53 +237,6 @@ impl Recorded {
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|recorded| recorded.as_str() == text)
     }
-}
-
-macro_rules! event_kinds {
-    ($($name:ident = $word:literal),+ $(,)?) => {
-        /// The closed list of what can happen.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-        pub enum EventKind { $($name),+ }
-
-        impl EventKind {
-            pub const ALL: &'static [EventKind] = &[$(EventKind::$name),+];
-
-            /// The public word (`payment.succeeded`).
-            pub const fn as_str(self) -> &'static str {
-                match self { $(EventKind::$name => $word),+ }
-            }
-
-            pub fn parse(text: &str) -> Option<Self> {
-                match text { $($word => Some(EventKind::$name),)+ _ => None }
-            }
-        }
-    };
-}
-
-event_kinds! {
-    PaymentCreated = "payment.created",
-    PaymentPending = "payment.pending",
-    PaymentUnknown = "payment.unknown",
-    PaymentSucceeded = "payment.succeeded",
-    PaymentClosed = "payment.closed",
-    PaymentFailed = "payment.failed",
-    PaymentAttemptClosed = "payment.attempt_closed",
-    PaymentLate = "payment.late",
-    PaymentDuplicate = "payment.duplicate",
-    PaymentMismatch = "payment.mismatch",
-    PaymentUnknownOrder = "payment.unknown_order",
-    PaymentPartiallyRefunded = "payment.partially_refunded",
-    PaymentRefunded = "payment.refunded",
-    RefundRequested = "refund.requested",
-    RefundRequestRejected = "refund.request_rejected",
-    RefundCreated = "refund.created",
-    RefundProcessing = "refund.processing",
-    RefundUnknown = "refund.unknown",
-    RefundSucceeded = "refund.succeeded",
-    RefundFailed = "refund.failed",
-    RefundAbnormal = "refund.abnormal",
-    EndpointDisabled = "endpoint.disabled",
-    EndpointEnabled = "endpoint.enabled",
 }
 
 /// Something that happened, to be written with the change it tells of.
@@ -300,6 +283,11 @@ pub enum Subject {
     },
     /// The tenant's webhook.
     Endpoint(Endpoint),
+    /// What a plugin tells, in its own words.
+    Plugin {
+        plugin: PluginName,
+        data: serde_json::Value,
+    },
 }
 
 /// One thing in which a platform's word and our record differ.

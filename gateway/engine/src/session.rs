@@ -240,6 +240,7 @@ mod tests {
             late_payment: Default::default(),
             trade_no_prefix: String::new(),
             providers: BTreeMap::new(),
+            plugins: BTreeMap::new(),
             webhook: None,
         }
     }

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use dukou_domain::{ProviderName, Secret, TenantId};
+use dukou_domain::{PluginName, ProviderName, Secret, TenantId};
 use dukou_spi::Provider;
+
+use crate::plugin::TenantPlugin;
 
 /// What to do with a verified success that arrives after the payment was closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -33,6 +35,7 @@ pub struct Tenant {
     /// merchant account.
     pub trade_no_prefix: String,
     pub providers: BTreeMap<ProviderName, Arc<dyn Provider>>,
+    pub plugins: BTreeMap<PluginName, Arc<TenantPlugin>>,
     /// Where its events are delivered.
     pub webhook: Option<Webhook>,
 }
@@ -50,6 +53,9 @@ pub struct Webhook {
 /// Finds tenants; the set changes while the gateway runs.
 pub trait Tenants: Send + Sync {
     fn find(&self, id: &str) -> Option<Arc<Tenant>>;
+
+    /// Every tenant that is served, in no order.
+    fn all(&self) -> Vec<Arc<Tenant>>;
 
     /// Those too that are not served any more: nobody may enter, but their payments can still be
     /// notified and asked after. The same as [`Tenants::find`] where no tenant ever goes.

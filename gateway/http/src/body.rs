@@ -21,16 +21,30 @@ use crate::problem::Problem;
 /// `body_too_large`, `request_timeout` when it is not complete in time, `unsupported_media_type`
 /// for a content coding, `invalid_request` when it breaks off.
 pub async fn read(request: &HttpRequest, payload: Payload, config: &HttpConfig) -> Result<Bytes, Problem> {
+    read_within(request, payload, config, config.body_limit).await
+}
+
+/// As [`read`], for an address that takes less.
+///
+/// # Errors
+/// As [`read`].
+pub async fn read_within(
+    request: &HttpRequest,
+    payload: Payload,
+    config: &HttpConfig,
+    limit: usize,
+) -> Result<Bytes, Problem> {
+    let limit = limit.min(config.body_limit);
     refuse_coding(request.headers())?;
     let announced = request
         .headers()
         .get(header::CONTENT_LENGTH)
         .and_then(|length| length.to_str().ok())
         .and_then(|length| length.parse::<u64>().ok());
-    if announced.is_some_and(|length| length > config.body_limit as u64) {
-        return Err(too_large(config.body_limit));
+    if announced.is_some_and(|length| length > limit as u64) {
+        return Err(too_large(limit));
     }
-    tokio::time::timeout(config.body_read_timeout, collect(payload, config.body_limit))
+    tokio::time::timeout(config.body_read_timeout, collect(payload, limit))
         .await
         .unwrap_or_else(|_| Err(too_slow(config.body_read_timeout)))
 }

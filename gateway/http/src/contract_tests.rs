@@ -5,9 +5,10 @@ use dukou_engine::records::EventKind;
 use serde_json::Value;
 
 use crate::errors::ErrorCode;
+use crate::testing_engine::offered;
 
 fn document() -> Value {
-    serde_json::from_str(crate::openapi::json()).unwrap()
+    serde_json::from_str(crate::Document::new(&offered()).json()).unwrap()
 }
 
 /// Method, path below the tenant, its query parameters, the schema it answers with.
@@ -167,7 +168,8 @@ fn every_error_has_its_code_and_status() {
     ] {
         let found = ErrorCode::ALL.iter().find(|known| known.as_str() == code);
         assert_eq!(found.map(|known| known.status()), Some(status), "{code}");
-        let text = crate::openapi::json();
+        let document = crate::Document::new(&offered());
+        let text = document.json();
         assert!(text.contains(&format!("`{code}`: ")), "{code} is not documented");
     }
 }

@@ -3,13 +3,16 @@
 
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpResponse, Route};
+use dukou_spi::plugin::{CallSpec, PageSpec, PluginInfo};
 
 use crate::errors::ErrorCode;
 use crate::openapi;
+use crate::plugin_endpoints;
 use crate::problem::Problem;
-use crate::routes::{admin, deliveries, events, notify, payments, refund_requests, refunds, sessions};
+use crate::routes::{admin, deliveries, events, notify, payments, plugins, refund_requests, refunds, sessions};
 
 /// One operation.
+#[derive(Debug, Clone)]
 pub struct Endpoint {
     pub method: &'static str,
     pub path: &'static str,
@@ -18,7 +21,15 @@ pub struct Endpoint {
     pub idempotent: bool,
     /// What it can answer besides success, to a caller who was let in; [`EVERYWHERE`] aside.
     pub errors: &'static [ErrorCode],
-    route: fn() -> Route,
+    pub(crate) handler: Handler,
+}
+
+/// Who answers.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Handler {
+    Own(fn() -> Route),
+    Call(&'static str, &'static CallSpec),
+    Page(&'static str, &'static PageSpec),
 }
 
 /// Who may call.
@@ -81,7 +92,7 @@ pub const PUBLIC: &[Endpoint] = &[
         access: Access::Anyone,
         idempotent: false,
         errors: NOTIFY,
-        route: || web::post().to(notify::payment),
+        handler: Handler::Own(|| web::post().to(notify::payment)),
     },
     Endpoint {
         method: "POST",
@@ -89,7 +100,7 @@ pub const PUBLIC: &[Endpoint] = &[
         access: Access::Anyone,
         idempotent: false,
         errors: NOTIFY,
-        route: || web::post().to(notify::refund),
+        handler: Handler::Own(|| web::post().to(notify::refund)),
     },
     Endpoint {
         method: "POST",
@@ -110,7 +121,7 @@ pub const PUBLIC: &[Endpoint] = &[
             ErrorCode::Unavailable,
             ErrorCode::ProviderTimeout,
         ],
-        route: || web::post().to(payments::create),
+        handler: Handler::Own(|| web::post().to(payments::create)),
     },
     Endpoint {
         method: "GET",
@@ -118,7 +129,7 @@ pub const PUBLIC: &[Endpoint] = &[
         access: Access::Key,
         idempotent: false,
         errors: &[ErrorCode::InvalidRequest, ErrorCode::Unavailable],
-        route: || web::get().to(payments::list),
+        handler: Handler::Own(|| web::get().to(payments::list)),
     },
     Endpoint {
         method: "GET",
@@ -126,7 +137,7 @@ pub const PUBLIC: &[Endpoint] = &[
         access: Access::KeyOrSession,
         idempotent: false,
         errors: READ,
-        route: || web::get().to(payments::read),
+        handler: Handler::Own(|| web::get().to(payments::read)),
     },
     Endpoint {
         method: "POST",
@@ -147,7 +158,7 @@ pub const PUBLIC: &[Endpoint] = &[
             ErrorCode::Unavailable,
             ErrorCode::ProviderTimeout,
         ],
-        route: || web::post().to(payments::invoke),
+        handler: Handler::Own(|| web::post().to(payments::invoke)),
     },
     Endpoint {
         method: "POST",
@@ -168,7 +179,7 @@ pub const PUBLIC: &[Endpoint] = &[
             ErrorCode::Unavailable,
             ErrorCode::ProviderTimeout,
         ],
-        route: || web::post().to(payments::close),
+        handler: Handler::Own(|| web::post().to(payments::close)),
     },
     Endpoint {
         method: "POST",
@@ -191,7 +202,7 @@ pub const PUBLIC: &[Endpoint] = &[
             ErrorCode::Unavailable,
             ErrorCode::ProviderTimeout,
         ],
-        route: || web::post().to(refunds::create),
+        handler: Handler::Own(|| web::post().to(refunds::create)),
     },
     Endpoint {
         method: "GET",
@@ -199,7 +210,7 @@ pub const PUBLIC: &[Endpoint] = &[
         access: Access::Key,
         idempotent: false,
         errors: READ,
-        route: || web::get().to(refunds::list),
+        handler: Handler::Own(|| web::get().to(refunds::list)),
     },
     Endpoint {
         method: "GET",
@@ -207,7 +218,7 @@ pub const PUBLIC: &[Endpoint] = &[
         access: Access::Key,
         idempotent: false,
         errors: READ,
-        route: || web::get().to(refunds::read),
+        handler: Handler::Own(|| web::get().to(refunds::read)),
     },
     Endpoint {
         method: "POST",
@@ -226,7 +237,7 @@ pub const PUBLIC: &[Endpoint] = &[
             ErrorCode::Unavailable,
             ErrorCode::ProviderTimeout,
         ],
-        route: || web::post().to(sessions::create),
+        handler: Handler::Own(|| web::post().to(sessions::create)),
     },
     Endpoint {
         method: "POST",
@@ -245,7 +256,7 @@ pub const PUBLIC: &[Endpoint] = &[
             ErrorCode::RefundExceedsPayment,
             ErrorCode::Unavailable,
         ],
-        route: || web::post().to(refund_requests::create),
+        handler: Handler::Own(|| web::post().to(refund_requests::create)),
     },
     Endpoint {
         method: "GET",
@@ -253,7 +264,7 @@ pub const PUBLIC: &[Endpoint] = &[
         access: Access::Key,
         idempotent: false,
         errors: &[ErrorCode::InvalidRequest, ErrorCode::Unavailable],
-        route: || web::get().to(refund_requests::list),
+        handler: Handler::Own(|| web::get().to(refund_requests::list)),
     },
     Endpoint {
         method: "POST",
@@ -261,7 +272,7 @@ pub const PUBLIC: &[Endpoint] = &[
         access: Access::Key,
         idempotent: true,
         errors: DECIDE,
-        route: || web::post().to(refund_requests::approve),
+        handler: Handler::Own(|| web::post().to(refund_requests::approve)),
     },
     Endpoint {
         method: "POST",
@@ -269,7 +280,7 @@ pub const PUBLIC: &[Endpoint] = &[
         access: Access::Key,
         idempotent: true,
         errors: DECIDE,
-        route: || web::post().to(refund_requests::reject),
+        handler: Handler::Own(|| web::post().to(refund_requests::reject)),
     },
     Endpoint {
         method: "GET",
@@ -277,7 +288,7 @@ pub const PUBLIC: &[Endpoint] = &[
         access: Access::Key,
         idempotent: false,
         errors: &[ErrorCode::InvalidRequest, ErrorCode::Unavailable],
-        route: || web::get().to(deliveries::list),
+        handler: Handler::Own(|| web::get().to(deliveries::list)),
     },
     Endpoint {
         method: "POST",
@@ -285,7 +296,7 @@ pub const PUBLIC: &[Endpoint] = &[
         access: Access::Key,
         idempotent: true,
         errors: DELIVER,
-        route: || web::post().to(deliveries::retry),
+        handler: Handler::Own(|| web::post().to(deliveries::retry)),
     },
     Endpoint {
         method: "POST",
@@ -293,7 +304,7 @@ pub const PUBLIC: &[Endpoint] = &[
         access: Access::Key,
         idempotent: true,
         errors: DELIVER,
-        route: || web::post().to(deliveries::enable),
+        handler: Handler::Own(|| web::post().to(deliveries::enable)),
     },
     Endpoint {
         method: "GET",
@@ -301,7 +312,39 @@ pub const PUBLIC: &[Endpoint] = &[
         access: Access::Key,
         idempotent: false,
         errors: &[ErrorCode::InvalidRequest, ErrorCode::Unavailable],
-        route: || web::get().to(events::list),
+        handler: Handler::Own(|| web::get().to(events::list)),
+    },
+    Endpoint {
+        method: "GET",
+        path: "/callback/{tenant}/{plugin}",
+        access: Access::Anyone,
+        idempotent: false,
+        errors: CALLBACK,
+        handler: Handler::Own(|| web::get().to(plugins::get_callback)),
+    },
+    Endpoint {
+        method: "POST",
+        path: "/callback/{tenant}/{plugin}",
+        access: Access::Anyone,
+        idempotent: false,
+        errors: CALLBACK,
+        handler: Handler::Own(|| web::post().to(plugins::post_callback)),
+    },
+    Endpoint {
+        method: "GET",
+        path: "/callback/{tenant}/{plugin}/{rest}",
+        access: Access::Anyone,
+        idempotent: false,
+        errors: CALLBACK,
+        handler: Handler::Own(|| web::get().to(plugins::get_callback_rest)),
+    },
+    Endpoint {
+        method: "POST",
+        path: "/callback/{tenant}/{plugin}/{rest}",
+        access: Access::Anyone,
+        idempotent: false,
+        errors: CALLBACK,
+        handler: Handler::Own(|| web::post().to(plugins::post_callback_rest)),
     },
     OPENAPI,
 ];
@@ -314,7 +357,7 @@ pub const ADMIN: &[Endpoint] = &[
         access: Access::Anyone,
         idempotent: false,
         errors: &[],
-        route: || web::get().to(admin::metrics),
+        handler: Handler::Own(|| web::get().to(admin::metrics)),
     },
     Endpoint {
         method: "GET",
@@ -322,7 +365,7 @@ pub const ADMIN: &[Endpoint] = &[
         access: Access::Anyone,
         idempotent: false,
         errors: &[],
-        route: || web::get().to(admin::health),
+        handler: Handler::Own(|| web::get().to(admin::health)),
     },
     Endpoint {
         method: "GET",
@@ -330,7 +373,7 @@ pub const ADMIN: &[Endpoint] = &[
         access: Access::Anyone,
         idempotent: false,
         errors: &[],
-        route: || web::get().to(admin::ready),
+        handler: Handler::Own(|| web::get().to(admin::ready)),
     },
     OPENAPI,
 ];
@@ -379,18 +422,34 @@ const NOTIFY: &[ErrorCode] = &[
     ErrorCode::UnsupportedMediaType,
 ];
 
+const CALLBACK: &[ErrorCode] = &[
+    ErrorCode::InvalidRequest,
+    ErrorCode::NotFound,
+    ErrorCode::RequestTimeout,
+    ErrorCode::BodyTooLarge,
+    ErrorCode::UnsupportedMediaType,
+    ErrorCode::Unavailable,
+];
+
+/// The public listener's own table and what the plugins add to it.
+pub fn public(plugins: &[&'static PluginInfo]) -> Vec<Endpoint> {
+    let mut table = PUBLIC.to_vec();
+    table.extend(plugins.iter().flat_map(|info| plugin_endpoints::of(info)));
+    table
+}
+
 const OPENAPI: Endpoint = Endpoint {
     method: "GET",
     path: "/openapi.json",
     access: Access::Anyone,
     idempotent: false,
     errors: &[],
-    route: || web::get().to(openapi::serve),
+    handler: Handler::Own(|| web::get().to(openapi::serve)),
 };
 
 /// The pattern of the table that an address fits, segment by segment: for every request, and so
 /// without the router's regular expressions.
-pub fn pattern(table: &'static [Endpoint], path: &str) -> Option<&'static str> {
+pub fn pattern(table: &[Endpoint], path: &str) -> Option<&'static str> {
     let fits = |pattern: &str| {
         let mut given = path.split('/');
         let each = pattern.split('/').all(|wanted| {
@@ -402,7 +461,7 @@ pub fn pattern(table: &'static [Endpoint], path: &str) -> Option<&'static str> {
 }
 
 /// Puts a table into an application, with problem documents for every other address and method.
-pub fn configure(config: &mut ServiceConfig, table: &'static [Endpoint]) {
+pub fn configure(config: &mut ServiceConfig, table: &[Endpoint]) {
     for (at, endpoint) in table.iter().enumerate() {
         let path = endpoint.path;
         if table[..at].iter().any(|earlier| earlier.path == path) {
@@ -411,7 +470,7 @@ pub fn configure(config: &mut ServiceConfig, table: &'static [Endpoint]) {
         let methods: Vec<&Endpoint> = table[at..].iter().filter(|other| other.path == path).collect();
         let allow = methods.iter().map(|endpoint| endpoint.method).collect::<Vec<_>>().join(", ");
         let resource =
-            methods.iter().fold(web::resource(path), |resource, endpoint| resource.route((endpoint.route)()));
+            methods.iter().fold(web::resource(path), |resource, endpoint| resource.route(endpoint.handler.route()));
         config.service(resource.default_service(web::to(move || {
             let problem = wrong_method(&allow);
             async move { Err::<HttpResponse, Problem>(problem) }
@@ -420,6 +479,16 @@ pub fn configure(config: &mut ServiceConfig, table: &'static [Endpoint]) {
     config.default_service(web::to(|| async {
         Err::<HttpResponse, Problem>(Problem::new(ErrorCode::NotFound, "there is nothing at this address"))
     }));
+}
+
+impl Handler {
+    fn route(self) -> Route {
+        match self {
+            Handler::Own(route) => route(),
+            Handler::Call(plugin, spec) => plugin_endpoints::call_route(plugin, spec),
+            Handler::Page(plugin, spec) => plugin_endpoints::page_route(plugin, spec),
+        }
+    }
 }
 
 fn wrong_method(allow: &str) -> Problem {

@@ -5,14 +5,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dukou_engine::Engine;
+use dukou_engine::plugin::PluginHost;
+use dukou_spi::plugin::PluginInfo;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 use crate::client_address::TrustedProxies;
+use crate::endpoints::{self, Endpoint};
 use crate::hub::EventHub;
 use crate::limits::{LimitConfig, Limits};
+use crate::openapi::Document;
 use crate::unkept::Unkept;
 
 /// The limits of a listener.
@@ -71,6 +75,10 @@ pub struct Gateway {
     pub instance: Uuid,
     pub telemetry: Arc<dyn HttpTelemetry>,
     pub config: HttpConfig,
+    pub plugins: PluginHost,
+    /// Everything that the public listener serves, the plugins' own included.
+    pub(crate) endpoints: Arc<[Endpoint]>,
+    pub document: Document,
     pub(crate) limits: Limits,
     pub(crate) hub: Arc<EventHub>,
     pub(crate) unkept: Unkept,
@@ -80,21 +88,28 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// Calls that move money run on `runtime`, which must outlive the server.
+    /// Calls that move money run on `runtime`, which must outlive the server. `offered` are the plugins
+    /// that a tenant may have.
     pub fn new(
         engine: Arc<Engine>,
         instance: Uuid,
         telemetry: Arc<dyn HttpTelemetry>,
         config: HttpConfig,
+        (plugins, offered): (PluginHost, &[&'static PluginInfo]),
         runtime: Handle,
     ) -> Self {
         let limits = Limits::new(&config.limits);
         let hub = EventHub::start(Arc::clone(engine.store()), config.max_connections / 2, &runtime);
+        let endpoints = endpoints::public(offered).into();
+        let document = Document::new(offered);
         Gateway {
             engine,
             instance,
             telemetry,
             config,
+            plugins,
+            endpoints,
+            document,
             limits,
             hub,
             unkept: Unkept::default(),

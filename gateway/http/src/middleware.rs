@@ -38,7 +38,7 @@ pub struct Edge {
     /// would drown both.
     pub telemetry: Option<Arc<dyn HttpTelemetry>>,
     /// What the listener serves: requests are counted by its addresses.
-    pub endpoints: &'static [Endpoint],
+    pub endpoints: Arc<[Endpoint]>,
 }
 
 #[derive(Clone)]
@@ -60,7 +60,7 @@ pub async fn around(request: ServiceRequest, next: Next<BoxBody>) -> Result<Serv
     request.extensions_mut().insert(RequestId(id.clone()));
     let edge = request.app_data::<Data<Edge>>().map(|edge| Arc::clone(edge));
     let route =
-        edge.as_ref().and_then(|edge| endpoints::pattern(edge.endpoints, request.path())).unwrap_or("unmatched");
+        edge.as_ref().and_then(|edge| endpoints::pattern(&edge.endpoints, request.path())).unwrap_or("unmatched");
     let telemetry = edge.as_ref().and_then(|edge| edge.telemetry.as_deref());
     let method = method_label(request.method());
     let (request, unread) = watch_payload(request);

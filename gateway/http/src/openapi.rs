@@ -1,9 +1,11 @@
 //! The OpenAPI document, made from the handlers, the bodies and the routing table.
 
-use std::sync::OnceLock;
+use std::sync::Arc;
 
 use actix_web::HttpResponse;
+use actix_web::web::Data;
 use dukou_engine::records::EventKind;
+use dukou_spi::plugin::PluginInfo;
 use utoipa::openapi::header::Header;
 use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn, PathItem};
 use utoipa::openapi::response::{Response, ResponseBuilder};
@@ -15,8 +17,9 @@ use utoipa::{Modify, OpenApi};
 use crate::dto;
 use crate::endpoints::{ADMIN, Endpoint, PUBLIC};
 use crate::errors::ErrorCode;
+use crate::openapi_plugins;
 use crate::problem::{FieldError, PROBLEM_JSON, ProblemDocument};
-use crate::routes::{admin, deliveries, events, notify, payments, refund_requests, refunds, sessions};
+use crate::routes::{admin, deliveries, events, notify, payments, plugins, refund_requests, refunds, sessions};
 
 const API_KEY: &str = "api_key";
 const SESSION_TOKEN: &str = "session_token";
@@ -51,6 +54,10 @@ const REQUESTS: &[&str] =
         events::list,
         notify::payment,
         notify::refund,
+        plugins::get_callback,
+        plugins::post_callback,
+        plugins::get_callback_rest,
+        plugins::post_callback_rest,
         admin::metrics,
         admin::health,
         admin::ready,
@@ -66,24 +73,36 @@ const REQUESTS: &[&str] =
         (name = "webhooks", description = "Events delivered to the tenant's endpoint, as Standard Webhooks describes."),
         (name = "events"),
         (name = "notify", description = "For the platforms."),
+        (name = "plugins", description = "What plugins add; a tenant has those that its file names."),
         (name = "admin", description = "On the admin listener only; no key."),
     )
 )]
-struct Document;
+struct Interface;
 
 /// This document.
 #[utoipa::path(
     get, path = "/openapi.json", operation_id = "getOpenApi", tag = "admin",
     responses((status = 200, description = "OpenAPI 3.1; on both listeners.", content_type = "application/json", body = Object))
 )]
-pub async fn serve() -> HttpResponse {
-    HttpResponse::Ok().content_type("application/json").body(json())
+pub async fn serve(document: Data<Document>) -> HttpResponse {
+    HttpResponse::Ok().content_type("application/json").body(document.json().to_owned())
 }
 
 /// The document as it is served.
-pub fn json() -> &'static str {
-    static JSON: OnceLock<String> = OnceLock::new();
-    JSON.get_or_init(|| Document::openapi().to_pretty_json().unwrap_or_default())
+#[derive(Debug, Clone)]
+pub struct Document(Arc<str>);
+
+impl Document {
+    /// The gateway's own interface with what these plugins add to it.
+    pub fn new(plugins: &[&'static PluginInfo]) -> Self {
+        let mut document = Interface::openapi();
+        openapi_plugins::add(&mut document, plugins);
+        Document(document.to_pretty_json().unwrap_or_default().into())
+    }
+
+    pub fn json(&self) -> &str {
+        &self.0
+    }
 }
 
 /// Adds what the routing table and the error table say about every operation.
@@ -148,7 +167,7 @@ fn operation<'a>(item: &'a mut PathItem, method: &str) -> Option<&'a mut Operati
     }
 }
 
-fn describe(operation: &mut Operation, endpoint: &Endpoint) {
+pub(crate) fn describe(operation: &mut Operation, endpoint: &Endpoint) {
     let parameters = operation.parameters.get_or_insert_default();
     for name in placeholders(endpoint.path) {
         parameters.retain(|known| !matches!(known, RefOr::T(known) if known.name == name));
@@ -238,6 +257,10 @@ fn path_words(name: &str) -> &'static str {
         "out_trade_no" => "The tenant's number of the payment.",
         "out_refund_no" => "The tenant's number of the refund.",
         "id" => "Its id.",
+        "plugin" => "The plugin's name.",
+        "rest" => "One of the plugin's further addresses.",
+        "open_id" => "The user's open_id at the platform.",
+        "share" => "The tenant's id, a dot, and the share's id.",
         _ => "",
     }
 }
@@ -245,16 +268,27 @@ fn path_words(name: &str) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing_engine::offered;
     use std::collections::BTreeSet;
+
+    fn document() -> Document {
+        Document::new(&offered())
+    }
+
+    fn table() -> Vec<Endpoint> {
+        let mut table = crate::endpoints::public(&offered());
+        table.extend_from_slice(ADMIN);
+        table
+    }
 
     #[test]
     fn the_document_changes_only_in_plain_sight() {
-        insta::assert_snapshot!("openapi", json());
+        insta::assert_snapshot!("openapi", document().json());
     }
 
     #[test]
     fn the_document_and_the_routing_table_agree() {
-        let document: serde_json::Value = serde_json::from_str(json()).unwrap();
+        let document: serde_json::Value = serde_json::from_str(document().json()).unwrap();
         assert_eq!(document["openapi"], "3.1.0");
         let mut documented = BTreeSet::new();
         for (path, item) in document["paths"].as_object().unwrap() {
@@ -263,14 +297,14 @@ mod tests {
             }
         }
         let routed: BTreeSet<(String, String)> =
-            PUBLIC.iter().chain(ADMIN).map(|endpoint| (endpoint.method.to_owned(), endpoint.path.to_owned())).collect();
+            table().iter().map(|endpoint| (endpoint.method.to_owned(), endpoint.path.to_owned())).collect();
         assert_eq!(documented, routed);
     }
 
     #[test]
     fn every_operation_names_its_errors_parameters_and_key() {
-        let document: serde_json::Value = serde_json::from_str(json()).unwrap();
-        for endpoint in PUBLIC.iter().chain(ADMIN) {
+        let document: serde_json::Value = serde_json::from_str(document().json()).unwrap();
+        for endpoint in table().iter() {
             let operation = &document["paths"][endpoint.path][endpoint.method.to_lowercase()];
             for code in endpoint.all_errors() {
                 let words = operation["responses"][code.status().to_string()]["description"].as_str().unwrap();
@@ -288,7 +322,7 @@ mod tests {
 
     #[test]
     fn every_operation_has_a_name_of_its_own() {
-        let document: serde_json::Value = serde_json::from_str(json()).unwrap();
+        let document: serde_json::Value = serde_json::from_str(document().json()).unwrap();
         let mut names = BTreeSet::new();
         for item in document["paths"].as_object().unwrap().values() {
             for operation in item.as_object().unwrap().values() {
@@ -299,7 +333,7 @@ mod tests {
 
     #[test]
     fn every_reference_leads_somewhere() {
-        let document: serde_json::Value = serde_json::from_str(json()).unwrap();
+        let document: serde_json::Value = serde_json::from_str(document().json()).unwrap();
         let mut rest = vec![&document];
         while let Some(value) = rest.pop() {
             if let Some(reference) = value.get("$ref").and_then(|reference| reference.as_str()) {

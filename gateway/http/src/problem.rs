@@ -7,7 +7,8 @@ use actix_web::http::header::{self, HeaderValue};
 use actix_web::{HttpResponse, ResponseError};
 use dukou_engine::EngineError;
 use dukou_engine::ports::StoreError;
-use dukou_spi::{ErrorKind, ProviderError, Reason};
+use dukou_spi::plugin::{DocumentError, PluginError};
+use dukou_spi::{ErrorKind, FieldProblem, ProviderError, Reason};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -200,9 +201,7 @@ impl From<EngineError> for Problem {
     fn from(error: EngineError) -> Self {
         match error {
             EngineError::NotFound => Problem::not_found("payment or refund"),
-            EngineError::Invalid(problems) => Problem::invalid(
-                problems.into_iter().map(|problem| FieldError::new(problem.field, problem.message)).collect(),
-            ),
+            EngineError::Invalid(problems) => Problem::invalid(field_errors(problems)),
             EngineError::OutTradeNoConflict(what) => Problem::new(
                 ErrorCode::OutTradeNoConflict,
                 format!("{what}; send the same content again, or use another out_trade_no"),
@@ -215,6 +214,26 @@ impl From<EngineError> for Problem {
             EngineError::RefundExceedsPayment(why) => Problem::new(ErrorCode::RefundExceedsPayment, why),
             EngineError::Provider(error) => error.into(),
             EngineError::Store(error) => error.into(),
+        }
+    }
+}
+
+fn field_errors(problems: Vec<FieldProblem>) -> Vec<FieldError> {
+    problems.into_iter().map(|problem| FieldError::new(problem.field, problem.message)).collect()
+}
+
+impl From<PluginError> for Problem {
+    fn from(error: PluginError) -> Self {
+        match error {
+            PluginError::Invalid(problems) => Problem::invalid(field_errors(problems)),
+            PluginError::NotFound(what) => Problem::not_found(&what),
+            PluginError::InvalidState(why) => Problem::new(ErrorCode::InvalidState, why),
+            PluginError::Provider(error) => error.into(),
+            PluginError::Documents(DocumentError::Unavailable(_) | DocumentError::Conflict(_)) => {
+                Problem::unavailable()
+            }
+            PluginError::Documents(DocumentError::Corrupt(_) | DocumentError::Refused(_))
+            | PluginError::Internal(_) => Problem::internal(),
         }
     }
 }

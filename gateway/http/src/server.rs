@@ -15,7 +15,7 @@ use actix_web::rt::net::TcpStream;
 use actix_web::web::{Data, ServiceConfig};
 
 use crate::connection::Connection;
-use crate::endpoints::{self, ADMIN, PUBLIC};
+use crate::endpoints::{self, ADMIN};
 use crate::gateway::{Gateway, HttpConfig};
 use crate::middleware::{Edge, around};
 use crate::routes::admin::AdminState;
@@ -28,12 +28,14 @@ const ADMIN_CONNECTIONS: usize = 256;
 
 /// All routes of the public listener.
 pub fn public_routes(config: &mut ServiceConfig, gateway: Data<Gateway>) {
+    config.app_data(Data::new(gateway.document.clone()));
+    endpoints::configure(config, &gateway.endpoints);
     config.app_data(gateway);
-    endpoints::configure(config, PUBLIC);
 }
 
 /// All routes of the admin listener. None of them needs a token.
 pub fn admin_routes(config: &mut ServiceConfig, state: Data<AdminState>) {
+    config.app_data(Data::new(state.document.clone()));
     config.app_data(state);
     endpoints::configure(config, ADMIN);
 }
@@ -86,7 +88,8 @@ macro_rules! serve {
 /// When the listener cannot be used.
 pub fn serve_public(listener: TcpListener, gateway: Data<Gateway>) -> io::Result<Server> {
     let limits = gateway.config.clone();
-    let edge = Data::new(Edge { telemetry: Some(Arc::clone(&gateway.telemetry)), endpoints: PUBLIC });
+    let endpoints = Arc::clone(&gateway.endpoints);
+    let edge = Data::new(Edge { telemetry: Some(Arc::clone(&gateway.telemetry)), endpoints });
     let workers = limits.workers.max(1);
     let connections = (limits.max_connections / workers).max(1);
     serve!(listener, limits, workers, connections, move || {
@@ -100,7 +103,7 @@ pub fn serve_public(listener: TcpListener, gateway: Data<Gateway>) -> io::Result
 /// # Errors
 /// When the listener cannot be used.
 pub fn serve_admin(listener: TcpListener, limits: HttpConfig, state: Data<AdminState>) -> io::Result<Server> {
-    let edge = Data::new(Edge { telemetry: None, endpoints: ADMIN });
+    let edge = Data::new(Edge { telemetry: None, endpoints: ADMIN.into() });
     serve!(listener, limits, ADMIN_WORKERS, ADMIN_CONNECTIONS, move || {
         let state = state.clone();
         App::new().app_data(edge.clone()).wrap(from_fn(around)).configure(move |routes| admin_routes(routes, state))

@@ -9,19 +9,21 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use dukou_domain::{
-    EventId, OutRefundNo, OutTradeNo, PaymentId, PaymentState, ProviderName, RefundRequestId, RefundState, Secret,
-    TenantId, Timestamp,
+    EventId, OutRefundNo, OutTradeNo, PaymentId, PaymentState, PluginName, ProviderName, RefundRequestId, RefundState,
+    Secret, TenantId, Timestamp,
 };
+use dukou_engine::plugin::{PluginHost, PluginHostConfig, PluginOutcome, PluginTelemetry};
 use dukou_engine::ports::{
-    Claim, ClaimToken, Coordinator, Decide, Deliveries, Health, IdempotencyOutcome, Lock, Marker, NotifyOutcome, Old,
-    Store, StoreError, Target, Telemetry,
+    Claim, ClaimToken, Coordinator, Decide, Deliveries, DocumentOwner, Health, IdempotencyOutcome, Lock, Marker,
+    NotifyOutcome, Old, PluginRecords, Store, StoreError, Target, Telemetry,
 };
 use dukou_engine::records::{
-    Begun, Event, IdempotentCall, NotificationKey, Page, Payment, PaymentFilter, Refund, RefundRequest,
+    Begun, Event, IdempotentCall, NewEvent, NotificationKey, Page, Payment, PaymentFilter, Refund, RefundRequest,
     RefundRequestFilter, StoreIdentity, StoredAnswer,
 };
 use dukou_engine::tenant::{ApiKey, LatePayment, Tenant, Tenants};
 use dukou_engine::{Engine, EngineConfig, Schedule};
+use dukou_spi::plugin::{CallbackOutcome, Document, PluginInfo, Write};
 use dukou_spi::{Clock, NotifyKind};
 use tokio::sync::{Semaphore, watch};
 use uuid::Uuid;
@@ -155,12 +157,55 @@ impl Store for Away {
         self
     }
 
+    fn plugins(&self) -> &dyn PluginRecords {
+        self
+    }
+
     async fn ready(&self) -> Result<(), StoreError> {
         away()
     }
 }
 
+#[async_trait]
+impl PluginRecords for Away {
+    async fn document(&self, _: &DocumentOwner, _: &str, _: &str) -> Result<Option<Document>, StoreError> {
+        away()
+    }
+
+    async fn write_documents(&self, _: &DocumentOwner, _: Vec<Write>, _: Vec<NewEvent>) -> Result<(), StoreError> {
+        away()
+    }
+
+    async fn take_due_documents(
+        &self,
+        _: Timestamp,
+        _: Timestamp,
+        _: u32,
+    ) -> Result<Vec<(DocumentOwner, Document)>, StoreError> {
+        away()
+    }
+
+    async fn plugin_cursor(&self, _: &TenantId, _: &PluginName) -> Result<i64, StoreError> {
+        away()
+    }
+
+    async fn move_plugin_cursor(&self, _: &TenantId, _: &PluginName, _: i64, _: i64) -> Result<(), StoreError> {
+        away()
+    }
+}
+
 struct Nobody;
+
+impl PluginTelemetry for Nobody {
+    fn worked(&self, _: &TenantId, _: &'static str, _: &'static str, _: PluginOutcome, _: Duration) {}
+    fn callback(&self, _: &TenantId, _: &'static str, _: CallbackOutcome) {}
+    fn behind(&self, _: &TenantId, _: &'static str, _: usize) {}
+}
+
+/// The plugins of the whole gateway.
+pub fn offered() -> Vec<&'static PluginInfo> {
+    Vec::new()
+}
 
 #[async_trait]
 impl Coordinator for Nobody {
@@ -207,6 +252,10 @@ impl Tenants for OneShop {
     fn find(&self, id: &str) -> Option<Arc<Tenant>> {
         (id == self.0.id.as_str()).then(|| Arc::clone(&self.0))
     }
+
+    fn all(&self) -> Vec<Arc<Tenant>> {
+        vec![Arc::clone(&self.0)]
+    }
 }
 
 /// Tenants with one tenant, `bookshop`, without providers; keys are name and secret.
@@ -219,6 +268,7 @@ pub fn bookshop(keys: &[(&str, &str)]) -> Arc<dyn Tenants> {
         late_payment: LatePayment::Accept,
         trade_no_prefix: String::new(),
         providers: BTreeMap::new(),
+        plugins: BTreeMap::new(),
         webhook: None,
     })))
 }
@@ -242,6 +292,17 @@ pub fn gateway(config: HttpConfig) -> (Gateway, Arc<Away>, Arc<Counted>) {
         committed: watch::Sender::new(0),
         log: Mutex::default(),
     });
+    let tenants = bookshop(&[("backend", "sk-one")]);
+    let plugins = PluginHost::start(PluginHostConfig {
+        store: Arc::clone(&store) as Arc<dyn Store>,
+        coordinator: Arc::new(Nobody),
+        tenants: Arc::clone(&tenants),
+        clock: Arc::new(Nobody),
+        telemetry: Arc::new(Nobody),
+        render: Arc::new(crate::dto::event_json),
+        public_url: "https://pay.example.com".to_owned(),
+    })
+    .unwrap();
     let engine = Engine::new(
         EngineConfig {
             public_url: "https://pay.example.com".to_owned(),
@@ -251,12 +312,13 @@ pub fn gateway(config: HttpConfig) -> (Gateway, Arc<Away>, Arc<Counted>) {
         },
         Arc::clone(&store) as Arc<dyn Store>,
         Arc::new(Nobody),
-        bookshop(&[("backend", "sk-one")]),
+        tenants,
         Arc::new(Nobody),
         Arc::new(Nobody),
     );
     let counted = Arc::new(Counted::default());
     let telemetry = Arc::clone(&counted) as Arc<dyn HttpTelemetry>;
     let runtime = tokio::runtime::Handle::current();
-    (Gateway::new(Arc::new(engine), Uuid::nil(), telemetry, config, runtime), store, counted)
+    let plugins = (plugins, &offered()[..]);
+    (Gateway::new(Arc::new(engine), Uuid::nil(), telemetry, config, plugins, runtime), store, counted)
 }

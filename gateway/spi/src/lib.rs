@@ -1,15 +1,17 @@
-//! What a payment provider is to the gateway.
+//! What a payment provider, and a plugin, are to the gateway.
 //!
 //! A provider speaks one platform's language: it builds, signs and sends, verifies and decodes,
 //! and says what it learned as [`Verified`] facts. It decides nothing about a payment, keeps
 //! nothing, and knows neither the HTTP interface nor the store. Of our own crates a provider
-//! imports this one and `dukou-domain`, nothing else.
+//! imports this one and `dukou-domain`, nothing else; so does a [`plugin`].
 
 mod error;
 mod facts;
 mod notify;
 mod order;
+pub mod plugin;
 mod provider;
+pub mod public_address;
 pub mod settings;
 pub mod transport;
 mod verified;

@@ -36,6 +36,7 @@ pub struct InvalidTransport(pub String);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HttpMethod {
     Get,
+    Head,
     Post,
 }
 

@@ -11,8 +11,8 @@ use std::net::IpAddr;
 
 use dukou_domain::{
     AttemptId, AttemptState, Currency, InvalidId, Method, Money, OutRefundNo, OutTradeNo, PaymentId, PaymentState,
-    ProviderName, ProviderRefundId, RefundId, RefundRequestId, RefundRequestState, RefundState, TenantId, Timestamp,
-    TradeNo, TransactionId,
+    PluginName, ProviderName, ProviderRefundId, RefundId, RefundRequestId, RefundRequestState, RefundState, TenantId,
+    Timestamp, TradeNo, TransactionId,
 };
 use dukou_engine::delivery::Endpoint;
 use dukou_engine::ports::StoreError;
@@ -90,6 +90,10 @@ enum StoredSubject<'a> {
     Endpoint {
         failing_since: Option<i64>,
         disabled_at: Option<i64>,
+    },
+    Plugin {
+        plugin: Text<'a>,
+        data: Cow<'a, serde_json::Value>,
     },
 }
 
@@ -253,6 +257,9 @@ impl<'a> From<&'a Subject> for StoredSubject<'a> {
                 failing_since: endpoint.failing_since.map(Timestamp::as_millis),
                 disabled_at: endpoint.disabled_at.map(Timestamp::as_millis),
             },
+            Subject::Plugin { plugin, data } => {
+                StoredSubject::Plugin { plugin: Cow::Borrowed(plugin.as_str()), data: Cow::Borrowed(data) }
+            }
         }
     }
 }
@@ -419,6 +426,9 @@ impl StoredSubject<'_> {
                 failing_since: failing_since.map(Timestamp::from_millis),
                 disabled_at: disabled_at.map(Timestamp::from_millis),
             }),
+            StoredSubject::Plugin { plugin, data } => {
+                Subject::Plugin { plugin: id(PluginName::new, &plugin)?, data: data.into_owned() }
+            }
         })
     }
 }

@@ -206,13 +206,13 @@ impl Coordinator for ProcessCoordinator {
 mod tests {
     use super::*;
     use dukou_domain::{ProviderName, TenantId};
-    use dukou_spi::NotifyKind;
+    use dukou_engine::records::MessageKind;
 
     fn key(number: u32) -> NotificationKey {
         NotificationKey {
             tenant: TenantId::new("shop").unwrap(),
             provider: ProviderName::new("wechat").unwrap(),
-            kind: NotifyKind::Payment,
+            kind: MessageKind::Payment,
             digest: format!("{number:032x}"),
         }
     }

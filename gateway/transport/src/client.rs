@@ -34,6 +34,7 @@ impl Transport for ReqwestTransport {
         let host = host_of(&url);
         let method = match request.method {
             HttpMethod::Get => Method::GET,
+            HttpMethod::Head => Method::HEAD,
             HttpMethod::Post => Method::POST,
         };
         let mut builder = self.client.request(method, url);

@@ -8,10 +8,14 @@ mod client;
 mod clocks;
 mod factory;
 mod failure;
+mod guard;
+mod strangers;
 #[cfg(test)]
 mod tests;
 mod tls;
 
 pub use clocks::{PlatformClocks, SKEW_LIMIT, Skew};
 pub use factory::ReqwestTransports;
+pub use guard::{GuardedResolver, Lookup, system_lookup};
+pub use strangers::StrangersTransport;
 pub use tls::public_tls;

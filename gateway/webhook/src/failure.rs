@@ -3,8 +3,7 @@
 use std::error::Error;
 
 use dukou_engine::delivery::TryError;
-
-use crate::guard::NotPublic;
+use dukou_spi::public_address::NotPublic;
 
 /// Judges an error from before the answer's head was there.
 pub(crate) fn classify(error: &reqwest::Error) -> TryError {

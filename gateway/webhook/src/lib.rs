@@ -2,10 +2,9 @@
 //! describes: signed, at least once, one tenant's endpoint delaying no other's.
 //!
 //! [`Worker`] runs it; what is due and what follows from a try is decided in `dukou-engine`.
-//! [`guard`] says which addresses may be called.
+//! Only public addresses are called ([`dukou_spi::public_address`]).
 
 mod failure;
-pub mod guard;
 mod load;
 mod recorder;
 mod sender;

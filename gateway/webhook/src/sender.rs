@@ -6,12 +6,13 @@ use bytes::Bytes;
 use dukou_domain::{EventId, Timestamp};
 use dukou_engine::delivery::TryError;
 use dukou_engine::tenant::Webhook;
+use dukou_spi::public_address::check_host;
+use dukou_transport::{GuardedResolver, Lookup};
 use reqwest::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use reqwest::{Client, redirect, retry};
 use url::Url;
 
 use crate::failure;
-use crate::guard::{self, GuardedResolver, Lookup};
 use crate::signature::sign;
 
 /// A connection that cannot be opened in this time will not be.
@@ -77,7 +78,7 @@ impl Sender {
     pub async fn send(&self, webhook: &Webhook, id: EventId, at: Timestamp, body: Bytes) -> Answer {
         // The resolver is not asked about a host that is an address.
         let url = match Url::parse(&webhook.url) {
-            Ok(url) if self.allow_private || guard::check_host(&url).is_ok() => url,
+            Ok(url) if self.allow_private || check_host(&url).is_ok() => url,
             Ok(_) | Err(_) => return Answer::failed(TryError::Address),
         };
         let (id, seconds) = (id.to_string(), at.as_seconds());

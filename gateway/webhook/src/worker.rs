@@ -12,7 +12,6 @@ use dukou_engine::{Engine, Made, Place};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
-use crate::guard;
 use crate::load::Load;
 use crate::recorder;
 use crate::sender::Sender;
@@ -85,8 +84,9 @@ impl Worker {
         telemetry: Arc<dyn WebhookTelemetry>,
         options: WorkerOptions,
     ) -> Result<Self, InvalidWorker> {
-        let sender = Sender::new(options.tls, options.timeout, options.allow_private_networks, guard::system_lookup())
-            .map_err(InvalidWorker)?;
+        let sender =
+            Sender::new(options.tls, options.timeout, options.allow_private_networks, dukou_transport::system_lookup())
+                .map_err(InvalidWorker)?;
         let (stop, stopping) = watch::channel(false);
         let (tried, tries) = mpsc::unbounded_channel();
         let load = Mutex::new(Load::new(options.per_tenant.max(1), options.in_all.max(1)));

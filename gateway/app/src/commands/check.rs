@@ -5,10 +5,10 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use crate::config::{self, Loaded};
-use crate::{outside, providers};
+use crate::outside;
 
 pub fn run(directory: &Path) -> ExitCode {
-    let loaded = config::load(directory, config::process_variables(), providers::builtin(), outside::context);
+    let loaded = config::load(directory, config::process_variables(), config::Factories::builtin(), outside::context);
     let written = write_report(&loaded, &mut std::io::stdout().lock());
     if loaded.errors() == 0 && written.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

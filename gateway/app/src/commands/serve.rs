@@ -7,11 +7,11 @@ use dukou_spi::settings::Severity;
 
 use crate::config::{self, Loaded};
 use crate::service::Service;
-use crate::{outside, providers, shutdown};
+use crate::{outside, shutdown};
 
 pub fn run(directory: &Path) -> ExitCode {
     let clocks = outside::platform_clocks();
-    let mut loaded = config::load(directory, config::process_variables(), providers::builtin(), |insecure| {
+    let mut loaded = config::load(directory, config::process_variables(), config::Factories::builtin(), |insecure| {
         outside::context_comparing(insecure, &clocks)
     });
     report(&loaded);

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use dukou_domain::TenantId;
 use dukou_spi::settings::{Problem, Severity};
-use dukou_spi::{Context, ProviderFactory};
 
+use super::Setup;
 use super::conflicts::Accounts;
 use super::environment::{ConfigurationEnvironment, Content};
 use super::sources::Sources;
@@ -49,10 +49,7 @@ pub struct Look {
 /// The files of a configuration folder, and what was made of them.
 pub struct TenantFiles {
     sources: Sources,
-    factories: Vec<Box<dyn ProviderFactory>>,
-    context: Context,
-    /// Of webhooks.
-    allow_private_networks: bool,
+    setup: Setup,
     files: BTreeMap<PathBuf, TenantFile>,
     /// What was read for the gateway's own settings.
     gateway: BTreeMap<PathBuf, Content>,
@@ -75,22 +72,9 @@ struct TenantFile {
 
 impl TenantFiles {
     /// Nothing is read yet but the gateway's own settings, with these sources.
-    pub(super) fn new(
-        sources: Sources,
-        factories: Vec<Box<dyn ProviderFactory>>,
-        context: Context,
-        allow_private_networks: bool,
-    ) -> Self {
+    pub(super) fn new(sources: Sources, setup: Setup) -> Self {
         let gateway = sources.environment.files_read();
-        TenantFiles {
-            sources,
-            factories,
-            context,
-            allow_private_networks,
-            files: BTreeMap::new(),
-            gateway,
-            folder_problem: None,
-        }
+        TenantFiles { sources, setup, files: BTreeMap::new(), gateway, folder_problem: None }
     }
 
     pub(super) fn sources(&self) -> &Sources {
@@ -193,8 +177,7 @@ impl TenantFiles {
     /// Reads one file; what is in it then waits to be served.
     fn read(&mut self, path: &Path, problems: &mut BTreeMap<PathBuf, Vec<Problem>>, look: &mut Look) {
         let mut found = Vec::new();
-        let settings =
-            tenant::read(path, &self.sources, &self.factories, &self.context, self.allow_private_networks, &mut found);
+        let settings = tenant::read(path, &self.sources, &self.setup, &mut found);
         let file = self.files.entry(path.to_owned()).or_default();
         file.read = self.sources.environment.files_read();
         file.conflict = None;

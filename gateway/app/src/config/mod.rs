@@ -15,6 +15,7 @@ mod tests;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use dukou_spi::plugin::{PluginContext, PluginFactory};
 use dukou_spi::settings::{Problem, Severity};
 use dukou_spi::{Context, ProviderFactory};
 
@@ -47,13 +48,35 @@ impl Loaded {
     }
 }
 
+/// What the sections of a tenant's file may name.
+#[derive(Default)]
+pub struct Factories {
+    pub providers: Vec<Box<dyn ProviderFactory>>,
+    pub plugins: Vec<Box<dyn PluginFactory>>,
+}
+
+impl Factories {
+    /// Everything that the program has.
+    pub fn builtin() -> Self {
+        Factories { providers: crate::providers::builtin(), plugins: crate::plugins::builtin() }
+    }
+}
+
+/// What every tenant's file is read with.
+pub(crate) struct Setup {
+    pub factories: Factories,
+    pub context: PluginContext,
+    /// Of webhooks, and of what plugins call for a stranger.
+    pub allow_private_networks: bool,
+}
+
 /// Reads a configuration folder. Makes no call and opens nothing but the files it names.
 ///
 /// `variables` are those of the process; `context` is given the `insecure` flag that was read.
 pub fn load(
     directory: &Path,
     variables: BTreeMap<String, String>,
-    factories: Vec<Box<dyn ProviderFactory>>,
+    factories: Factories,
     context: impl Fn(bool) -> Context,
 ) -> Loaded {
     let sources = Sources::new(directory, variables);
@@ -61,7 +84,10 @@ pub fn load(
     let gateway = gateway::read(&sources, &mut problems);
     // Tenants are checked even when the gateway's own settings are broken, so that every problem
     // is named at once; whether plain http is allowed is then taken from what can be read.
-    let mut tenants = TenantFiles::new(sources, factories, context(gateway.insecure), gateway.allow_private_networks);
+    let allow_private_networks = gateway.allow_private_networks;
+    let strangers = crate::outside::strangers(allow_private_networks);
+    let context = PluginContext { outside: context(gateway.insecure), strangers };
+    let mut tenants = TenantFiles::new(sources, Setup { factories, context, allow_private_networks });
     let look = tenants.look(Patience::AtOnce);
     problems.extend(look.problems);
     problems.extend(tenants.sources().unused_variables());

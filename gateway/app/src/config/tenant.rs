@@ -6,13 +6,15 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use dukou_domain::{ProviderName, TenantId};
+use dukou_domain::{PluginName, ProviderName, TenantId};
+use dukou_engine::plugin::TenantPlugin;
 use dukou_engine::tenant::{ApiKey, LatePayment, Tenant, Webhook};
+use dukou_spi::public_address::check_host;
 use dukou_spi::settings::{Problem, Section, Severity};
-use dukou_spi::{Context, Provider, ProviderFactory};
-use dukou_webhook::guard;
+use dukou_spi::{Provider, ProviderFactory};
 use serde_json::{Map, Value};
 
+use super::Setup;
 use super::gateway::SECRET_LENGTH;
 use super::sources::{Merged, Sources};
 
@@ -27,18 +29,10 @@ pub struct TenantSettings {
 }
 
 /// Reads one file. `None`, or an error among the problems, when the tenant cannot be served.
-pub fn read(
-    path: &Path,
-    sources: &Sources,
-    factories: &[Box<dyn ProviderFactory>],
-    context: &Context,
-    allow_private_networks: bool,
-    problems: &mut Vec<Problem>,
-) -> Option<TenantSettings> {
+pub fn read(path: &Path, sources: &Sources, setup: &Setup, problems: &mut Vec<Problem>) -> Option<TenantSettings> {
     let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
     let merged = sources.tenant(path, stem, problems)?;
-    let mut reader =
-        Reader { merged: &merged, sources, factories, context, allow_private_networks, problems: Vec::new() };
+    let mut reader = Reader { merged: &merged, sources, setup, problems: Vec::new() };
     let tenant = reader.whole(stem);
     let found = reader.problems;
     let broken = found.iter().any(|problem| problem.severity == Severity::Error);
@@ -49,9 +43,7 @@ pub fn read(
 struct Reader<'a> {
     merged: &'a Merged,
     sources: &'a Sources,
-    factories: &'a [Box<dyn ProviderFactory>],
-    context: &'a Context,
-    allow_private_networks: bool,
+    setup: &'a Setup,
     problems: Vec<Problem>,
 }
 
@@ -80,9 +72,7 @@ impl<'a> Reader<'a> {
             Some(_) => top.wrong("webhook", "is not a section", "[webhook] with url and secret"),
         };
         let providers = self.providers(&mut top);
-        if top.has("plugins") {
-            top.warn("plugins", "is not built yet, so that it has no effect", "no [plugins] section");
-        }
+        let plugins = self.plugins(&mut top);
         self.problems.extend(top.finish());
 
         let id = TenantId::new(&id?).ok()?;
@@ -95,6 +85,7 @@ impl<'a> Reader<'a> {
                 late_payment: late_payment?,
                 trade_no_prefix: prefix?,
                 providers,
+                plugins,
                 webhook,
             }),
             file: merged.file.clone(),
@@ -155,9 +146,9 @@ impl<'a> Reader<'a> {
     fn webhook(&mut self, table: &'a Map<String, Value>) -> Option<Webhook> {
         let mut section = self.section("webhook", table);
         let url = section.text("url", "the address that events are sent to");
-        let url = url.and_then(|_| section.base_url("url", self.context.insecure, ""));
-        let hidden = |url: &String| url::Url::parse(url).is_ok_and(|url| guard::check_host(&url).is_err());
-        if !self.allow_private_networks && url.as_ref().is_some_and(hidden) {
+        let url = url.and_then(|_| section.base_url("url", self.setup.context.outside.insecure, ""));
+        let hidden = |url: &String| url::Url::parse(url).is_ok_and(|url| check_host(&url).is_err());
+        if !self.setup.allow_private_networks && url.as_ref().is_some_and(hidden) {
             section.wrong::<()>(
                 "url",
                 "leads to no public address",
@@ -234,17 +225,52 @@ impl<'a> Reader<'a> {
         providers
     }
 
+    fn plugins(&mut self, top: &mut Section<'a>) -> BTreeMap<PluginName, Arc<TenantPlugin>> {
+        let mut plugins = BTreeMap::new();
+        let tables = match top.take("plugins") {
+            None => return plugins,
+            Some(Value::Object(tables)) => tables,
+            Some(_) => return top.wrong("plugins", "is not a section", "[plugins.NAME] for each").unwrap_or_default(),
+        };
+        let setup = self.setup;
+        let known = setup.factories.plugins.iter().map(|factory| factory.info().name).collect::<Vec<_>>().join(" or ");
+        for (name, value) in tables {
+            let path = format!("plugins.{name}");
+            let factory = setup.factories.plugins.iter().find(|factory| factory.info().name == name);
+            let (Value::Object(table), Some(factory)) = (value, factory) else {
+                let message =
+                    if factory.is_some() { "is not a section" } else { "is not a plugin that this program has" };
+                top.wrong::<()>(&path, message, &format!("[plugins.NAME] and its keys, where NAME is {known}"));
+                continue;
+            };
+            let mut section = self.section(&path, table);
+            if let Some(plugin) = factory.build(&mut section, &setup.context)
+                && let Ok(plugin) = TenantPlugin::new(factory.info(), plugin)
+            {
+                plugins.insert(plugin.name.clone(), Arc::new(plugin));
+            }
+            self.problems.extend(section.finish());
+        }
+        plugins
+    }
+
     fn factory(&self, table: &Map<String, Value>) -> Option<&'a dyn ProviderFactory> {
         let kind = table.get("kind")?.as_str()?;
-        self.factories.iter().find(|factory| factory.kind() == kind).map(AsRef::as_ref)
+        self.setup.factories.providers.iter().find(|factory| factory.kind() == kind).map(AsRef::as_ref)
     }
 
     fn provider(&self, section: &mut Section<'a>) -> Option<Arc<dyn Provider>> {
-        let kinds =
-            self.factories.iter().map(|factory| format!("{:?}", factory.kind())).collect::<Vec<_>>().join(" or ");
+        let kinds = self
+            .setup
+            .factories
+            .providers
+            .iter()
+            .map(|factory| format!("{:?}", factory.kind()))
+            .collect::<Vec<_>>()
+            .join(" or ");
         let kind = section.text("kind", &kinds)?;
-        match self.factories.iter().find(|factory| factory.kind() == kind) {
-            Some(factory) => factory.build(section, self.context),
+        match self.setup.factories.providers.iter().find(|factory| factory.kind() == kind) {
+            Some(factory) => factory.build(section, &self.setup.context.outside),
             None => section.wrong("kind", &format!("is {kind:?}, which is not a known kind"), &kinds),
         }
     }

@@ -6,7 +6,7 @@ use crate::outside;
 fn load_text(text: &str) -> Loaded {
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::write(folder.path().join("gateway.toml"), text).expect("a file");
-    load(folder.path(), BTreeMap::new(), Vec::new(), outside::context)
+    load(folder.path(), BTreeMap::new(), Factories::default(), outside::context)
 }
 
 const PUBLIC_URL: &str = "[server]\npublic_url = \"https://pay.example.com/\"\n";
@@ -110,7 +110,7 @@ fn a_webhook_goes_to_the_public_internet_unless_a_sandbox_says_otherwise() {
                  [webhook]\nurl = \"https://{host}/dukou\"\nsecret = \"{secret}\"\n"
             );
             std::fs::write(folder.path().join("tenants/shop.toml"), tenant).expect("a file");
-            let loaded = load(folder.path(), BTreeMap::new(), Vec::new(), outside::context);
+            let loaded = load(folder.path(), BTreeMap::new(), Factories::default(), outside::context);
             let errors: Vec<String> = loaded
                 .problems
                 .iter()

@@ -4,6 +4,7 @@
 mod clocks;
 mod engine;
 mod http;
+mod plugin;
 mod process;
 mod reload;
 mod retention;
@@ -15,6 +16,7 @@ mod webhook;
 use std::sync::Arc;
 
 use dukou_engine::ports::{Coordinator, Health};
+use dukou_engine::tenant::Tenant;
 use dukou_store::RedisCoordinator;
 use dukou_transport::PlatformClocks;
 use prometheus::{
@@ -25,6 +27,7 @@ use clocks::ClockGauges;
 
 pub use engine::EngineMetrics;
 pub use http::HttpMetrics;
+pub use plugin::PluginMetrics;
 pub use reload::ReloadMetrics;
 pub use retention::RetentionMetrics;
 pub use store::MeasuredStore;
@@ -41,6 +44,7 @@ pub struct Metrics {
     registry: Registry,
     pub engine: Arc<EngineMetrics>,
     pub http: Arc<HttpMetrics>,
+    pub plugin: Arc<PluginMetrics>,
     pub reload: Arc<ReloadMetrics>,
     pub retention: Arc<RetentionMetrics>,
     pub webhook: Arc<WebhookMetrics>,
@@ -48,6 +52,25 @@ pub struct Metrics {
     redis: Option<RedisGauges>,
     clocks: Option<ClockGauges>,
     process: process::ProcessMetrics,
+}
+
+/// Shows the series of a tenant before anything happens to it: an alert on an increase does not see a
+/// series that begins at 1.
+#[derive(Clone)]
+pub struct Announcer {
+    engine: Arc<EngineMetrics>,
+    plugin: Arc<PluginMetrics>,
+}
+
+impl Announcer {
+    pub fn announce(&self, tenant: &Tenant) {
+        for provider in tenant.providers.keys() {
+            self.engine.announce(&tenant.id, provider);
+        }
+        for plugin in tenant.plugins.values() {
+            self.plugin.announce(&tenant.id, plugin.info.name);
+        }
+    }
 }
 
 /// What the coordinator on Redis knows at a scrape.
@@ -69,6 +92,7 @@ impl Metrics {
         Ok(Metrics {
             engine: Arc::new(EngineMetrics::new(&registry)?),
             http: Arc::new(HttpMetrics::new(&registry)?),
+            plugin: Arc::new(PluginMetrics::new(&registry)?),
             reload: Arc::new(ReloadMetrics::new(&registry)?),
             retention: Arc::new(RetentionMetrics::new(&registry)?),
             webhook: Arc::new(WebhookMetrics::new(&registry)?),
@@ -84,6 +108,10 @@ impl Metrics {
             process: process::ProcessMetrics::new(&registry)?,
             registry,
         })
+    }
+
+    pub fn announcer(&self) -> Announcer {
+        Announcer { engine: Arc::clone(&self.engine), plugin: Arc::clone(&self.plugin) }
     }
 
     /// Puts the clock around a store.

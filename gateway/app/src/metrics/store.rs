@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use async_trait::async_trait;
 use dukou_domain::{EventId, OutRefundNo, OutTradeNo, PaymentId, RefundRequestId, Secret, TenantId, Timestamp};
-use dukou_engine::ports::{Decide, Deliveries, Old, Store, StoreError, Target};
+use dukou_engine::ports::{Decide, Deliveries, Old, PluginRecords, Store, StoreError, Target};
 use dukou_engine::records::{
     Begun, Event, IdempotentCall, Page, Payment, PaymentFilter, Refund, RefundRequest, RefundRequestFilter,
     StoreIdentity, StoredAnswer,
@@ -151,6 +151,10 @@ impl Store for MeasuredStore {
 
     fn deliveries(&self) -> &dyn Deliveries {
         self.inner.deliveries()
+    }
+
+    fn plugins(&self) -> &dyn PluginRecords {
+        self.inner.plugins()
     }
 
     async fn ready(&self) -> Result<(), StoreError> {

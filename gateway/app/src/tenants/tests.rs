@@ -1,8 +1,8 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::config::load;
-use crate::{outside, providers};
+use crate::config::{Factories, load};
+use crate::outside;
 
 /// The bookshop, with a provider of each name.
 fn bookshop(names: &[&str]) -> Arc<TenantSettings> {
@@ -17,7 +17,7 @@ fn bookshop(names: &[&str]) -> Arc<TenantSettings> {
     }
     std::fs::create_dir(folder.path().join("tenants")).expect("a folder");
     std::fs::write(folder.path().join("tenants/bookshop.toml"), text).expect("a file");
-    let loaded = load(folder.path(), BTreeMap::new(), providers::builtin(), outside::context);
+    let loaded = load(folder.path(), BTreeMap::new(), Factories::builtin(), outside::context);
     let served = loaded.tenants.served().next().cloned();
     served.unwrap_or_else(|| panic!("{:?}", loaded.problems))
 }

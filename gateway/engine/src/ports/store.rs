@@ -7,7 +7,7 @@ use dukou_domain::{
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use super::Deliveries;
+use super::{Deliveries, PluginRecords};
 use crate::records::{
     Begun, Event, IdempotentCall, NewEvent, Notification, NotificationKey, Page, Payment, PaymentFilter, Recorded,
     Refund, RefundRequest, RefundRequestFilter, StoreIdentity, StoredAnswer,
@@ -222,6 +222,9 @@ pub trait Store: Send + Sync {
 
     /// The deliveries of this store's events.
     fn deliveries(&self) -> &dyn Deliveries;
+
+    /// What plugins keep.
+    fn plugins(&self) -> &dyn PluginRecords;
 
     /// Whether the store could take a write now. Cheap enough for a readiness probe.
     async fn ready(&self) -> Result<(), StoreError>;

@@ -9,6 +9,7 @@ mod frozen;
 mod invoke;
 mod jobs;
 mod notify;
+mod plugins;
 mod refund;
 mod request;
 mod session;

@@ -293,6 +293,10 @@ impl Tenants for One {
     fn find(&self, id: &str) -> Option<Arc<Tenant>> {
         (self.0.id.as_str() == id).then(|| Arc::clone(&self.0))
     }
+
+    fn all(&self) -> Vec<Arc<Tenant>> {
+        vec![Arc::clone(&self.0)]
+    }
 }
 
 fn engine(store: &Arc<dyn Store>, tenant: &Arc<Tenant>, clock: &Arc<MovedClock>, counts: &Arc<Counts>) -> Arc<Engine> {
@@ -319,7 +323,7 @@ pub struct House {
     /// Another merchant account, for the other channel.
     pub other: Arc<Platform>,
     pub counts: Arc<Counts>,
-    clock: Arc<MovedClock>,
+    pub clock: Arc<MovedClock>,
     passed: Arc<AtomicU64>,
     _folder: tempfile::TempDir,
 }
@@ -365,6 +369,7 @@ impl House {
                 (ProviderName::new("words").unwrap(), provider),
                 (ProviderName::new("other").unwrap(), other_provider),
             ]),
+            plugins: BTreeMap::new(),
             webhook: None,
         });
         let counts = Arc::new(Counts::default());

@@ -43,6 +43,9 @@ pub enum EventData {
     UnknownOrder(UnknownOrder),
     /// Of `endpoint.disabled` and `endpoint.enabled`.
     Webhook(WebhookBody),
+    /// Of a plugin's events: what the plugin tells, such as a `Share`.
+    #[schema(value_type = Object)]
+    Plugin(serde_json::Value),
 }
 
 /// A second success of a paid payment.
@@ -147,6 +150,7 @@ impl From<&Subject> for EventData {
                 })
             }
             Subject::Endpoint(endpoint) => EventData::Webhook(WebhookBody::from(endpoint)),
+            Subject::Plugin { data, .. } => EventData::Plugin(data.clone()),
         }
     }
 }

@@ -10,6 +10,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::answer::Answer;
+use crate::openapi::Document;
 use crate::problem::Problem;
 
 /// How one thing that the gateway needs is doing, or all of them together.
@@ -47,6 +48,8 @@ pub struct AdminState {
     /// Set when a stop was asked for: from then on the gateway is unready, so that no new traffic
     /// is sent its way.
     pub draining: Arc<AtomicBool>,
+    /// The interface, described; the same as on the public listener.
+    pub document: Document,
 }
 
 /// The answer to a readiness probe.

@@ -6,6 +6,7 @@ mod event_stream;
 pub mod events;
 pub mod notify;
 pub mod payments;
+pub mod plugins;
 pub mod refund_requests;
 pub mod refunds;
 pub mod sessions;

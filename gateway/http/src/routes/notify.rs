@@ -70,7 +70,7 @@ async fn receive(
 
 /// All headers, names in lower case. A value that is not ASCII cannot be part of any signature we
 /// check and is left out.
-fn headers(headers: &HeaderMap) -> Vec<(String, String)> {
+pub(super) fn headers(headers: &HeaderMap) -> Vec<(String, String)> {
     headers
         .iter()
         .filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned())))

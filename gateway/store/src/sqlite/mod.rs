@@ -13,6 +13,7 @@ mod events;
 mod leases;
 mod open;
 mod payments;
+mod plugins;
 mod readers;
 mod refunds;
 mod requests;
@@ -30,7 +31,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use dukou_domain::{EventId, OutRefundNo, OutTradeNo, PaymentId, RefundRequestId, Secret, TenantId, Timestamp};
-use dukou_engine::ports::{Decide, Deliveries, Old, Store, StoreError, Target};
+use dukou_engine::ports::{Decide, Deliveries, Old, PluginRecords, Store, StoreError, Target};
 use dukou_engine::records::{
     Begun, Event, IdempotentCall, Page, Payment, PaymentFilter, Refund, RefundRequest, RefundRequestFilter,
     StoreIdentity, StoredAnswer,
@@ -247,6 +248,10 @@ impl Store for SqliteStore {
     }
 
     fn deliveries(&self) -> &dyn Deliveries {
+        self
+    }
+
+    fn plugins(&self) -> &dyn PluginRecords {
         self
     }
 

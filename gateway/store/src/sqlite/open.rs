@@ -23,6 +23,7 @@ pub(super) const STEPS: &[Step] = &[
     Step { version: 3, name: "deliveries", sql: include_str!("../../migrations/sqlite/0003_deliveries.sql") },
     Step { version: 4, name: "secrets", sql: include_str!("../../migrations/sqlite/0004_secrets.sql") },
     Step { version: 5, name: "current attempt", sql: include_str!("../../migrations/sqlite/0005_current_attempt.sql") },
+    Step { version: 6, name: "plugins", sql: include_str!("../../migrations/sqlite/0006_plugins.sql") },
 ];
 
 /// How long a statement waits for a lock that another process holds, a backup for example.
@@ -45,7 +46,7 @@ const WRITER_CACHE: i64 = 8 << 10;
 const READER_CACHE: i64 = 8 << 10;
 
 /// Enough for every statement of this crate, so that each is prepared once.
-const STATEMENTS: usize = 64;
+const STATEMENTS: usize = 80;
 
 /// Holds the right to the file until it is dropped.
 pub(super) fn lock(path: &Path) -> Result<File> {

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use dukou_domain::{EventId, OutRefundNo, OutTradeNo, PaymentId, RefundRequestId, Secret, TenantId, Timestamp};
-use dukou_engine::ports::{Decide, Deliveries, Old, Store, StoreError, Target};
+use dukou_engine::ports::{Decide, Deliveries, Old, PluginRecords, Store, StoreError, Target};
 use dukou_engine::records::{
     Begun, Check, Event, IdempotentCall, Page, Payment, PaymentFilter, Refund, RefundRequest, RefundRequestFilter,
     StoreIdentity, StoredAnswer,
@@ -183,6 +183,11 @@ impl Store for SteadySchedules {
 
     fn deliveries(&self) -> &dyn Deliveries {
         self
+    }
+
+    /// A plugin's moments are ends that people and platforms are told of: by the clock.
+    fn plugins(&self) -> &dyn PluginRecords {
+        self.inner.plugins()
     }
 
     async fn ready(&self) -> Result<(), StoreError> {

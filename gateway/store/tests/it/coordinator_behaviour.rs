@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use dukou_domain::TenantId;
 use dukou_engine::ports::{Claim, ClaimToken, Coordinator, Health, Marker};
+use dukou_engine::records::MessageKind;
 use dukou_engine::records::NotificationKey;
-use dukou_spi::NotifyKind;
 
 use crate::records::key;
 use crate::store_behaviour::join_all;
@@ -63,7 +63,7 @@ async fn keys_are_told_apart(coordinator: &dyn Coordinator) {
     coordinator.finish(&first, token, Marker::Accepted, 1).await;
     for other in [
         key("11"),
-        NotificationKey { kind: NotifyKind::Refund, ..first.clone() },
+        NotificationKey { kind: MessageKind::Refund, ..first.clone() },
         NotificationKey { tenant: TenantId::new("other").unwrap(), ..first.clone() },
     ] {
         mine(coordinator, &other).await;

@@ -11,7 +11,7 @@ use dukou_engine::ports::{Change, PaymentKey, Store, StoreError, Target, View};
 use dukou_engine::records::{
     Attempt, Check, EventKind, NewEvent, Notification, NotificationKey, Payment, Recorded, Refund, Subject,
 };
-use dukou_spi::{NotifyKind, Prepay};
+use dukou_spi::Prepay;
 use uuid::Uuid;
 
 pub fn tenant() -> TenantId {
@@ -107,7 +107,7 @@ pub fn key(digest: &str) -> NotificationKey {
     NotificationKey {
         tenant: tenant(),
         provider: provider(),
-        kind: NotifyKind::Payment,
+        kind: MessageKind::Payment,
         digest: format!("{digest:0>32}"),
     }
 }

@@ -117,7 +117,7 @@ async fn a_notify_counts_once(store: &dyn Store) {
     let seen = apply(store, notify_target("B1", &key("a")), |_| Change::default()).await.unwrap();
     assert_eq!(seen.notification, Some(Recorded::Applied));
     let mut refund_kind = key("a");
-    refund_kind.kind = dukou_spi::NotifyKind::Refund;
+    refund_kind.kind = dukou_engine::records::MessageKind::Refund;
     let seen = apply(store, notify_target("B1", &refund_kind), |_| Change::default()).await.unwrap();
     assert_eq!(seen.notification, None);
 }

@@ -6,10 +6,10 @@ use tokio::net::TcpListener;
 use uuid::Uuid;
 
 use super::*;
-use crate::guard::system_lookup;
 use crate::testing::no_roots;
 use crate::testing::sink::{Behaviour, Sink};
 use crate::testing::world::SECRET;
+use dukou_transport::system_lookup;
 
 const LIMIT: Duration = Duration::from_millis(500);
 const AT: Timestamp = Timestamp::from_millis(1_790_000_000_999);

@@ -44,6 +44,10 @@ impl Tenants for Shops {
     fn find(&self, id: &str) -> Option<Arc<Tenant>> {
         self.0.lock().unwrap().get(id).cloned()
     }
+
+    fn all(&self) -> Vec<Arc<Tenant>> {
+        self.0.lock().unwrap().values().cloned().collect()
+    }
 }
 
 /// Counts nothing of the engine's, and everything of the worker's.
@@ -134,6 +138,7 @@ impl World {
                 late_payment: LatePayment::Accept,
                 trade_no_prefix: String::new(),
                 providers: BTreeMap::new(),
+                plugins: BTreeMap::new(),
                 webhook,
             }),
         );

@@ -10,8 +10,8 @@ use tempfile::TempDir;
 
 use super::client::Client;
 use crate::config;
+use crate::outside;
 use crate::service::Service;
-use crate::{outside, providers};
 
 pub const TENANT: &str = "bookshop";
 pub const PROVIDER: &str = "wechat";
@@ -44,7 +44,7 @@ impl Setting {
 
         // No variables: what is set for a real gateway must not reach into the demonstration.
         let clocks = outside::platform_clocks();
-        let loaded = config::load(&configuration, BTreeMap::new(), providers::builtin(), |insecure| {
+        let loaded = config::load(&configuration, BTreeMap::new(), config::Factories::builtin(), |insecure| {
             outside::context_comparing(insecure, &clocks)
         });
         let problems: Vec<String> = loaded.problems.iter().map(ToString::to_string).collect();

@@ -1,8 +1,8 @@
 //! A folder that changes under the gateway.
 
 use super::*;
-use crate::config::{Loaded, load};
-use crate::{outside, providers};
+use crate::config::{Factories, Loaded, load};
+use crate::outside;
 
 const KEY: &str = "0123456789abcdef0123456789abcdef";
 
@@ -22,7 +22,7 @@ impl Folder {
         }
         let variables = BTreeMap::from([("KEY".to_owned(), KEY.to_owned())]);
         let Loaded { tenants: files, problems, .. } =
-            load(folder.path(), variables, providers::builtin(), outside::context);
+            load(folder.path(), variables, Factories::builtin(), outside::context);
         assert!(problems.iter().all(|problem| problem.severity == Severity::Warning), "{problems:?}");
         Folder { folder, files }
     }

@@ -1,0 +1,13 @@
+//! The list of plugins. A new one is a line here.
+
+use dukou_spi::plugin::{PluginFactory, PluginInfo};
+
+/// Every plugin that `[plugins.NAME]` may name.
+pub fn builtin() -> Vec<Box<dyn PluginFactory>> {
+    Vec::new()
+}
+
+/// What they offer.
+pub fn infos() -> Vec<&'static PluginInfo> {
+    builtin().iter().map(|factory| factory.info()).collect()
+}
