@@ -4,7 +4,7 @@ use dukou_spi::plugin::{PluginFactory, PluginInfo};
 
 /// Every plugin that `[plugins.NAME]` may name.
 pub fn builtin() -> Vec<Box<dyn PluginFactory>> {
-    Vec::new()
+    vec![Box::new(dukou_douyin_share::DouyinShareFactory)]
 }
 
 /// What they offer.

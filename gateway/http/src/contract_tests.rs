@@ -29,6 +29,8 @@ const BACKEND: &[Call] = &[
     ("get", "/events", &["after", "limit", "Last-Event-ID"], "EventList"),
     ("get", "/deliveries", &["status"], "DeliveryList"),
     ("post", "/deliveries/{id}/retry", &[], "Delivery"),
+    ("post", "/shares/douyin", &[], "DouyinShare"),
+    ("get", "/shares/douyin/{id}", &[], "DouyinShare"),
 ];
 
 const MINI_PROGRAM: &[Call] = &[
@@ -36,6 +38,7 @@ const MINI_PROGRAM: &[Call] = &[
     ("post", "/payments/{out_trade_no}/invoke", &[], "Payment"),
     ("get", "/payments/{out_trade_no}", &[], "Payment"),
     ("post", "/payments/{out_trade_no}/refund-requests", &[], "RefundRequest"),
+    ("post", "/shares/douyin", &[], "DouyinShare"),
 ];
 
 /// Calls below the tenant that the contract does not name: extensions, each with its reason.
@@ -129,6 +132,8 @@ fn the_objects_have_their_fields() {
         ("CreateSession", "provider code"),
         ("Session", "openid unionid session_token expires_at"),
         ("CreateRefundRequest", "amount reason"),
+        ("CreateDouyinShare", "title path image_url video_url hashtags app_id scene"),
+        ("DouyinShare", "share_id state schema landing_url warnings"),
         ("Event", "id type tenant timestamp data"),
         ("PaymentList", "data next_cursor"),
         ("RefundList", "data next_cursor"),
@@ -189,10 +194,24 @@ fn every_kind_of_event_is_named() {
         "payment.late",
         "payment.duplicate",
         "payment.unknown_order",
+        "share.created",
+        "share.published",
     ] {
         assert!(EventKind::parse(kind).is_some() && words.contains(&format!("`{kind}`")), "{kind}");
     }
     for kind in EventKind::ALL {
         assert!(words.contains(&format!("`{}`", kind.as_str())), "{kind:?}");
+    }
+}
+
+#[test]
+fn the_plugins_addresses_are_those_of_the_contract() {
+    let document = document();
+    for (method, path) in
+        [("get", "/s/{share}"), ("post", "/callback/{tenant}/{plugin}"), ("get", "/callback/{tenant}/{plugin}")]
+    {
+        let operation = &document["paths"][path][method];
+        assert!(operation["operationId"].is_string(), "{method} {path}");
+        assert!(operation["security"].is_null(), "{method} {path} needs no key");
     }
 }

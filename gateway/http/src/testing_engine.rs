@@ -204,7 +204,7 @@ impl PluginTelemetry for Nobody {
 
 /// The plugins of the whole gateway.
 pub fn offered() -> Vec<&'static PluginInfo> {
-    Vec::new()
+    vec![&dukou_douyin_share::INFO]
 }
 
 #[async_trait]
