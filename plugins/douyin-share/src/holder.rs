@@ -160,7 +160,9 @@ impl Holder {
         };
         // Counted from before it was asked for.
         let expires_at = now.plus(lent.lasts);
-        let renewed = Known { value: lent.value, refresh_at: now.plus(lent.lasts.saturating_sub(EARLY)), expires_at };
+        // One that lasts but a moment longer is not asked for again at every call.
+        let early = EARLY.min(lent.lasts / 2);
+        let renewed = Known { value: lent.value, refresh_at: now.plus(lent.lasts - early), expires_at };
         let sealed = documents.seal(kind.word(), &renewed.value).await?;
         let value = json!({
             "sealed": sealed, "refresh_at": renewed.refresh_at.as_millis(), "expires_at": expires_at.as_millis(),

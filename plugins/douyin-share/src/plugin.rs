@@ -12,7 +12,7 @@ use dukou_spi::plugin::{
 use serde_json::Value;
 
 use crate::config::Settings;
-use crate::convert::{App, Share, convert, to_probe};
+use crate::convert::{App, Refusal, Share, convert, to_probe};
 use crate::holder::Holder;
 use crate::probe::probe;
 use crate::request::read_share;
@@ -25,6 +25,8 @@ const ID_LENGTH: usize = 20;
 const NONCE_LENGTH: usize = 32;
 /// A longer schema is refused: what passes it on, an app or a code, has limits that nobody tells.
 const LONGEST_SCHEMA: usize = 16 * 1024;
+/// As long as Douyin's ids are.
+const LIKE_A_SHARE_ID: &str = "00000000000000000000";
 
 const SHARE: Schema = Schema { name: "DouyinShare", json: include_str!("../schemas/share.json") };
 const CREATE_SHARE: Schema = Schema { name: "CreateDouyinShare", json: include_str!("../schemas/create-share.json") };
@@ -156,15 +158,21 @@ impl DouyinShare {
     async fn create(&self, host: &dyn Host, call: &PluginCall) -> Result<PluginReply, PluginError> {
         let share = read_share(&call.body).map_err(PluginError::Invalid)?;
         let apps = self.apps_for(host);
+        let refused = |refusal: Refusal| PluginError::Invalid(vec![refusal.problem()]);
         // What is wrong by itself needs no question to anybody.
-        convert(&share, &apps, &Default::default()).map_err(|refusal| PluginError::Invalid(vec![refusal.problem()]))?;
+        let converted = convert(&share, &apps, &Default::default()).map_err(refused)?;
+        let now = self.now();
+        let like = Record::new(String::new(), LIKE_A_SHARE_ID.to_owned(), &share, converted, &call.caller, now);
+        match self.schema(&Secret::new(""), &like).len() {
+            length if length > LONGEST_SCHEMA => return Err(PluginError::Invalid(vec![too_long(&share, length)])),
+            _ => {}
+        }
         let probes = if self.settings.probe_media {
             probe(self.context.strangers.as_ref(), to_probe(&share)).await
         } else {
             Default::default()
         };
-        let converted =
-            convert(&share, &apps, &probes).map_err(|refusal| PluginError::Invalid(vec![refusal.problem()]))?;
+        let converted = convert(&share, &apps, &probes).map_err(refused)?;
         let clock = self.context.outside.clock.as_ref();
         let ticket = self.holder.ticket(&self.settings, host, clock).await?;
         let share_id = self
@@ -175,9 +183,6 @@ impl DouyinShare {
         let now = self.now();
         let record = Record::new(id, share_id, &share, converted, &call.caller, now);
         let schema = self.schema(&ticket, &record);
-        if schema.len() > LONGEST_SCHEMA {
-            return Err(PluginError::Invalid(vec![too_long(&share, schema.len())]));
-        }
         let mut shown = record.shown(&host.page_url(&LANDING, &record.id), now);
         host.documents().write(record.insert(shown.clone())).await?;
         shown["schema"] = Value::from(schema);

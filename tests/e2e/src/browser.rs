@@ -148,6 +148,12 @@ impl Browser {
         self.post("/goog/cdp/execute", command).await;
     }
 
+    /// Says to be another browser from now on.
+    pub async fn user_agent(&self, agent: &str) {
+        let command = json!({ "cmd": "Emulation.setUserAgentOverride", "params": { "userAgent": agent } });
+        self.post("/goog/cdp/execute", command).await;
+    }
+
     /// Writes what is seen as PNG.
     pub async fn screenshot(&self, file: &Path) {
         let image = self.call(Method::GET, "/screenshot", None).await;

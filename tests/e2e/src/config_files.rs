@@ -76,6 +76,17 @@ pub fn write_tenant(config: &Path, tenant: &Tenant, platform_url: &str, ca_pem: 
     put("base_url", platform_url.to_owned());
     put("platform_url", platform_url.to_owned());
     put("ca_cert", certificate("ca.pem", ca_pem.as_bytes()));
+    if let Some(douyin) = &tenant.douyin {
+        let mut put = |name: &str, value: Value| set(&mut table, &format!("plugins.douyin-share.{name}"), value);
+        put("client_key", douyin.client_key.clone().into());
+        put("client_secret", secret("douyin_secret", &douyin.client_secret).into());
+        put("base_url", platform_url.into());
+        put("ca_cert", certificate("ca.pem", ca_pem.as_bytes()).into());
+        // Nothing here asks anybody outside.
+        put("probe_media", false.into());
+        let apps = Table::from_iter([(tenant.app_id.clone(), Value::from(douyin.mini_program.clone()))]);
+        put("apps", Value::Table(apps));
+    }
     for (key, value) in &tenant.settings {
         set(&mut table, key, value.clone());
     }

@@ -39,5 +39,5 @@ pub use port::free_port;
 pub use process::Process;
 pub use proxy::{Mode, Proxy};
 pub use redis_server::Redis;
-pub use tenant::Tenant;
+pub use tenant::{Douyin, Tenant};
 pub use world::{World, WorldBuilder};

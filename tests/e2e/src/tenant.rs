@@ -1,5 +1,13 @@
-use dukou_sandbox::Merchant as SandboxMerchant;
+use dukou_sandbox::{DouyinApp, Merchant as SandboxMerchant};
 use toml::Value;
+
+/// A website application at Douyin.
+#[derive(Clone, Debug)]
+pub struct Douyin {
+    pub client_key: String,
+    pub client_secret: String,
+    pub mini_program: String,
+}
 
 /// One tenant: what its file says, and what the sandbox knows of it.
 #[derive(Clone, Debug)]
@@ -18,6 +26,8 @@ pub struct Tenant {
     pub p12: bool,
     /// Stands before `out_trade_no` at the platform.
     pub trade_no_prefix: String,
+    /// Its application at Douyin, where it has one.
+    pub douyin: Option<Douyin>,
     /// Further keys of the tenant's file, with dots: they win.
     pub settings: Vec<(String, Value)>,
 }
@@ -46,8 +56,21 @@ impl Tenant {
             sign_type: "MD5".to_owned(),
             p12: false,
             trade_no_prefix: String::new(),
+            douyin: None,
             settings: Vec::new(),
         }
+    }
+
+    /// With an application at Douyin of its own, and the Douyin mini-program that stands for its WeChat one.
+    #[must_use]
+    pub fn with_douyin(mut self) -> Self {
+        let plain: String = self.id.chars().filter(char::is_ascii_alphanumeric).collect();
+        self.douyin = Some(Douyin {
+            client_key: format!("aw{plain}00000001"),
+            client_secret: format!("douyin-secret-of-{}-7Qp2", self.id),
+            mini_program: "tt226e54d3bd581bf8".to_owned(),
+        });
+        self
     }
 
     /// Sets a key of the tenant's file: `.set("providers.wechat.timeout", "1s")`.
@@ -76,7 +99,14 @@ impl Tenant {
 
     /// Everything that must never leave the gateway.
     pub fn secrets(&self) -> Vec<String> {
-        vec![self.api_key.clone(), self.mch_key.clone(), self.app_secret.clone()]
+        let mut secrets = vec![self.api_key.clone(), self.mch_key.clone(), self.app_secret.clone()];
+        secrets.extend(self.douyin.iter().map(|douyin| douyin.client_secret.clone()));
+        secrets
+    }
+
+    pub(crate) fn at_douyin(&self) -> Option<DouyinApp> {
+        let douyin = self.douyin.as_ref()?;
+        Some(DouyinApp::new(&douyin.client_key, &douyin.client_secret).named(&self.id))
     }
 
     pub(crate) fn at_sandbox(&self) -> SandboxMerchant {

@@ -117,7 +117,8 @@ impl WorldBuilder {
     pub async fn start(self) -> World {
         let tenants = if self.tenants.is_empty() { vec![Tenant::bookshop()] } else { self.tenants };
         let merchants = tenants.iter().map(Tenant::at_sandbox).collect();
-        let sandbox = Sandbox::start(Options { merchants, ..Options::default() }).unwrap();
+        let douyin_apps = tenants.iter().filter_map(Tenant::at_douyin).collect();
+        let sandbox = Sandbox::start(Options { merchants, douyin_apps, ..Options::default() }).unwrap();
         let redis = if self.redis { Some(Redis::start().await) } else { None };
         // Connections idle for longer may be closed by the gateway just when they are used again.
         let client = reqwest::Client::builder().no_proxy().tls_certs_only([]).pool_idle_timeout(IDLE).build().unwrap();

@@ -30,7 +30,7 @@ async fn demo() -> (Child, String) {
     (demo, address)
 }
 
-fn picture(name: &str) -> PathBuf {
+pub fn picture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/screenshots").join(format!("{name}.png"))
 }
 
@@ -47,7 +47,7 @@ fn yuan(fen: u64) -> String {
 const NEWEST: &str = "#orders li:first-child";
 
 async fn buys(browser: &Browser, book: &str) {
-    browser.press(&format!(".book.{book} button")).await;
+    browser.press(&format!(".book.{book} .green")).await;
     browser.shows("#cashier .wechat", "微信支付").await;
 }
 
@@ -56,6 +56,23 @@ async fn asks_for_its_money(browser: &Browser) {
     browser.shows("#asking .heading", "申请退款").await;
     browser.press("#asking .orange").await;
     browser.shows(&format!("{NEWEST} .state"), "退款申请中").await;
+}
+
+/// What a friend does with the link: opens the page on a phone, goes to Douyin by its button, publishes.
+async fn published_on_douyin(landing: &str, douyin: &str) {
+    let phone = Browser::start(430, 932).await;
+    phone.resize(390, 844, 2).await;
+    phone.user_agent("Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) Mobile/15E148 Safari/604.1").await;
+    phone.open(landing).await;
+    phone.shows("h1", "长河").await;
+    let schema = phone.run("return document.querySelector('#open').href;").await;
+    let (opener, _) = douyin.split_once("schema=").unwrap();
+    let schema = percent_encoding::utf8_percent_encode(schema.as_str().unwrap(), percent_encoding::NON_ALPHANUMERIC);
+    phone.open(&format!("{opener}schema={schema}")).await;
+    phone.shows("#editor-title", "剪辑页").await;
+    phone.screenshot(&picture("douyin-editor")).await;
+    phone.press("#publish").await;
+    phone.shows("#webhook", "已安排回调").await;
 }
 
 #[tokio::test]
@@ -101,6 +118,18 @@ async fn a_book_is_bought_paid_and_given_back() {
     browser.press("#requests .plain").await;
     browser.shows(&format!("{NEWEST} .state"), "商家未同意退款").await;
     browser.shows("#returned", &yuan(returned + 2800)).await;
+
+    // A book is shared, opened in Douyin by its landing page, published there, and the shop hears of it.
+    browser.press(".book.river .share").await;
+    browser.shows("#sharing-for", "长河").await;
+    browser.screenshot(&picture("8-shared")).await;
+    let landing = browser.run("return document.querySelector('#sharing-page').href;").await;
+    let douyin = browser.run("return document.querySelector('#sharing-douyin').href;").await;
+    published_on_douyin(landing.as_str().unwrap(), douyin.as_str().unwrap()).await;
+    browser.shows("#sharing-note", "已发布到抖音").await;
+    browser.shows("#events", "share.published").await;
+    browser.screenshot(&picture("9-published")).await;
+    browser.press("#sharing-close").await;
 
     // One more of each, for a picture with everything on it.
     buys(&browser, "city").await;

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::setting::{APP, MERCHANT, PROVIDER, TENANT};
 
+const PHONE: &str = "Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) Version/17.5 Mobile/15E148 Safari/604.1";
 /// Everything here is on this machine.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -97,6 +98,12 @@ impl Client {
 
     pub async fn text(&self, url: &str) -> anyhow::Result<String> {
         Ok(self.http.get(url).send().await?.error_for_status()?.text().await?)
+    }
+
+    /// A page as a phone's browser loads it.
+    pub async fn page_on_a_phone(&self, url: &str) -> anyhow::Result<String> {
+        let request = self.http.get(url).header("user-agent", PHONE);
+        Ok(request.send().await?.error_for_status()?.text().await?)
     }
 
     /// What `wx.login` gives the mini-program.

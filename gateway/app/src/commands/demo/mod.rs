@@ -36,11 +36,11 @@ pub fn run(once: bool) -> ExitCode {
 
 async fn show(once: bool) -> anyhow::Result<()> {
     say("渡口 dukou · demo\n");
-    say("Starting the gateway, and WeChat Pay as a sandbox. No real money moves.");
+    say("Starting the gateway, and WeChat Pay and Douyin as a sandbox. No real money moves.");
     let setting = Setting::start().await.context("the demo could not start")?;
     let shop = shop::Shop::start(&setting).await.context("the demo's shop could not start")?;
     say(&format!("  gateway     {}", setting.gateway_url));
-    say(&format!("  WeChat Pay  {} (sandbox, TLS)", setting.sandbox.https_url()));
+    say(&format!("  WeChat Pay  {} (sandbox, TLS; Douyin too)", setting.sandbox.https_url()));
 
     let walked = walk::walk(&setting).await;
     if walked.is_ok() && !once {
@@ -56,6 +56,7 @@ async fn stay(setting: &Setting, shop: &shop::Shop) -> anyhow::Result<()> {
     say("\nEverything stays up. Buy something yourself:");
     say(&format!("  商店 shop     {}", shop.url));
     say(&format!("  手机 phone    {}/_sandbox/phone", setting.sandbox.http_url()));
+    say(&format!("  抖音 Douyin   {}/_sandbox/douyin", setting.sandbox.http_url()));
     say(&format!("  metrics       {}/metrics", setting.admin_url));
     say(&format!("  readiness     {}/readyz", setting.admin_url));
     say(&format!("  interface     {}/openapi.json", setting.gateway_url));

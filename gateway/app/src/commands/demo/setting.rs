@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, ensure};
 use dukou_domain::Secret;
-use dukou_sandbox::{Merchant, Options, Sandbox};
+use dukou_sandbox::{DouyinApp, Merchant, Options, Sandbox};
 use tempfile::TempDir;
 
 use super::client::Client;
@@ -17,6 +17,8 @@ pub const TENANT: &str = "bookshop";
 pub const PROVIDER: &str = "wechat";
 pub const MERCHANT: &str = "1900000109";
 pub const APP: &str = "wx8888888888888888";
+/// The shop's application at Douyin.
+pub const DOUYIN: &str = "awbookshop000001";
 
 /// The running demonstration.
 pub struct Setting {
@@ -31,16 +33,18 @@ pub struct Setting {
 impl Setting {
     pub async fn start() -> anyhow::Result<Self> {
         let folder = tempfile::Builder::new().prefix("dukou-demo-").tempdir()?;
-        let api_key = random_text(16);
+        let (api_key, douyin_secret) = (random_text(16), random_text(16));
         let sandbox = {
             let merchant = Merchant::new(MERCHANT, &random_text(16)).app(APP, &random_text(16));
             let platform = folder.path().join("platform");
-            let options = Options { directory: Some(platform), merchants: vec![merchant], ..Options::default() };
+            let douyin_apps = vec![DouyinApp::new(DOUYIN, &douyin_secret).named("渡口书店")];
+            let options =
+                Options { directory: Some(platform), merchants: vec![merchant], douyin_apps, ..Options::default() };
             tokio::task::spawn_blocking(move || Sandbox::start(options)).await??
         };
         let configuration = folder.path().join("config");
         let port = free_port()?;
-        write_configuration(&configuration, folder.path(), port, &sandbox, &api_key)?;
+        write_configuration(&configuration, folder.path(), port, &sandbox, [&api_key, &douyin_secret])?;
 
         // No variables: what is set for a real gateway must not reach into the demonstration.
         let clocks = outside::platform_clocks();
@@ -71,11 +75,12 @@ fn write_configuration(
     folder: &Path,
     port: u16,
     sandbox: &Sandbox,
-    api_key: &str,
+    [api_key, douyin_secret]: [&str; 2],
 ) -> anyhow::Result<()> {
     let tenants = configuration.join("tenants");
     std::fs::create_dir_all(&tenants)?;
     std::fs::write(tenants.join("backend.key"), api_key)?;
+    std::fs::write(tenants.join("douyin.secret"), douyin_secret)?;
     let store = folder.join("dukou.db");
     let gateway = format!(
         "[server]\nlisten = \"127.0.0.1:{port}\"\npublic_url = \"http://127.0.0.1:{port}\"\ninsecure = true\n\n\
@@ -92,12 +97,17 @@ fn write_configuration(
          api_keys = [{{ id = \"backend\", secret = \"file:backend.key\" }}]\n\n\
          [providers.{PROVIDER}]\nkind = \"wechat-v2\"\napp_id = \"{APP}\"\napp_secret = {}\n\
          mch_id = \"{MERCHANT}\"\napi_key = {}\nsign_type = \"HMAC-SHA256\"\nclient_cert = {}\nclient_key = {}\n\
-         base_url = \"{}\"\nplatform_url = \"{}\"\nca_cert = {}\n",
+         base_url = \"{}\"\nplatform_url = \"{}\"\nca_cert = {}\n\n\
+         [plugins.douyin-share]\nclient_key = \"{DOUYIN}\"\nclient_secret = \"file:douyin.secret\"\n\
+         base_url = \"{}\"\nca_cert = {}\nprobe_media = false\n\
+         apps = {{ \"{APP}\" = \"tt226e54d3bd581bf8\" }}\n",
         file(&merchant.join("app_secret")),
         file(&merchant.join("api_key")),
         file(&merchant.join("apiclient_cert.pem")),
         file(&merchant.join("apiclient_key.pem")),
         sandbox.https_url(),
+        sandbox.https_url(),
+        file(&platform.join("ca.pem")),
         sandbox.https_url(),
         file(&platform.join("ca.pem")),
     );

@@ -1,7 +1,9 @@
 //! The walk: pay, notify, notify again, forged notify, refund, refund's notify; then the same from
-//! the mini-program's side. Every step is checked; the first that fails ends it.
+//! the mini-program's side; then a share that is published on Douyin. Every step is checked; the first
+//! that fails ends it.
 
 mod buyer;
+mod share;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -14,6 +16,7 @@ use super::client::{Answer, Client};
 use super::setting::{PROVIDER, Setting, TENANT};
 use super::{say, wire};
 
+const STEPS: u32 = 13;
 const AMOUNT: i64 = 101;
 const REFUND: i64 = 50;
 const DUPLICATES: u64 = 5;
@@ -43,34 +46,38 @@ pub async fn walk(setting: &Setting) -> anyhow::Result<()> {
         out_trade_no: String::new(),
         invoke: Value::Null,
     };
-    step("1/11 下单", "the shop's back end asks the gateway for a payment of ¥1.01");
+    step(1, "下单", "the shop's back end asks the gateway for a payment of ¥1.01");
     walk.create().await.context("step 1 (create) failed")?;
-    step("2/11 支付", "the buyer pays on the phone; WeChat checks the second signature");
+    step(2, "支付", "the buyer pays on the phone; WeChat checks the second signature");
     walk.pay().await.context("step 2 (pay) failed")?;
-    step("3/11 通知", "WeChat Pay notifies; the gateway verifies, records, and only then says SUCCESS");
+    step(3, "通知", "WeChat Pay notifies; the gateway verifies, records, and only then says SUCCESS");
     walk.notified().await.context("step 3 (notify) failed")?;
-    step("4/11 重复通知", "the same notify five times more, at once: same answer, no second effect");
+    step(4, "重复通知", "the same notify five times more, at once: same answer, no second effect");
     walk.duplicates().await.context("step 4 (duplicate notify) failed")?;
-    step("5/11 伪造通知", "a notify with a wrong signature: refused, nothing changes");
+    step(5, "伪造通知", "a notify with a wrong signature: refused, nothing changes");
     walk.forged().await.context("step 5 (forged notify) failed")?;
-    step("6/11 退款", "the shop refunds ¥0.50, twice with one number; the client certificate is asked for");
+    step(6, "退款", "the shop refunds ¥0.50, twice with one number; the client certificate is asked for");
     walk.refund().await.context("step 6 (refund) failed")?;
-    step("7/11 退款通知", "WeChat Pay tells of the refund, encrypted; the gateway confirms it by a query");
+    step(7, "退款通知", "WeChat Pay tells of the refund, encrypted; the gateway confirms it by a query");
     walk.refund_notified().await.context("step 7 (refund notify) failed")?;
     let mut visit = buyer::Visit::default();
-    step("8/11 登录", "a user opens the mini-program: its login code becomes a session");
+    step(8, "登录", "a user opens the mini-program: its login code becomes a session");
     walk.log_in(&mut visit).await.context("step 8 (session) failed")?;
-    step("9/11 小程序支付", "the shop orders without a payer; the mini-program pays with its session token");
+    step(9, "小程序支付", "the shop orders without a payer; the mini-program pays with its session token");
     walk.pay_in_mini_program(&mut visit).await.context("step 9 (invoke) failed")?;
-    step("10/11 申请退款", "the buyer asks for the money back; nothing moves until the shop agrees");
+    step(10, "申请退款", "the buyer asks for the money back; nothing moves until the shop agrees");
     walk.ask_for_refund(&mut visit).await.context("step 10 (refund request) failed")?;
-    step("11/11 同意退款", "the shop approves, twice by mistake");
+    step(11, "同意退款", "the shop approves, twice by mistake");
     walk.approve(&visit).await.context("step 11 (approve) failed")?;
+    step(12, "分享到抖音", "the buyer shares a book; Douyin first checks the callback address");
+    let share = walk.share(&visit).await.context("step 12 (share) failed")?;
+    step(13, "抖音发布", "the landing page opens Douyin, the buyer publishes, Douyin tells the gateway");
+    walk.publish(&share).await.context("step 13 (publish) failed")?;
     walk.summary(started.elapsed()).await
 }
 
-fn step(number: &str, words: &str) {
-    say(&format!("\n{number}  {words}"));
+fn step(number: u32, name: &str, words: &str) {
+    say(&format!("\n{number}/{STEPS} {name}  {words}"));
 }
 
 fn ok(words: &str) {
@@ -195,7 +202,8 @@ impl Walk<'_> {
             say(&format!("  {}  {name}", event["timestamp"].as_str().unwrap_or_default()));
         }
         say(&format!(
-            "\n✓ all 11 steps passed in {} ms: paid ¥1.01 twice, refunded ¥0.50 and ¥1.01 once each.",
+            "\n✓ all {STEPS} steps passed in {} ms: paid ¥1.01 twice, refunded ¥0.50 and ¥1.01 once each, shared and \
+             published once.",
             took.as_millis()
         ));
         Ok(())

@@ -25,7 +25,8 @@ const SHOWN: usize = 56;
 pub fn entry_lines(entry: &Value) -> Vec<String> {
     let text = |key: &str| entry[key].as_str().unwrap_or_default();
     let out = text("direction") == "out";
-    let (from, to) = if out { ("微信 WeChat Pay", "gateway") } else { ("gateway", "微信 WeChat Pay") };
+    let platform = if entry["client_key"].is_string() { "抖音 Douyin" } else { "微信 WeChat Pay" };
+    let (from, to) = if out { (platform, "gateway") } else { ("gateway", platform) };
     let (address, query) = text("url").split_once('?').unwrap_or((text("url"), ""));
     let mut lines = vec![format!("  {from} → {to}   {} {address}", text("method"))];
     if !query.is_empty() {

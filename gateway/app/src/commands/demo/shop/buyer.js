@@ -6,6 +6,8 @@ const orders = new Map();
 let session;
 let paying;
 let asking;
+let sharing;
+let douyin = "";
 
 const tell = (text) => { byId("notice").textContent = text; };
 const save = () => sessionStorage.setItem("orders", JSON.stringify([...orders.values()]));
@@ -139,13 +141,24 @@ async function submit(event) {
   });
 }
 
+/** What the mini-program's share sends; the gateway answers with a page to pass on. */
+const share = (book, button) => guarded(button, async () => {
+  const shared = await call("/shares/douyin", { method: "POST", body: book.share });
+  sharing = shared.share_id;
+  byId("sharing-for").textContent = shared.title;
+  byId("sharing-page").href = shared.landing_url;
+  byId("sharing-douyin").href = douyin + encodeURIComponent(shared.schema);
+  byId("sharing-note").textContent = "等待发布…";
+  open("sharing");
+});
+
 function open(sheet) {
   byId("shade").hidden = false;
   byId(sheet).hidden = false;
 }
 
 function close() {
-  for (const id of ["shade", "cashier", "asking"]) byId(id).hidden = true;
+  for (const id of ["shade", "cashier", "asking", "sharing"]) byId(id).hidden = true;
 }
 
 /** Reads one order anew; one that nobody has begun to pay is not this user's yet. */
@@ -155,7 +168,12 @@ async function refresh(number) {
   keep(await call(`/payments/${number}`));
 }
 
-async function happened({ type, number }) {
+async function happened({ type, number, share: published, title }) {
+  if (type === "share.published") {
+    if (published === sharing) byId("sharing-note").textContent = "已发布到抖音";
+    tell(`已发布到抖音：${title || ""}`);
+    return;
+  }
   if (!orders.has(number)) return;
   const refused = type === "refund.request_rejected";
   try {
@@ -177,8 +195,13 @@ function shelve(book) {
   const button = element("button", "购买", "green small");
   button.setAttribute("aria-label", `购买《${book.title}》`);
   button.addEventListener("click", () => buy(book.id, button));
+  const pass = element("button", "分享", "share");
+  pass.setAttribute("aria-label", `分享《${book.title}》到抖音`);
+  pass.addEventListener("click", () => share(book, pass));
+  const actions = element("div", "", "actions");
+  actions.append(pass, button);
   const row = element("div", "", "row");
-  row.append(element("span", yuan(book.price), "price"), button);
+  row.append(element("span", yuan(book.price), "price"), actions);
   line.append(cover, row);
   return line;
 }
@@ -193,11 +216,12 @@ async function start() {
   setInterval(tick, 10_000);
   byId("cashier-pay").addEventListener("click", confirm);
   byId("asking").addEventListener("submit", submit);
-  for (const id of ["shade", "cashier-close", "asking-close"]) byId(id).addEventListener("click", close);
+  for (const id of ["shade", "cashier-close", "asking-close", "sharing-close"]) byId(id).addEventListener("click", close);
   document.addEventListener("keydown", ({ key }) => { if (key === "Escape") close(); });
   for (const order of JSON.parse(sessionStorage.getItem("orders") || "[]")) orders.set(order.number, order);
   show();
-  const { books } = await ask("/books");
+  const { books, douyin: opens } = await ask("/books");
+  douyin = opens;
   byId("books").replaceChildren(...books.map(shelve));
   session = JSON.parse(sessionStorage.getItem("session") || "null");
   if (session) greet();

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::{Backend, Refusal, own, passed_on, safe};
 use crate::commands::demo::client::Client;
+use crate::commands::demo::setting::APP;
 
 /// Books by id: title, author, price in fen. The page names a book, never an amount.
 const BOOKS: [(&str, &str, &str, i64); 4] = [
@@ -29,12 +30,20 @@ pub fn routes(config: &mut ServiceConfig) {
         .route("/gateway/sessions", post().to(session))
         .route("/gateway/payments/{number}", get().to(payment))
         .route("/gateway/payments/{number}/invoke", post().to(invoke))
-        .route("/gateway/payments/{number}/refund-requests", post().to(ask_for_refund));
+        .route("/gateway/payments/{number}/refund-requests", post().to(ask_for_refund))
+        .route("/gateway/shares/douyin", post().to(share));
 }
 
 async fn books(backend: Data<Backend>) -> HttpResponse {
-    let book = |(id, title, author, price): &(&str, &str, &str, i64)| json!({ "id": id, "title": title, "author": author, "price": price });
-    HttpResponse::Ok().json(json!({ "books": BOOKS.iter().map(book).collect::<Vec<_>>(), "phone": backend.phone_url }))
+    let book = |(id, title, author, price): &(&str, &str, &str, i64)| {
+        let share = json!({
+            "app_id": APP, "title": format!("《{title}》{author} · 一页书，一渡口"), "path": format!("pages/book/detail?id={id}"),
+            "image_url": format!("https://books.example.com/{id}.png"), "hashtags": ["读书", title],
+        });
+        json!({ "id": id, "title": title, "author": author, "price": price, "share": share })
+    };
+    let books: Vec<Value> = BOOKS.iter().map(book).collect();
+    HttpResponse::Ok().json(json!({ "books": books, "phone": backend.phone_url, "douyin": backend.douyin_url }))
 }
 
 /// Orders a book: the price is the shop's, and who pays is not known yet.
@@ -82,6 +91,10 @@ async fn ask_for_refund(
 ) -> Result<HttpResponse, Refusal> {
     let path = format!("/payments/{}/refund-requests", safe(&number)?);
     passed_on(backend.client.buyer_post(&path, token(&request), &body).await)
+}
+
+async fn share(request: HttpRequest, body: Json<Value>, backend: Data<Backend>) -> Result<HttpResponse, Refusal> {
+    passed_on(backend.client.buyer_post("/shares/douyin", token(&request), &body).await)
 }
 
 /// The session's token as the page sent it.

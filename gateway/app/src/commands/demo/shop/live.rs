@@ -78,6 +78,7 @@ impl Live {
         let data = &event["data"];
         let shown = json!({
             "type": event["type"], "at": event["timestamp"], "number": data["out_trade_no"], "amount": data["amount"],
+            "share": data["share_id"], "title": data["title"],
         });
         let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
         latest.push_front(shown.clone());

@@ -10,6 +10,8 @@ const EVENTS = {
   "refund.requested": "申请退款", "refund.request_rejected": "拒绝退款", "refund.created": "发起退款",
   "refund.processing": "退款处理中", "refund.unknown": "退款确认中", "refund.succeeded": "退款到账",
   "refund.failed": "退款失败", "refund.abnormal": "退款异常",
+  "share.created": "分享到抖音", "share.published": "抖音已发布", "share.expired": "分享过期",
+  "message.received": "抖音消息",
 };
 /** Whose number is being decided, so that a second press does nothing. */
 const deciding = new Set();

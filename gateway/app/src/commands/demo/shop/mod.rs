@@ -25,6 +25,8 @@ const OWN_HEADER: &str = "x-shop";
 struct Backend {
     client: Client,
     phone_url: String,
+    /// Where the sandbox's Douyin opens a link.
+    douyin_url: String,
     live: Live,
 }
 
@@ -40,6 +42,7 @@ impl Shop {
         let backend = Data::new(Backend {
             client: setting.client.clone(),
             phone_url: format!("{}/_sandbox/phone", setting.sandbox.http_url()),
+            douyin_url: format!("{}/_sandbox/douyin/open?schema=", setting.sandbox.http_url()),
             live: Live::default(),
         });
         let shared = backend.clone();

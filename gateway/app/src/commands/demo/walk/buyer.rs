@@ -20,7 +20,7 @@ pub struct Visit {
 }
 
 impl Visit {
-    fn token(&self) -> Option<&str> {
+    pub fn token(&self) -> Option<&str> {
         self.token.as_ref().map(Secret::expose)
     }
 

@@ -1,0 +1,75 @@
+//! The landing page of a share in a real browser, as each kind of visitor sees it. Pictures are left in
+//! `target/screenshots`.
+
+use dukou_e2e::{Browser, Tenant, World};
+use serde_json::json;
+
+use crate::shop_page::picture;
+
+const IPHONE: &str = "Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) \
+                      Version/17.5 Mobile/15E148 Safari/604.1";
+const WECHAT: &str = "Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) \
+                      Mobile/15E148 MicroMessenger/8.0.49(0x18003137) NetType/WIFI Language/zh_CN";
+const DOUYIN: &str = "Mozilla/5.0 (Linux; Android 14; PJZ110) AppleWebKit/537.36 Chrome/126.0 Mobile Safari/537.36 \
+                      aweme_30.5.0 JsSdk/2.0 BytedanceWebview/d8a21c6";
+const DESKTOP: &str =
+    "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0 Safari/537.36";
+
+#[tokio::test]
+async fn each_visitor_finds_the_way_to_douyin() {
+    let world = World::builder().tenant(Tenant::bookshop().with_douyin().set("name", "渡口书店")).start().await;
+    let (tenant, merchant) = world.bookshop();
+    let body = json!({
+        "app_id": tenant.app_id, "title": "《边城》<b>沈从文</b>：由四川过湖南去，靠东有一条官路。这官路将近湘西边境到了一个地方名为“茶峒”的小山城",
+        "video_url": "https://cdn.example.com/ferry.mp4", "hashtags": ["读书", "边城", "沈从文"],
+    });
+    let share = merchant.post("/shares/douyin", &body).await.expect(201);
+    let url = share["landing_url"].as_str().unwrap();
+    let browser = Browser::start(430, 932).await;
+    for (name, agent, width, height, scale) in [
+        ("landing-phone", IPHONE, 390, 844, 2),
+        ("landing-wechat", WECHAT, 390, 844, 2),
+        ("landing-douyin", DOUYIN, 390, 844, 2),
+        ("landing-desktop", DESKTOP, 1240, 900, 1),
+    ] {
+        browser.resize(width, height, scale).await;
+        browser.user_agent(agent).await;
+        browser.open(url).await;
+        browser.shows("h1", "<b>沈从文</b>").await;
+        browser.screenshot(&picture(name)).await;
+        let wide = browser.run("return document.documentElement.scrollWidth > innerWidth;").await;
+        assert_eq!(wide, false, "{name}: nobody must have to scroll sideways");
+        let link = browser.run("const a = document.querySelector('#open'); return a && a.href;").await;
+        match agent {
+            IPHONE | DOUYIN => {
+                // What the button opens is what the app takes.
+                let opened = world.control.must("/douyin/open", &json!({ "schema": link })).await;
+                assert_eq!(opened["share_id"], share["share_id"]);
+            }
+            _ => assert!(link.is_null(), "{name}: no app can be opened from there"),
+        }
+        let requests = browser.requests().await;
+        let elsewhere: Vec<&String> =
+            requests.iter().filter(|asked| !asked.starts_with(&world.gateway.url())).collect();
+        assert!(elsewhere.is_empty(), "{name} asked elsewhere: {elsewhere:?}");
+        let console: Vec<String> = browser.console().await;
+        let console: Vec<&String> = console.iter().filter(|line| !line.contains("favicon")).collect();
+        assert!(console.is_empty(), "{name}: {console:#?}");
+    }
+    // In WeChat the link can be copied; on a phone without the app there is a word of help.
+    browser.resize(390, 844, 2).await;
+    browser.user_agent(WECHAT).await;
+    browser.open(url).await;
+    browser.press("#copy").await;
+    browser.shows("#copy", "已复制").await;
+    browser.user_agent(IPHONE).await;
+    browser.open(url).await;
+    assert_eq!(browser.run("return document.getElementById('help').hidden;").await, true);
+    browser.press("#open").await;
+    browser.shows("#help", "没有打开").await;
+    browser.screenshot(&picture("landing-no-app")).await;
+    browser.user_agent(DESKTOP).await;
+    browser.open(&format!("{}/s/bookshop.nothing", world.gateway.url())).await;
+    browser.shows("h2", "没有找到这个分享").await;
+    browser.screenshot(&picture("landing-nothing")).await;
+}
