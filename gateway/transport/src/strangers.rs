@@ -46,7 +46,7 @@ impl StrangersTransport {
             .dns_resolver(Arc::new(GuardedResolver { lookup: system_lookup(), allow_private }))
             .build()
             .map_err(|error| InvalidTransport(format!("the transport cannot be made: {error}")))?;
-        Ok(StrangersTransport { inner: ReqwestTransport::new(client, ANSWER_LIMIT), allow_private })
+        Ok(StrangersTransport { inner: ReqwestTransport::new(client, ANSWER_LIMIT, None), allow_private })
     }
 }
 

@@ -9,7 +9,7 @@ use dukou_domain::{
 };
 use dukou_engine::ports::{Change, PaymentKey, Store, StoreError, Target, View};
 use dukou_engine::records::{
-    Attempt, Check, EventKind, NewEvent, Notification, NotificationKey, Payment, Recorded, Refund, Subject,
+    Attempt, Check, EventKind, MessageKind, NewEvent, Notification, NotificationKey, Payment, Recorded, Refund, Subject,
 };
 use dukou_spi::Prepay;
 use uuid::Uuid;
