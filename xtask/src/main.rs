@@ -35,7 +35,7 @@ enum Command {
     Check,
     /// Rewrites the golden files; look at the difference before you commit it
     Golden,
-    /// Walks through the demo's shop in a browser and puts its picture into docs
+    /// Walks through the pages in a browser and puts their pictures into docs
     Screenshots,
 }
 

@@ -10,14 +10,21 @@ use crate::{build, setup};
 /// A longer one keeps readers waiting.
 const LONGEST: u64 = 300 * 1024;
 
-/// Runs the walk through the shop, which leaves its pictures, and takes over the one that is shown.
+/// Runs the walks through the pages, which leave their pictures, and takes over those that are shown.
 pub fn take() -> anyhow::Result<()> {
     setup::ensure()?;
     build()?;
-    let test = ["test", "--package", "dukou-e2e", "--test", "it", "--locked", "--", "shop_page"];
-    cargo("the walk through the shop", &test)?;
+    let test = ["test", "--package", "dukou-e2e", "--test", "it", "--locked", "--", "shop_page", "landing_page"];
+    cargo("the walks through the pages", &test)?;
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask lies in the root")?;
-    let (from, to) = (root.join("target/screenshots/demo.png"), root.join("docs/demo.png"));
+    for name in ["demo.png", "douyin-share.png"] {
+        take_over(root, name)?;
+    }
+    Ok(())
+}
+
+fn take_over(root: &Path, name: &str) -> anyhow::Result<()> {
+    let (from, to) = (root.join("target/screenshots").join(name), root.join("docs").join(name));
     let length = std::fs::metadata(&from).with_context(|| from.display().to_string())?.len();
     ensure!(length <= LONGEST, "{} has {length} bytes; at most {LONGEST} are wanted", from.display());
     std::fs::create_dir_all(root.join("docs"))?;

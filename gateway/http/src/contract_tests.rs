@@ -30,7 +30,6 @@ const BACKEND: &[Call] = &[
     ("get", "/deliveries", &["status"], "DeliveryList"),
     ("post", "/deliveries/{id}/retry", &[], "Delivery"),
     ("post", "/shares/douyin", &[], "DouyinShare"),
-    ("get", "/shares/douyin/{id}", &[], "DouyinShare"),
 ];
 
 const MINI_PROGRAM: &[Call] = &[
@@ -42,8 +41,12 @@ const MINI_PROGRAM: &[Call] = &[
 ];
 
 /// Calls below the tenant that the contract does not name: extensions, each with its reason.
-const BEYOND: &[(&str, &str, &str)] =
-    &[("post", "/webhook/enable", "a webhook that was switched off after five dead days is switched on again")];
+const BEYOND: &[(&str, &str, &str)] = &[
+    ("post", "/webhook/enable", "a webhook that was switched off after five dead days is switched on again"),
+    ("get", "/shares/douyin/{id}", "what became of a share, where the platform's message was lost"),
+    ("post", "/authorizations/douyin", "the state that OAuth's redirect comes back with is made by the gateway"),
+    ("get", "/authorizations/douyin/{open_id}", "how a user's authorization stands"),
+];
 
 fn operation<'d>(document: &'d Value, (method, path, ..): &Call) -> &'d Value {
     let operation = &document["paths"][format!("/v1/{{tenant}}{path}")][method];

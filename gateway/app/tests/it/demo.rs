@@ -9,7 +9,17 @@ fn the_walk_passes() {
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let log = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(0), "{text}\n{log}");
-    for words in ["1/11", "11/11", "/pay/unifiedorder", "/secapi/pay/refund", "req_info=", "all 11 steps passed"] {
+    for words in [
+        "1/13",
+        "13/13",
+        "/pay/unifiedorder",
+        "/secapi/pay/refund",
+        "req_info=",
+        "verify_webhook",
+        "/share-id/",
+        "share.published",
+        "all 13 steps passed",
+    ] {
         assert!(text.contains(words), "{words} is not in {text}");
     }
     assert_eq!(log, "");

@@ -14,6 +14,7 @@ use rusqlite::Connection;
 use uuid::Uuid;
 
 use crate::delivery_behaviour;
+use crate::plugin_behaviour;
 use crate::records::*;
 use crate::store_behaviour::{self, join_all};
 
@@ -35,6 +36,7 @@ async fn behaves_as_a_store() {
     let folder = tempfile::tempdir().unwrap();
     store_behaviour::all(async || open(&new_file(folder.path()), 512)).await;
     delivery_behaviour::all(async || open(&new_file(folder.path()), 512)).await;
+    plugin_behaviour::all(async || open(&new_file(folder.path()), 512)).await;
 }
 
 #[tokio::test]

@@ -15,6 +15,21 @@ const DOUYIN: &str = "Mozilla/5.0 (Linux; Android 14; PJZ110) AppleWebKit/537.36
 const DESKTOP: &str =
     "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0 Safari/537.36";
 
+/// Pictures of phones beside each other, as one.
+async fn side_by_side(browser: &Browser, names: &[&str], into: &str) {
+    let phones = names.iter().map(|name| format!("<img src=\"{name}.png\">")).collect::<String>();
+    let page = format!(
+        "<!DOCTYPE html><style>body{{margin:0;padding:24px;display:flex;gap:24px;background:#dfe6ea}}\
+         img{{width:360px;height:779px;border-radius:34px;box-shadow:0 10px 30px #0003}}</style>{phones}"
+    );
+    let file = picture(into).with_extension("html");
+    std::fs::write(&file, page).unwrap();
+    browser.resize(1176, 827, 1).await;
+    browser.open(&format!("file://{}", file.canonicalize().unwrap().display())).await;
+    browser.screenshot(&picture(into)).await;
+    std::fs::remove_file(file).unwrap();
+}
+
 #[tokio::test]
 async fn each_visitor_finds_the_way_to_douyin() {
     let world = World::builder().tenant(Tenant::bookshop().with_douyin().set("name", "渡口书店")).start().await;
@@ -56,6 +71,14 @@ async fn each_visitor_finds_the_way_to_douyin() {
         let console: Vec<&String> = console.iter().filter(|line| !line.contains("favicon")).collect();
         assert!(console.is_empty(), "{name}: {console:#?}");
     }
+    // What Douyin opens, for the picture beside the others.
+    let schema =
+        percent_encoding::utf8_percent_encode(share["schema"].as_str().unwrap(), percent_encoding::NON_ALPHANUMERIC);
+    browser.resize(390, 844, 2).await;
+    browser.open(&format!("{}/_sandbox/douyin/open?schema={schema}", world.sandbox.http_url())).await;
+    browser.shows("#editor-title", "发布页").await;
+    browser.screenshot(&picture("landing-opened")).await;
+    side_by_side(&browser, &["landing-phone", "landing-wechat", "landing-opened"], "douyin-share").await;
     // In WeChat the link can be copied; on a phone without the app there is a word of help.
     browser.resize(390, 844, 2).await;
     browser.user_agent(WECHAT).await;

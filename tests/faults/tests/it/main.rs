@@ -19,5 +19,6 @@ mod e_clock;
 mod e_operation;
 mod e_tenants;
 mod f_webhooks;
+mod g_plugins;
 mod moved_clock;
 mod webhook_sink;
