@@ -213,8 +213,11 @@ async fn f28_bodies_without_end() {
 async fn f29_requests_that_cannot_be_framed() {
     let world = World::start().await;
     let address = world.gateway.url().replace("http://", "");
+    // The framing is the HTTP library's; what can be framed is answered twice here, so the count is one that can fail.
+    let framed = "Content-Length: 6";
     let smuggled = "GET /v1/nobody/payments HTTP/1.1\r\nHost: x\r\n\r\n";
     for headers in [
+        framed,
         "Content-Length: 6\r\nTransfer-Encoding: chunked",
         "Transfer-Encoding: chunked\r\nContent-Length: 6",
         "Content-Length: 6\r\nContent-Length: 7",
@@ -239,7 +242,12 @@ async fn f29_requests_that_cannot_be_framed() {
         let closed = tokio::time::timeout(SOON, stream.read_to_end(&mut answer)).await;
         let answer = String::from_utf8_lossy(&answer).into_owned();
         assert!(closed.is_ok(), "{headers:?}: the connection stays open after {answer}");
-        assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{headers:?}: {answer}");
+        let answers = answer.matches("HTTP/1.1 ").count();
+        if headers == framed {
+            assert_eq!(answers, 2, "{answer}");
+            continue;
+        }
+        assert_eq!(answers, 1, "{headers:?}: {answer}");
         assert!(answer.starts_with("HTTP/1.1 400"), "{headers:?}: {answer}");
     }
     eventually("the gateway is well", SOON, async || {
