@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::moved_clock::MovedClock;
-use crate::support::{SOON, becomes, crashed, need_fail_points, paid_silently, succeeded};
+use crate::support::{SOON, becomes, crashed, events_of, need_fail_points, notify_once, paid_silently, succeeded};
 
 const OFF: i64 = 600;
 
@@ -135,4 +135,35 @@ async fn what_is_overdue_is_asked_after_closed_there_and_then_here_also_across_a
     world.control.deliver_all().await;
     // Its clock is still ahead of the platform's.
     world.checker().degraded().verify().await;
+}
+
+/// Watches: what is deleted when it is old, and that the payment itself knows what a message told that is no more.
+#[tokio::test]
+async fn what_was_kept_long_enough_is_deleted_and_a_late_copy_still_changes_nothing() {
+    const HALF_A_YEAR: i64 = 181 * 24 * 60 * 60;
+    let world = World::start().await;
+    let (tenant, merchant) = world.bookshop();
+    let clock = MovedClock::new(&world);
+    succeeded(&world, &merchant, "OLD-001", 101).await;
+    merchant.post_once("key-1", "/payments/OLD-001/close", &json!({})).await.problem(409, "invalid_state");
+    let other = "/payments/OLD-002/close";
+    merchant.post_once("key-1", other, &json!({})).await.problem(409, "idempotency_key_conflict");
+    let count = |table: &str| -> i64 {
+        let store = rusqlite::Connection::open(world.directory().join("data/dukou.db")).unwrap();
+        store.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap()
+    };
+    assert_eq!((count("notifications"), count("calls")), (1, 1));
+
+    clock.set(HALF_A_YEAR);
+    clock.restart(&world.gateway).await;
+    eventually("both are gone", SOON, async || (count("notifications") + count("calls") == 0).then_some(())).await;
+    for (what, deleted) in [("notifications", 1), ("idempotency_keys", 1), ("deliveries", 0)] {
+        let counted = world.metrics().await.count("dukou_retention_deleted_total", &[("what", what)]);
+        assert_eq!(counted, deleted, "{what}");
+    }
+    merchant.post_once("key-1", other, &json!({})).await.problem(404, "not_found");
+    assert!(notify_once(&world, &tenant, "OLD-001").await);
+    assert_eq!(events_of(&merchant, "OLD-001", "payment.succeeded").await, 1);
+    assert_eq!(world.metrics().await.notifies("bookshop", "payment", "duplicate"), 1);
+    world.verify().await;
 }
