@@ -8,6 +8,7 @@ pub mod config;
 mod jobs;
 mod logging;
 mod metrics;
+mod open_work;
 mod outside;
 mod plugins;
 mod providers;

@@ -63,6 +63,7 @@ impl Reload {
         report(&look, patience);
         self.metrics.applied.inc_by(look.changes.len() as u64);
         self.metrics.refused.inc_by(look.refused.len() as u64);
+        self.metrics.refused_files.set(i64::try_from(self.files.refused()).unwrap_or(i64::MAX));
         for change in &look.changes {
             if let Change::Served(settings) = change {
                 self.announcer.announce(&settings.tenant);

@@ -24,6 +24,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::config::{GatewaySettings, RedisSettings, TenantFiles};
 use crate::jobs::Jobs;
 use crate::metrics::{Announcer, Metrics, ReloadMetrics};
+use crate::open_work;
 use crate::outside::SystemClock;
 use crate::plugins;
 use crate::readiness::GatewayReadiness;
@@ -85,10 +86,12 @@ impl Service {
             Some(redis) => Arc::clone(redis) as _,
         };
         metrics.watch_clocks(Arc::clone(&clocks)).context("metrics")?;
+        metrics.watch_store_files(&settings.storage_path).context("metrics")?;
         let announcer = metrics.announcer();
         for settings in tenants.served() {
             announcer.announce(&settings.tenant);
         }
+        metrics.reload.refused_files.set(i64::try_from(tenants.refused()).unwrap_or(i64::MAX));
         let tenants = Arc::new(ServedTenants::new(tenants.served()));
         let steady = SteadySchedules::new(Arc::clone(&store) as _, SteadyTime::new(Arc::new(SystemClock)));
         let measured: Arc<dyn Store> = Arc::new(metrics.measure(Arc::new(steady)));
@@ -134,7 +137,7 @@ impl Service {
             (plugins.clone(), &plugins::infos()),
             Handle::current(),
         ));
-        let reload_metrics = Arc::clone(&metrics.reload);
+        let (open_metrics, reload_metrics) = (Arc::clone(&metrics.open), Arc::clone(&metrics.reload));
         let webhook_metrics = Arc::clone(&metrics.webhook);
         let retention = Retention { settings: settings.retention, metrics: Arc::clone(&metrics.retention) };
         let state = Data::new(AdminState {
@@ -148,6 +151,7 @@ impl Service {
         let mut jobs = Jobs::start(&engine, retention);
         jobs.add(|stopping| plugins.clone().follow_events(stopping));
         jobs.add(|stopping| plugins.clone().look_after_documents(stopping));
+        jobs.add(|stopping| open_work::watch(Arc::clone(&engine), open_metrics, stopping));
         let webhooks = Worker::start(
             engine,
             Arc::new(dukou_http::dto::event_json),

@@ -134,7 +134,10 @@ impl Engine {
         let endpoint = Endpoint { failing_since: Some(since), disabled_at: Some(now) };
         let event = endpoint_event(tenant.clone(), EventKind::EndpointDisabled, endpoint, now);
         match self.store.deliveries().disable(since, event).await {
-            Ok(true) => tracing::warn!(%tenant, "the webhook took nothing for days and is switched off"),
+            Ok(true) => {
+                self.telemetry.event(&tenant, EventKind::EndpointDisabled);
+                tracing::warn!(%tenant, "the webhook took nothing for days and is switched off");
+            }
             Ok(false) => {}
             // The next failure comes here again.
             Err(error) => tracing::warn!(%tenant, %error, "a dead webhook could not be switched off"),
@@ -173,7 +176,9 @@ impl Engine {
         }
         let now = self.now();
         let event = endpoint_event(tenant.id.clone(), EventKind::EndpointEnabled, Endpoint::default(), now);
-        self.store.deliveries().enable(event).await?;
+        if self.store.deliveries().enable(event).await? {
+            self.telemetry.event(&tenant.id, EventKind::EndpointEnabled);
+        }
         Ok(self.store.deliveries().endpoint(&tenant.id).await?)
     }
 

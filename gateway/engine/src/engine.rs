@@ -10,7 +10,7 @@ use crate::calls::Calls;
 use crate::error::EngineError;
 use crate::number;
 use crate::ports::{Change, Coordinator, Store, StoreError, Target, Telemetry, View};
-use crate::records::{Attempt, Payment, Refund};
+use crate::records::{Attempt, EventKind, Payment, Refund};
 use crate::schedule::Schedule;
 use crate::session::Sessions;
 use crate::success::Policy;
@@ -87,14 +87,16 @@ impl Engine {
         let slot = Arc::clone(&said);
         let decide = Box::new(move |view| {
             let (change, answer) = decide(view);
-            *slot.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(answer);
+            let told = EventCounts::of(&change);
+            *slot.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some((answer, told));
             change
         });
+        let tenant = target.tenant.clone();
         self.store.apply(target, decide).await?;
-        said.lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
-            .take()
-            .ok_or_else(|| StoreError::Unavailable("the change was never decided".to_owned()))
+        let said = said.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+        let (answer, told) = said.ok_or_else(|| StoreError::Unavailable("the change was never decided".to_owned()))?;
+        told.report(&tenant, self.telemetry.as_ref());
+        Ok(answer)
     }
 
     /// Counts the states that a committed change entered.
@@ -125,6 +127,29 @@ impl Engine {
 
     pub(crate) fn payment_lock(tenant: &Tenant, out_trade_no: &OutTradeNo) -> String {
         format!("{}:{out_trade_no}", tenant.id)
+    }
+}
+
+/// How many events of each kind a change tells. An array, since every change makes one.
+struct EventCounts([u8; EventKind::ALL.len()]);
+
+impl EventCounts {
+    fn of(change: &Change) -> Self {
+        let mut counts = [0_u8; EventKind::ALL.len()];
+        for event in &change.events {
+            if let Some(count) = counts.get_mut(event.kind as usize) {
+                *count = count.saturating_add(1);
+            }
+        }
+        EventCounts(counts)
+    }
+
+    fn report(&self, tenant: &TenantId, telemetry: &dyn Telemetry) {
+        for (kind, count) in EventKind::ALL.iter().zip(self.0) {
+            for _ in 0..count {
+                telemetry.event(tenant, *kind);
+            }
+        }
     }
 }
 

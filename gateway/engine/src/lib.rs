@@ -17,6 +17,7 @@ mod invoke;
 mod jobs;
 mod notify;
 mod number;
+pub mod open;
 pub mod plugin;
 pub mod ports;
 mod read;

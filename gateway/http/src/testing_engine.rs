@@ -12,14 +12,15 @@ use dukou_domain::{
     EventId, OutRefundNo, OutTradeNo, PaymentId, PaymentState, PluginName, ProviderName, RefundRequestId, RefundState,
     Secret, TenantId, Timestamp,
 };
+use dukou_engine::open::OldestOpen;
 use dukou_engine::plugin::{PluginHost, PluginHostConfig, PluginOutcome, PluginTelemetry};
 use dukou_engine::ports::{
     Claim, ClaimToken, Coordinator, Decide, Deliveries, DocumentOwner, Health, IdempotencyOutcome, Lock, Marker,
     NotifyOutcome, Old, PluginRecords, Store, StoreError, Target, Telemetry,
 };
 use dukou_engine::records::{
-    Begun, Event, IdempotentCall, NewEvent, NotificationKey, Page, Payment, PaymentFilter, Refund, RefundRequest,
-    RefundRequestFilter, StoreIdentity, StoredAnswer,
+    Begun, Event, EventKind, IdempotentCall, NewEvent, NotificationKey, Page, Payment, PaymentFilter, Refund,
+    RefundRequest, RefundRequestFilter, StoreIdentity, StoredAnswer,
 };
 use dukou_engine::tenant::{ApiKey, LatePayment, Tenant, Tenants};
 use dukou_engine::{Engine, EngineConfig, Schedule};
@@ -149,6 +150,10 @@ impl Store for Away {
         away()
     }
 
+    async fn oldest_open(&self) -> Result<Vec<OldestOpen>, StoreError> {
+        away()
+    }
+
     fn watch(&self) -> watch::Receiver<i64> {
         self.committed.subscribe()
     }
@@ -238,6 +243,7 @@ impl Telemetry for Nobody {
     fn refund(&self, _: &TenantId, _: &ProviderName, _: RefundState) {}
     fn provider_call(&self, _: &ProviderName, _: &'static str, _: &'static str, _: Duration) {}
     fn idempotency(&self, _: &'static str, _: IdempotencyOutcome) {}
+    fn event(&self, _: &TenantId, _: EventKind) {}
 }
 
 impl Clock for Nobody {

@@ -23,6 +23,7 @@ mod process;
 mod proxy;
 mod redis_server;
 mod tenant;
+mod webhook_sink;
 mod world;
 mod xml;
 
@@ -40,4 +41,5 @@ pub use process::Process;
 pub use proxy::{Mode, Proxy};
 pub use redis_server::Redis;
 pub use tenant::{Douyin, Tenant};
+pub use webhook_sink::{Behaviour, Message, Sink};
 pub use world::{World, WorldBuilder};

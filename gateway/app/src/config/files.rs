@@ -68,6 +68,8 @@ struct TenantFile {
     waiting: Option<Arc<TenantSettings>>,
     /// What stands in its way.
     conflict: Option<Problem>,
+    /// What the file says now cannot be read.
+    broken: bool,
 }
 
 impl TenantFiles {
@@ -84,6 +86,12 @@ impl TenantFiles {
     /// The tenants that are served, in the order of their files.
     pub fn served(&self) -> impl Iterator<Item = &Arc<TenantSettings>> {
         self.files.values().filter_map(|file| file.served.as_ref())
+    }
+
+    /// Files, or the folder, whose content is not in force as it was at the last look.
+    pub fn refused(&self) -> usize {
+        let refused = |file: &&TenantFile| file.broken || file.conflict.is_some();
+        self.files.values().filter(refused).count() + usize::from(self.folder_problem.is_some())
     }
 
     /// Looks at every file and reads those that changed. To be called where waiting for a disk is
@@ -183,7 +191,8 @@ impl TenantFiles {
         file.conflict = None;
         let broken = found.iter().any(|problem| problem.severity == Severity::Error);
         file.waiting = settings.filter(|_| !broken).map(Arc::new);
-        if file.waiting.is_none() {
+        file.broken = file.waiting.is_none();
+        if file.broken {
             look.refused.push(path.to_owned());
         }
         problems.entry(path.to_owned()).or_default().extend(found);

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use dukou_domain::{PaymentState, ProviderName, RefundState, TenantId};
 use dukou_engine::ports::{IdempotencyOutcome, NotifyOutcome, Telemetry};
+use dukou_engine::records::EventKind;
 use dukou_spi::NotifyKind;
 use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, Registry};
 
@@ -20,6 +21,7 @@ pub struct EngineMetrics {
     notify_seconds: HistogramVec,
     provider_seconds: HistogramVec,
     idempotency: IntCounterVec,
+    events: IntCounterVec,
     routes: RwLock<HashMap<TenantId, HashMap<ProviderName, Arc<Handles>>>>,
 }
 
@@ -72,19 +74,53 @@ impl EngineMetrics {
                 "What the coordinator said about a message.",
                 &["backend", "outcome"],
             )?,
+            events: counter(registry, "dukou_events_total", "Events entered in a tenant's log.", &["tenant", "type"])?,
             routes: RwLock::default(),
         })
     }
 
-    /// Shows every outcome of a notify at 0 before the first one happens: an alert on an increase
-    /// does not see a series that begins at 1.
-    pub fn announce(&self, tenant: &TenantId, provider: &ProviderName) {
-        let handles = self.handles(tenant, provider);
-        for kind in [NotifyKind::Payment, NotifyKind::Refund] {
-            for outcome in NotifyOutcome::ALL {
-                self.notify_counter(&handles, tenant, provider, kind, outcome);
+    /// Shows everything that can happen at 0 before it does: an alert on an increase does not see a
+    /// series that begins at 1.
+    pub fn announce<'a>(&self, tenant: &TenantId, providers: impl IntoIterator<Item = &'a ProviderName>) {
+        for kind in EventKind::ALL {
+            self.events.with_label_values(&[tenant.as_str(), kind.as_str()]);
+        }
+        for provider in providers {
+            let handles = self.handles(tenant, provider);
+            for kind in [NotifyKind::Payment, NotifyKind::Refund] {
+                for outcome in NotifyOutcome::ALL {
+                    self.notify_counter(&handles, tenant, provider, kind, outcome);
+                }
+            }
+            for state in PaymentState::ALL {
+                self.payment_counter(&handles, tenant, provider, state);
+            }
+            for state in RefundState::ALL {
+                self.refund_counter(&handles, tenant, provider, state);
             }
         }
+    }
+
+    fn payment_counter<'a>(
+        &self,
+        handles: &'a Handles,
+        tenant: &TenantId,
+        provider: &ProviderName,
+        state: PaymentState,
+    ) -> &'a IntCounter {
+        let labels = [tenant.as_str(), provider.as_str(), state.as_str()];
+        handles.payments[state as usize].get_or_init(|| self.payments.with_label_values(&labels))
+    }
+
+    fn refund_counter<'a>(
+        &self,
+        handles: &'a Handles,
+        tenant: &TenantId,
+        provider: &ProviderName,
+        state: RefundState,
+    ) -> &'a IntCounter {
+        let labels = [tenant.as_str(), provider.as_str(), state.as_str()];
+        handles.refunds[state as usize].get_or_init(|| self.refunds.with_label_values(&labels))
     }
 
     fn notify_counter<'a>(
@@ -135,15 +171,11 @@ impl Telemetry for EngineMetrics {
     }
 
     fn payment(&self, tenant: &TenantId, provider: &ProviderName, state: PaymentState) {
-        let labels = [tenant.as_str(), provider.as_str(), state.as_str()];
-        let handles = self.handles(tenant, provider);
-        handles.payments[state as usize].get_or_init(|| self.payments.with_label_values(&labels)).inc();
+        self.payment_counter(&self.handles(tenant, provider), tenant, provider, state).inc();
     }
 
     fn refund(&self, tenant: &TenantId, provider: &ProviderName, state: RefundState) {
-        let labels = [tenant.as_str(), provider.as_str(), state.as_str()];
-        let handles = self.handles(tenant, provider);
-        handles.refunds[state as usize].get_or_init(|| self.refunds.with_label_values(&labels)).inc();
+        self.refund_counter(&self.handles(tenant, provider), tenant, provider, state).inc();
     }
 
     fn provider_call(&self, provider: &ProviderName, operation: &'static str, outcome: &'static str, took: Duration) {
@@ -152,6 +184,10 @@ impl Telemetry for EngineMetrics {
 
     fn idempotency(&self, backend: &'static str, outcome: IdempotencyOutcome) {
         self.idempotency.with_label_values(&[backend, outcome.as_str()]).inc();
+    }
+
+    fn event(&self, tenant: &TenantId, kind: EventKind) {
+        self.events.with_label_values(&[tenant.as_str(), kind.as_str()]).inc();
     }
 }
 
@@ -165,7 +201,7 @@ mod tests {
         let metrics = EngineMetrics::new(&registry).expect("names differ");
         let (tenant, provider) =
             (TenantId::new("bookshop").expect("an id"), ProviderName::new("wechat").expect("a name"));
-        metrics.announce(&tenant, &provider);
+        metrics.announce(&tenant, [&provider]);
         for (index, outcome) in NotifyOutcome::ALL.into_iter().enumerate() {
             for _ in 0..=index {
                 metrics.notify(&tenant, &provider, NotifyKind::Refund, outcome, Duration::ZERO);
@@ -177,6 +213,10 @@ mod tests {
         for state in PaymentState::ALL {
             metrics.payment(&tenant, &provider, state);
             assert_eq!(metrics.payments.with_label_values(&["bookshop", "wechat", state.as_str()]).get(), 1);
+        }
+        for kind in EventKind::ALL {
+            metrics.event(&tenant, *kind);
+            assert_eq!(metrics.events.with_label_values(&["bookshop", kind.as_str()]).get(), 1);
         }
         for state in RefundState::ALL {
             metrics.refund(&tenant, &provider, state);

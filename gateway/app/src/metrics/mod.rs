@@ -2,17 +2,21 @@
 //! configuration and from closed lists, never from a request.
 
 mod clocks;
+mod deliveries;
 mod engine;
 mod http;
+mod open;
 mod plugin;
 mod process;
 mod reload;
 mod retention;
 mod store;
+mod store_files;
 #[cfg(test)]
 mod tests;
 mod webhook;
 
+use std::path::Path;
 use std::sync::Arc;
 
 use dukou_engine::ports::{Coordinator, Health};
@@ -24,9 +28,11 @@ use prometheus::{
 };
 
 use clocks::ClockGauges;
+use store_files::StoreFiles;
 
 pub use engine::EngineMetrics;
 pub use http::HttpMetrics;
+pub use open::OpenMetrics;
 pub use plugin::PluginMetrics;
 pub use reload::ReloadMetrics;
 pub use retention::RetentionMetrics;
@@ -45,12 +51,14 @@ pub struct Metrics {
     pub engine: Arc<EngineMetrics>,
     pub http: Arc<HttpMetrics>,
     pub plugin: Arc<PluginMetrics>,
+    pub open: Arc<OpenMetrics>,
     pub reload: Arc<ReloadMetrics>,
     pub retention: Arc<RetentionMetrics>,
     pub webhook: Arc<WebhookMetrics>,
     store_seconds: HistogramVec,
     redis: Option<RedisGauges>,
     clocks: Option<ClockGauges>,
+    store_files: Option<StoreFiles>,
     process: process::ProcessMetrics,
 }
 
@@ -59,13 +67,17 @@ pub struct Metrics {
 #[derive(Clone)]
 pub struct Announcer {
     engine: Arc<EngineMetrics>,
+    open: Arc<OpenMetrics>,
     plugin: Arc<PluginMetrics>,
+    webhook: Arc<WebhookMetrics>,
 }
 
 impl Announcer {
     pub fn announce(&self, tenant: &Tenant) {
-        for provider in tenant.providers.keys() {
-            self.engine.announce(&tenant.id, provider);
+        self.engine.announce(&tenant.id, tenant.providers.keys());
+        self.open.announce(&tenant.id);
+        if tenant.webhook.is_some() {
+            self.webhook.announce(&tenant.id);
         }
         for plugin in tenant.plugins.values() {
             self.plugin.announce(&tenant.id, plugin.info.name);
@@ -93,6 +105,7 @@ impl Metrics {
             engine: Arc::new(EngineMetrics::new(&registry)?),
             http: Arc::new(HttpMetrics::new(&registry)?),
             plugin: Arc::new(PluginMetrics::new(&registry)?),
+            open: Arc::new(OpenMetrics::new(&registry)?),
             reload: Arc::new(ReloadMetrics::new(&registry)?),
             retention: Arc::new(RetentionMetrics::new(&registry)?),
             webhook: Arc::new(WebhookMetrics::new(&registry)?),
@@ -105,13 +118,19 @@ impl Metrics {
             )?,
             redis: None,
             clocks: None,
+            store_files: None,
             process: process::ProcessMetrics::new(&registry)?,
             registry,
         })
     }
 
     pub fn announcer(&self) -> Announcer {
-        Announcer { engine: Arc::clone(&self.engine), plugin: Arc::clone(&self.plugin) }
+        Announcer {
+            engine: Arc::clone(&self.engine),
+            open: Arc::clone(&self.open),
+            plugin: Arc::clone(&self.plugin),
+            webhook: Arc::clone(&self.webhook),
+        }
     }
 
     /// Puts the clock around a store.
@@ -144,6 +163,15 @@ impl Metrics {
         Ok(())
     }
 
+    /// Shows how large the store's files are.
+    ///
+    /// # Errors
+    /// When called twice.
+    pub fn watch_store_files(&mut self, path: &Path) -> Result<(), prometheus::Error> {
+        self.store_files = Some(StoreFiles::new(path, &self.registry)?);
+        Ok(())
+    }
+
     /// The text that a scrape gets.
     pub fn render(&self) -> String {
         if let Some(redis) = &self.redis {
@@ -152,6 +180,9 @@ impl Metrics {
         }
         if let Some(clocks) = &self.clocks {
             clocks.update();
+        }
+        if let Some(files) = &self.store_files {
+            files.update();
         }
         self.process.update();
         let mut text = Vec::new();

@@ -1,6 +1,6 @@
 //! What became of changed files.
 
-use prometheus::{IntCounter, Registry};
+use prometheus::{IntCounter, IntGauge, Registry};
 
 use super::counter;
 
@@ -8,6 +8,8 @@ use super::counter;
 pub struct ReloadMetrics {
     pub applied: IntCounter,
     pub refused: IntCounter,
+    /// Files whose content is not in force now.
+    pub refused_files: IntGauge,
 }
 
 impl ReloadMetrics {
@@ -19,6 +21,11 @@ impl ReloadMetrics {
             &["outcome"],
         )?;
         let outcome = |outcome| reloads.with_label_values(&[outcome]);
-        Ok(ReloadMetrics { applied: outcome("applied"), refused: outcome("refused") })
+        let refused_files = IntGauge::new(
+            "dukou_config_refused_files",
+            "Tenants' files that cannot be served as they are now; what was in force before still is.",
+        )?;
+        registry.register(Box::new(refused_files.clone()))?;
+        Ok(ReloadMetrics { applied: outcome("applied"), refused: outcome("refused"), refused_files })
     }
 }

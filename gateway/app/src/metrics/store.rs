@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use async_trait::async_trait;
 use dukou_domain::{EventId, OutRefundNo, OutTradeNo, PaymentId, RefundRequestId, Secret, TenantId, Timestamp};
+use dukou_engine::open::OldestOpen;
 use dukou_engine::ports::{Decide, Deliveries, Old, PluginRecords, Store, StoreError, Target};
 use dukou_engine::records::{
     Begun, Event, IdempotentCall, Page, Payment, PaymentFilter, Refund, RefundRequest, RefundRequestFilter,
@@ -16,14 +17,16 @@ use uuid::Uuid;
 
 /// A store that says how long its calls take. What it does is the inner store's.
 pub struct MeasuredStore {
-    inner: Arc<dyn Store>,
+    pub(super) inner: Arc<dyn Store>,
     apply: Histogram,
-    read: Histogram,
-    list: Histogram,
-    events: Histogram,
+    pub(super) read: Histogram,
+    pub(super) list: Histogram,
+    pub(super) events: Histogram,
+    pub(super) deliveries: Histogram,
     take_due: Histogram,
     idempotency: Histogram,
     forget: Histogram,
+    open: Histogram,
     probe: Histogram,
 }
 
@@ -36,6 +39,8 @@ impl MeasuredStore {
             read: operation("read"),
             list: operation("list"),
             events: operation("events"),
+            deliveries: operation("deliveries"),
+            open: operation("open"),
             take_due: operation("take_due"),
             idempotency: operation("idempotency"),
             forget: operation("forget"),
@@ -44,7 +49,7 @@ impl MeasuredStore {
     }
 }
 
-async fn timed<T>(histogram: &Histogram, work: impl Future<Output = T>) -> T {
+pub(super) async fn timed<T>(histogram: &Histogram, work: impl Future<Output = T>) -> T {
     let started = Instant::now();
     let result = work.await;
     histogram.observe(started.elapsed().as_secs_f64());
@@ -145,12 +150,16 @@ impl Store for MeasuredStore {
         self.inner.position().await
     }
 
+    async fn oldest_open(&self) -> Result<Vec<OldestOpen>, StoreError> {
+        timed(&self.open, self.inner.oldest_open()).await
+    }
+
     fn watch(&self) -> watch::Receiver<i64> {
         self.inner.watch()
     }
 
     fn deliveries(&self) -> &dyn Deliveries {
-        self.inner.deliveries()
+        self
     }
 
     fn plugins(&self) -> &dyn PluginRecords {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use dukou_domain::{DeliveryState, PaymentState, ProviderName, RefundState, TenantId, Timestamp};
 use dukou_engine::delivery::Backlog;
 use dukou_engine::ports::{IdempotencyOutcome, NotifyOutcome, Telemetry};
+use dukou_engine::records::EventKind;
 use dukou_http::HttpTelemetry;
 use dukou_spi::NotifyKind;
 use dukou_webhook::WebhookTelemetry;
@@ -16,6 +17,7 @@ fn names_and_labels_are_those_of_the_contract() {
     let metrics = {
         let mut metrics = Metrics::new().expect("names differ");
         metrics.watch_clocks(crate::outside::platform_clocks()).expect("names differ");
+        metrics.watch_store_files(std::path::Path::new("nowhere")).expect("names differ");
         metrics
     };
     let (tenant, provider) = (TenantId::new("bookshop").expect("an id"), ProviderName::new("wechat").expect("a name"));
@@ -24,6 +26,8 @@ fn names_and_labels_are_those_of_the_contract() {
     metrics.engine.notify(&tenant, &provider, NotifyKind::Payment, NotifyOutcome::Applied, Duration::from_millis(3));
     metrics.engine.provider_call(&provider, "pay", "ok", Duration::from_millis(80));
     metrics.engine.idempotency("redis", IdempotencyOutcome::New);
+    metrics.engine.event(&tenant, EventKind::PaymentSucceeded);
+    metrics.open.announce(&tenant);
     metrics.http.request("/v1/{tenant}/payments", "POST", 201, Duration::from_millis(90));
     metrics.store_seconds.with_label_values(&["apply"]).observe(0.001);
 
@@ -33,16 +37,20 @@ fn names_and_labels_are_those_of_the_contract() {
 
     for (name, labels) in [
         ("dukou_build_info", vec!["commit", "version"]),
+        ("dukou_config_refused_files", vec![]),
         ("dukou_config_reload_total", vec!["outcome"]),
+        ("dukou_events_total", vec!["tenant", "type"]),
         ("dukou_http_request_seconds", vec!["method", "route"]),
         ("dukou_http_requests_total", vec!["method", "route", "status"]),
         ("dukou_idempotency_total", vec!["backend", "outcome"]),
         ("dukou_notify_seconds", vec!["provider"]),
         ("dukou_notify_total", vec!["kind", "outcome", "provider", "tenant"]),
+        ("dukou_open_oldest_seconds", vec!["tenant", "what"]),
         ("dukou_payments_total", vec!["provider", "status", "tenant"]),
         ("dukou_provider_request_seconds", vec!["operation", "outcome", "provider"]),
         ("dukou_refunds_total", vec!["provider", "status", "tenant"]),
         ("dukou_retention_deleted_total", vec!["what"]),
+        ("dukou_store_file_bytes", vec!["file"]),
         ("dukou_store_seconds", vec!["operation"]),
         ("dukou_webhook_backlog", vec!["tenant"]),
         ("dukou_webhook_deliveries_total", vec!["outcome", "tenant"]),

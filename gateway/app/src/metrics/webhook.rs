@@ -38,14 +38,29 @@ impl WebhookMetrics {
     }
 }
 
+impl WebhookMetrics {
+    /// Shows a tenant's outcomes and backlog at 0 before the first delivery: an alert on an increase
+    /// does not see a series that begins at 1.
+    pub fn announce(&self, tenant: &TenantId) {
+        for state in DeliveryState::ALL {
+            self.deliveries.with_label_values(&[tenant.as_str(), outcome(state)]);
+        }
+        self.backlog.with_label_values(&[tenant.as_str()]);
+    }
+}
+
+/// The public word for the state that a try leaves its delivery in.
+const fn outcome(state: DeliveryState) -> &'static str {
+    match state {
+        DeliveryState::Delivered => "delivered",
+        DeliveryState::Pending => "failed",
+        DeliveryState::Exhausted => "exhausted",
+    }
+}
+
 impl WebhookTelemetry for WebhookMetrics {
     fn delivery(&self, tenant: &TenantId, state: DeliveryState) {
-        let outcome = match state {
-            DeliveryState::Delivered => "delivered",
-            DeliveryState::Pending => "failed",
-            DeliveryState::Exhausted => "exhausted",
-        };
-        self.deliveries.with_label_values(&[tenant.as_str(), outcome]).inc();
+        self.deliveries.with_label_values(&[tenant.as_str(), outcome(state)]).inc();
     }
 
     fn backlog(&self, backlog: &[Backlog], now: Timestamp) {

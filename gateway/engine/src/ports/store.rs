@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::{Deliveries, PluginRecords};
+use crate::open::OldestOpen;
 use crate::records::{
     Begun, Event, IdempotentCall, NewEvent, Notification, NotificationKey, Page, Payment, PaymentFilter, Recorded,
     Refund, RefundRequest, RefundRequestFilter, StoreIdentity, StoredAnswer,
@@ -219,6 +220,11 @@ pub trait Store: Send + Sync {
     /// may be older than one read meanwhile, and wakes may be missing on a store that other
     /// processes write to.
     fn watch(&self) -> watch::Receiver<i64>;
+
+    /// What has waited longest, by tenant and kind; kinds of which a tenant has none are left out. Asked
+    /// for every few seconds, so a store looks within a bound and may then miss a newer one behind
+    /// very many older ones.
+    async fn oldest_open(&self) -> Result<Vec<OldestOpen>, StoreError>;
 
     /// The deliveries of this store's events.
     fn deliveries(&self) -> &dyn Deliveries;

@@ -5,6 +5,8 @@ use std::time::Duration;
 use dukou_domain::{PaymentState, ProviderName, RefundState, TenantId};
 use dukou_spi::NotifyKind;
 
+use crate::records::EventKind;
+
 /// How a notify ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum NotifyOutcome {
@@ -85,4 +87,7 @@ pub trait Telemetry: Send + Sync {
     fn provider_call(&self, provider: &ProviderName, operation: &'static str, outcome: &'static str, took: Duration);
 
     fn idempotency(&self, backend: &'static str, outcome: IdempotencyOutcome);
+
+    /// An event was committed to the tenant's log.
+    fn event(&self, tenant: &TenantId, kind: EventKind);
 }

@@ -285,6 +285,10 @@ impl Telemetry for Counts {
     fn idempotency(&self, _: &'static str, outcome: IdempotencyOutcome) {
         self.count(format!("idempotency {}", outcome.as_str()));
     }
+
+    fn event(&self, _: &TenantId, kind: EventKind) {
+        self.count(format!("event {}", kind.as_str()));
+    }
 }
 
 struct One(Arc<Tenant>);

@@ -12,6 +12,7 @@ mod error;
 mod events;
 mod leases;
 mod open;
+mod open_work;
 mod payments;
 mod plugins;
 mod readers;
@@ -31,6 +32,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use dukou_domain::{EventId, OutRefundNo, OutTradeNo, PaymentId, RefundRequestId, Secret, TenantId, Timestamp};
+use dukou_engine::open::OldestOpen;
 use dukou_engine::ports::{Decide, Deliveries, Old, PluginRecords, Store, StoreError, Target};
 use dukou_engine::records::{
     Begun, Event, IdempotentCall, Page, Payment, PaymentFilter, Refund, RefundRequest, RefundRequestFilter,
@@ -241,6 +243,10 @@ impl Store for SqliteStore {
 
     async fn position(&self) -> Result<i64> {
         Ok(self.inner.writer.shared().position.load(Ordering::Acquire))
+    }
+
+    async fn oldest_open(&self) -> Result<Vec<OldestOpen>> {
+        self.inner.readers.read(open_work::oldest).await
     }
 
     fn watch(&self) -> watch::Receiver<i64> {

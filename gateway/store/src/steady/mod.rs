@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use dukou_domain::{EventId, OutRefundNo, OutTradeNo, PaymentId, RefundRequestId, Secret, TenantId, Timestamp};
+use dukou_engine::open::OldestOpen;
 use dukou_engine::ports::{Decide, Deliveries, Old, PluginRecords, Store, StoreError, Target};
 use dukou_engine::records::{
     Begun, Check, Event, IdempotentCall, Page, Payment, PaymentFilter, Refund, RefundRequest, RefundRequestFilter,
@@ -175,6 +176,10 @@ impl Store for SteadySchedules {
 
     async fn position(&self) -> Result<i64, StoreError> {
         self.inner.position().await
+    }
+
+    async fn oldest_open(&self) -> Result<Vec<OldestOpen>, StoreError> {
+        self.inner.oldest_open().await
     }
 
     fn watch(&self) -> watch::Receiver<i64> {

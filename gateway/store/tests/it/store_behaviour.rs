@@ -4,6 +4,7 @@ use std::future::Future;
 
 use bytes::Bytes;
 use dukou_domain::{EventId, OutRefundNo, PaymentState, RefundState, TenantId, TradeNo};
+use dukou_engine::open::{OldestOpen, OpenKind};
 use dukou_engine::ports::{Change, Old, Store, StoreError, Target};
 use dukou_engine::records::{
     Begun, Difference, EventKind, IdempotentCall, NewEvent, Notification, NotificationKey, PageCursor, PaymentFilter,
@@ -30,6 +31,7 @@ pub async fn all<S: Store, F: Future<Output = S>>(new: impl Fn() -> F) {
     every_subject_reads_back(&new().await).await;
     pages_are_complete_and_newest_first(&new().await).await;
     what_is_due_is_taken_once(&new().await).await;
+    what_waits_longest_is_found(&new().await).await;
     calls_run_once(&new().await).await;
     f12_who_was_frozen_in_a_call_answers_nobody(&new().await).await;
     calls_are_forgotten(&new().await).await;
@@ -383,6 +385,48 @@ fn call(key: &str, owner: u128, now: i64) -> IdempotentCall {
         owner: Uuid::from_u128(owner),
         now: at(now),
     }
+}
+
+async fn what_waits_longest_is_found(store: &dyn Store) {
+    assert_eq!(store.oldest_open().await.unwrap(), []);
+    for (name, created_at, state) in [
+        ("B1", 1_000, PaymentState::Succeeded),
+        ("B2", 3_000, PaymentState::Unknown),
+        ("B3", 2_000, PaymentState::Unknown),
+        ("B4", 4_000, PaymentState::Pending),
+        ("B5", 5_000, PaymentState::Pending),
+    ] {
+        let mut new = payment(name, created_at);
+        new.state = state;
+        // The one made later ends sooner.
+        new.expires_at = at(9_000_000 - created_at);
+        create(store, &new).await.unwrap();
+    }
+    let paid = store.payment(&tenant(), &number("B1")).await.unwrap().unwrap();
+    for (name, state, updated_at) in [
+        ("R-1", RefundState::Processing, 70),
+        ("R-2", RefundState::Processing, 60),
+        ("R-3", RefundState::Unknown, 80),
+        ("R-4", RefundState::Created, 10),
+        ("R-5", RefundState::Failed, 10),
+    ] {
+        let mut new = refund(&paid, name, 1);
+        new.state = state;
+        new.updated_at = at(updated_at);
+        if state == RefundState::Failed {
+            new.check = None;
+        }
+        apply(store, target("B1"), move |_| Change { refund: Some(new.clone()), ..Change::default() }).await.unwrap();
+    }
+    let mut found = store.oldest_open().await.unwrap();
+    found.sort_by_key(|one| one.kind.as_str());
+    let expected = [
+        (OpenKind::PaymentOverdue, 8_995_000),
+        (OpenKind::PaymentUnknown, 2_000),
+        (OpenKind::RefundProcessing, 60),
+        (OpenKind::RefundUnknown, 80),
+    ];
+    assert_eq!(found, expected.map(|(kind, since)| OldestOpen { tenant: tenant(), kind, since: at(since) }));
 }
 
 async fn calls_run_once(store: &dyn Store) {

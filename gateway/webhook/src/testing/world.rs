@@ -73,6 +73,7 @@ impl Telemetry for Counted {
     fn refund(&self, _: &TenantId, _: &ProviderName, _: RefundState) {}
     fn provider_call(&self, _: &ProviderName, _: &'static str, _: &'static str, _: Duration) {}
     fn idempotency(&self, _: &'static str, _: IdempotencyOutcome) {}
+    fn event(&self, _: &TenantId, _: EventKind) {}
 }
 
 pub struct World {

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use crate::support::SOON;
-use crate::webhook_sink::{Behaviour, Message, Sink};
+use dukou_e2e::{Behaviour, Message, Sink};
 
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 /// Events that wait for each bad endpoint, and payments of the healthy one's tenant; each brings two events.

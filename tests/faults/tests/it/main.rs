@@ -21,4 +21,3 @@ mod e_tenants;
 mod f_webhooks;
 mod g_plugins;
 mod moved_clock;
-mod webhook_sink;

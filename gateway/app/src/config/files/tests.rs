@@ -133,11 +133,13 @@ fn what_cannot_be_served_is_named_once_and_the_old_one_stays() {
         assert_eq!((look.changes.len(), look.refused.len()), (0, 1), "{broken}");
         assert!(look.problems.iter().any(|problem| problem.to_string().contains(words)), "{:?}", look.problems);
         assert_eq!(folder.look(), none(), "told once");
+        assert_eq!(folder.files.refused(), 1, "and not in force for as long as it stands");
         assert_eq!(folder.served(), ["bookshop 1900000101"]);
     }
     folder.write("tenants/bookshop.toml", &whole);
     assert_eq!(folder.settle(), (one("bookshop"), vec![]));
     assert_eq!(folder.served(), ["bookshop 1900000105"]);
+    assert_eq!(folder.files.refused(), 0);
 }
 
 #[test]

@@ -32,16 +32,22 @@ pub struct Message {
 }
 
 impl Message {
+    /// The event's id.
+    ///
+    /// # Panics
+    /// When the message has none.
     pub fn id(&self) -> &str {
         &self.headers["webhook-id"]
     }
 
+    /// # Panics
+    /// When the body is something else.
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap()
     }
 }
 
-/// Stops with the test's runtime.
+/// The endpoint. Stops with the test's runtime.
 pub struct Sink {
     pub address: SocketAddr,
     got: Arc<Mutex<Vec<Message>>>,
@@ -49,6 +55,8 @@ pub struct Sink {
 }
 
 impl Sink {
+    /// # Panics
+    /// When there is no port for it.
     pub async fn start(behaviour: Behaviour) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -62,18 +70,22 @@ impl Sink {
         sink
     }
 
+    /// Where it is called.
     pub fn url(&self) -> String {
         format!("http://{}/dukou", self.address)
     }
 
+    /// Answers like this from now on.
     pub fn behave(&self, behaviour: Behaviour) {
         *self.behaviour.lock().unwrap() = behaviour;
     }
 
+    /// Everything that came, oldest first.
     pub fn got(&self) -> Vec<Message> {
         self.got.lock().unwrap().clone()
     }
 
+    /// How much came.
     pub fn count(&self) -> usize {
         self.got.lock().unwrap().len()
     }

@@ -1,0 +1,39 @@
+//! What has waited longest, so that nothing is forgotten.
+
+use dukou_domain::{TenantId, Timestamp};
+
+/// What can wait too long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum OpenKind {
+    /// A payment whose answer was lost, since it was.
+    PaymentUnknown,
+    /// A payment that nobody paid and nobody closed, since it could last be paid.
+    PaymentOverdue,
+    /// A refund whose answer was lost, since it was.
+    RefundUnknown,
+    /// A refund that the platform works on, since it took it.
+    RefundProcessing,
+}
+
+impl OpenKind {
+    pub const ALL: [OpenKind; 4] =
+        [OpenKind::PaymentUnknown, OpenKind::PaymentOverdue, OpenKind::RefundUnknown, OpenKind::RefundProcessing];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            OpenKind::PaymentUnknown => "payment_unknown",
+            OpenKind::PaymentOverdue => "payment_overdue",
+            OpenKind::RefundUnknown => "refund_unknown",
+            OpenKind::RefundProcessing => "refund_processing",
+        }
+    }
+}
+
+/// The one of its kind that has waited longest in a tenant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OldestOpen {
+    pub tenant: TenantId,
+    pub kind: OpenKind,
+    /// May be to come for [`OpenKind::PaymentOverdue`]: then nothing is overdue yet.
+    pub since: Timestamp,
+}

@@ -1,0 +1,74 @@
+//! What has waited longest: looked up in the indexes that are there, within a bound, since it is asked
+//! for again and again beside everything else.
+
+use dukou_domain::{PaymentState, RefundState, TenantId, Timestamp};
+use dukou_engine::open::{OldestOpen, OpenKind};
+use dukou_engine::ports::StoreError;
+use rusqlite::{Connection, params};
+
+use super::columns::Columns;
+use super::error::{Result, store_error};
+
+/// So many payments of a tenant in one state are looked at, those made first. What is stuck outlives
+/// the others, and so comes to be among them.
+const PAYMENTS: u32 = 100;
+/// So many refunds that are asked after are looked at, those to be asked after next.
+const REFUNDS: u32 = 1_000;
+
+/// The first tenant after another, from the index alone.
+const NEXT_TENANT: &str =
+    "SELECT tenant FROM payments INDEXED BY payments_list WHERE tenant > ?1 ORDER BY tenant LIMIT 1";
+const UNKNOWN: &str = "SELECT min(updated_at) FROM (SELECT updated_at FROM payments INDEXED BY payments_list \
+     WHERE tenant = ?1 AND state = ?2 ORDER BY created_at LIMIT ?3)";
+const OVERDUE: &str = "SELECT min(expires_at) FROM (SELECT expires_at FROM payments INDEXED BY payments_list \
+     WHERE tenant = ?1 AND state = ?2 ORDER BY created_at LIMIT ?3)";
+const OPEN_REFUNDS: &str = "SELECT tenant, state, min(updated_at) FROM (SELECT tenant, state, updated_at FROM refunds \
+     INDEXED BY refunds_due WHERE check_at IS NOT NULL ORDER BY check_at LIMIT ?1) GROUP BY tenant, state";
+
+pub(super) fn oldest(connection: &Connection) -> Result<Vec<OldestOpen>> {
+    let mut found = Vec::new();
+    payments(connection, &mut found)?;
+    refunds(connection, &mut found)?;
+    Ok(found)
+}
+
+fn payments(connection: &Connection, found: &mut Vec<OldestOpen>) -> Result<()> {
+    let mut next = connection.prepare_cached(NEXT_TENANT).map_err(store_error)?;
+    let mut after = String::new();
+    loop {
+        let mut rows = next.query(params![after]).map_err(store_error)?;
+        let Some(row) = rows.next().map_err(store_error)? else { return Ok(()) };
+        let tenant = Columns::new(row).id(TenantId::new)?;
+        after = tenant.as_str().to_owned();
+        for (sql, state, kind) in [
+            (UNKNOWN, PaymentState::Unknown, OpenKind::PaymentUnknown),
+            (OVERDUE, PaymentState::Pending, OpenKind::PaymentOverdue),
+        ] {
+            let mut statement = connection.prepare_cached(sql).map_err(store_error)?;
+            let since: Option<i64> = statement
+                .query_row(params![tenant.as_str(), state.as_str(), PAYMENTS], |row| row.get(0))
+                .map_err(store_error)?;
+            found.extend(since.map(|since| OldestOpen {
+                tenant: tenant.clone(),
+                kind,
+                since: Timestamp::from_millis(since),
+            }));
+        }
+    }
+}
+
+fn refunds(connection: &Connection, found: &mut Vec<OldestOpen>) -> Result<()> {
+    let mut statement = connection.prepare_cached(OPEN_REFUNDS).map_err(store_error)?;
+    let mut rows = statement.query(params![REFUNDS]).map_err(store_error)?;
+    while let Some(row) = rows.next().map_err(store_error)? {
+        let mut c = Columns::new(row);
+        let (tenant, state, since) = (c.id(TenantId::new)?, c.word(RefundState::parse)?, c.time()?);
+        let kind = match state {
+            RefundState::Unknown => OpenKind::RefundUnknown,
+            RefundState::Processing => OpenKind::RefundProcessing,
+            RefundState::Created | RefundState::Succeeded | RefundState::Failed => continue,
+        };
+        found.push(OldestOpen { tenant, kind, since });
+    }
+    Ok::<(), StoreError>(())
+}
