@@ -9,6 +9,7 @@ mod events_log;
 mod idempotency_key;
 mod invoke;
 mod landing_page;
+mod metrics;
 mod openapi;
 mod payments_close;
 mod payments_create;

@@ -63,9 +63,9 @@ async fn it_names_every_call_of_the_contract() {
         let schemes = operation["security"].as_array().into_iter().flatten();
         let named: Vec<&String> = schemes.flat_map(|scheme| scheme.as_object().unwrap().keys()).collect();
         assert_eq!(named, principals, "{method} {path}");
-        // A platform's notify is known by what it says.
+        // What a platform sends is known by what it says.
         let keyed = operation["parameters"].to_string().contains("Idempotency-Key");
-        assert_eq!(keyed, method == "post" && !path.starts_with("/notify/"), "{method} {path}");
+        assert_eq!(keyed, method == "post" && path.starts_with("/v1/"), "{method} {path}");
     }
     let text = document.to_string();
     for code in CODES {
