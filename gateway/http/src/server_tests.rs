@@ -347,6 +347,30 @@ async fn an_idempotency_key_speaks_for_the_call_it_began() {
 }
 
 #[actix_web::test]
+async fn a_call_that_ended_while_the_store_took_nothing_is_not_in_progress_for_ever() {
+    let server = start();
+    let (tenant, key) = (dukou_domain::TenantId::new("bookshop").unwrap(), "running".to_owned());
+    let answer = dukou_engine::records::StoredAnswer {
+        status: 201,
+        content_type: "application/json".to_owned(),
+        body: bytes::Bytes::from_static(b"{}"),
+    };
+    let headers = format!("{JSON}Idempotency-Key: running\r\n");
+    let ask = async || server.ask("POST /v1/bookshop/payments", &headers, "{}").await;
+    server.gateway.unkept.remember(tenant.clone(), key.clone(), Some(answer));
+    let answered = ask().await;
+    assert_eq!(answered.status, 201);
+    assert!(answered.head.contains("idempotent-replayed: true"), "{}", answered.head);
+    assert_eq!(server.gateway.unkept.find(&tenant, &key), None, "the store has it now");
+    assert_eq!(ask().await.code(), "idempotency_in_progress");
+    // One that may be made again is forgotten first.
+    server.gateway.unkept.remember(tenant.clone(), key.clone(), None);
+    ask().await;
+    assert_eq!((*server.store.forgotten.borrow(), server.gateway.unkept.find(&tenant, &key)), (1, None));
+    server.stop().await;
+}
+
+#[actix_web::test]
 async fn a_call_goes_on_when_its_caller_hangs_up() {
     let server = start();
     // An end too near makes the route look for the payment, where the test holds it.
