@@ -12,15 +12,22 @@ mod order;
 pub mod plugin;
 mod provider;
 pub mod public_address;
+mod rsa;
 pub mod settings;
 pub mod transport;
+mod upkeep;
 mod verified;
 
 pub use error::{ErrorKind, FieldProblem, ProviderError, Reason};
 pub use facts::{OrderStatus, OrderWord, PaidFacts, RefundStatus, RefundWord};
 pub use notify::{
-    Notice, NotifyError, NotifyKind, NotifyReply, PaymentNotice, PaymentOutcome, RawNotify, RefundHint, Verdict,
+    Notice, NotifyError, NotifyKind, NotifyReply, PaymentNotice, PaymentOutcome, RawNotify, RefundHint, RefundNotice,
+    Verdict,
 };
-pub use order::{Bill, BillRow, BillRowKind, Invoke, Login, PayOrder, Prepay, RefundOrder, RefundQuery};
+pub use order::{
+    Bill, BillRow, BillRowKind, FundBill, FundRow, Invoke, Login, PayOrder, Prepay, RefundOrder, RefundQuery,
+};
 pub use provider::{Capabilities, Clock, Context, Provider, ProviderFactory, ProviderInfo, Random};
+pub use rsa::RsaPublicKey;
+pub use upkeep::{AnyTime, Checkup, EmptyShelf, Finding, Grade, Kept, PlatformTime, TrustKey, TrustShelf};
 pub use verified::{Proof, Verified};

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use dukou_domain::{OutRefundNo, TradeNo};
 
-use crate::{PaidFacts, Verified};
+use crate::{PaidFacts, RefundStatus, Verified};
 
 /// Which of a provider's two notify addresses a message came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -34,6 +34,8 @@ pub struct RawNotify {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Notice {
     Payment(Verified<PaymentNotice>),
+    /// A refund's message, signed.
+    Refund(Verified<RefundNotice>),
     /// A refund's message on a platform that does not sign it. The engine confirms it by
     /// [`crate::Provider::query_refund`] before it counts.
     RefundHint(RefundHint),
@@ -57,6 +59,15 @@ pub enum PaymentOutcome {
     },
 }
 
+/// A signed word about a refund.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefundNotice {
+    /// The order that was refunded.
+    pub trade_no: TradeNo,
+    pub merchant_id: String,
+    pub status: RefundStatus,
+}
+
 /// What an unsigned refund message claims.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RefundHint {
@@ -74,6 +85,13 @@ pub enum NotifyError {
     /// The signature (or the decryption that stands for it) does not hold.
     #[error("the notify's signature does not hold")]
     BadSignature,
+    /// A wrong signature that the platform sends on purpose, to see that it is refused: no attack,
+    /// and nothing to wake anybody for.
+    #[error("the platform tests whether a wrong signature is refused")]
+    Probe,
+    /// The signature was made at another time than now: an old message, or a clock that is wrong.
+    #[error("the notify was signed {seconds} s away from this machine's time")]
+    OtherTime { seconds: i64 },
 }
 
 /// What the gateway tells the platform.

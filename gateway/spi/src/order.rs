@@ -9,6 +9,8 @@ use dukou_domain::{Method, Money, OutRefundNo, Timestamp, TradeNo, TransactionId
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PayOrder {
     pub trade_no: TradeNo,
+    /// The platform's own number of it, where that is known already. Plays no part in making it.
+    pub transaction_id: Option<TransactionId>,
     pub method: Method,
     pub amount: Money,
     pub description: String,
@@ -95,4 +97,26 @@ pub enum BillRowKind {
     Refund,
     /// An order taken back at the till.
     Revoked,
+}
+
+/// One day's movements of the merchant's funds as the platform booked them.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct FundBill {
+    pub rows: Vec<FundRow>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FundRow {
+    pub at: Timestamp,
+    /// The platform's number of what was booked.
+    pub transaction_id: String,
+    /// The number of the booking itself.
+    pub flow_id: String,
+    /// The platform's word for the kind of booking.
+    pub kind: String,
+    /// Whether the money came in or went out.
+    pub income: bool,
+    pub amount: Money,
+    /// What was on the account afterwards.
+    pub balance: Money,
 }

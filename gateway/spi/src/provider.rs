@@ -9,8 +9,9 @@ use time::Date;
 use crate::settings::Section;
 use crate::transport::TransportFactory;
 use crate::{
-    Bill, FieldProblem, Invoke, Login, Notice, NotifyError, NotifyKind, NotifyReply, OrderStatus, PayOrder, Prepay,
-    ProviderError, RawNotify, RefundOrder, RefundQuery, RefundStatus, Verdict, Verified,
+    Bill, Checkup, FieldProblem, Finding, FundBill, Invoke, Login, Notice, NotifyError, NotifyKind, NotifyReply,
+    OrderStatus, PayOrder, PlatformTime, Prepay, ProviderError, RawNotify, RefundOrder, RefundQuery, RefundStatus,
+    TrustKey, TrustShelf, Verdict, Verified,
 };
 
 /// The time of day. Tests hand in one they can move.
@@ -30,6 +31,8 @@ pub struct Context {
     pub clock: Arc<dyn Clock>,
     pub random: Arc<dyn Random>,
     pub transports: Arc<dyn TransportFactory>,
+    pub shelf: Arc<dyn TrustShelf>,
+    pub time: Arc<dyn PlatformTime>,
     /// Plain `http` addresses are allowed (`server.insecure`).
     pub insecure: bool,
 }
@@ -41,7 +44,15 @@ pub struct ProviderInfo {
     /// The `kind` of the configuration.
     pub kind: &'static str,
     pub app_id: String,
+    /// Where one merchant calls in another's name (a partner), both, the caller first: `100/200`.
     pub merchant_id: String,
+}
+
+impl ProviderInfo {
+    /// The merchant that calls: the account in which trade numbers are unique.
+    pub fn calling_merchant(&self) -> &str {
+        self.merchant_id.split('/').next().unwrap_or_default()
+    }
 }
 
 /// What a provider can do, as data: the router, the API and the conformance suite choose by it.
@@ -53,6 +64,7 @@ pub struct Capabilities {
     pub login: bool,
     pub close: bool,
     pub bill: bool,
+    pub fund_bill: bool,
     /// The platform tells of a refund's end by itself.
     pub refund_notify: bool,
     /// The longest trade number, in characters.
@@ -131,12 +143,31 @@ pub trait Provider: Send + Sync {
     /// `NotSent` with [`crate::Reason::Platform`] while the platform is still writing it.
     async fn bill(&self, day: Date) -> Result<Bill, ProviderError>;
 
+    /// As [`Provider::bill`], of the day's bookings on the merchant's account.
+    ///
+    /// # Errors
+    /// As for [`Provider::bill`]; `Refused` where the provider has none.
+    async fn fund_bill(&self, day: Date) -> Result<FundBill, ProviderError>;
+
     /// Exchanges a front end's login code for the user's identity. Not repeatable: a code works
     /// once. The platform's session key does not leave the provider.
     ///
     /// # Errors
     /// `Refused` with [`crate::Reason::InvalidCode`] for a code that is wrong, used or expired.
     async fn login(&self, code: &Secret) -> Result<Login, ProviderError>;
+
+    /// The keys and certificates that the account depends on now, its own and the platform's. Makes
+    /// no call.
+    fn trust(&self) -> Vec<TrustKey>;
+
+    /// Fetches trust material that is due, and only then makes a call. Called every minute or so.
+    ///
+    /// # Errors
+    /// What kept it from being fetched; what is there stays in use.
+    async fn renew_trust(&self) -> Result<(), ProviderError>;
+
+    /// Looks at the account's own set-up, for a person who wonders why it does not work.
+    async fn diagnose(&self, checkup: &Checkup) -> Vec<Finding>;
 }
 
 /// Makes providers of one kind out of their configuration.

@@ -8,6 +8,11 @@ use subtle::ConstantTimeEq;
 pub struct Proof(());
 
 impl Proof {
+    /// For the checks beside this one; never outside this crate.
+    pub(crate) const fn held() -> Proof {
+        Proof(())
+    }
+
     /// Compares the signature we computed with the one received, in constant time and without
     /// regard to the case of ASCII letters (hexadecimal signatures arrive in either).
     ///

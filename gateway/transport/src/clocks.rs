@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use dukou_spi::Clock;
+use dukou_domain::Timestamp;
+use dukou_spi::{Clock, PlatformTime};
 
 /// A clock that is farther off than this is wrong. A `Date` counts whole seconds and the way to the
 /// platform takes some time; the platforms themselves allow five minutes.
@@ -58,6 +59,8 @@ struct Host {
     /// What the last answer said, where it contradicts `ahead`: one alone may be a stale copy.
     doubt: Option<i64>,
     wrong: bool,
+    /// No answer came yet, only messages: the time they were signed at, or later, is the platform's.
+    heard: bool,
 }
 
 impl PlatformClocks {
@@ -99,6 +102,21 @@ impl PlatformClocks {
         }
     }
 
+    /// A message of the platform's was signed at `theirs`. It may have been kept for a while, so that
+    /// the platform's clock shows at least that time now; an answer's word counts for more.
+    fn note_signed(&self, host: &str, ahead: i64) {
+        let mut hosts = self.hosts();
+        let full = hosts.len() >= MAX_HOSTS;
+        match hosts.get_mut(host) {
+            None if full => {}
+            None => {
+                hosts.insert(host.to_owned(), Host { ahead, heard: true, ..Host::default() });
+            }
+            Some(known) if known.heard => known.ahead = known.ahead.max(ahead),
+            Some(_) => {}
+        }
+    }
+
     fn judge(&self, now: Reading) -> Vec<Skew> {
         let mut hosts = self.hosts();
         hosts.iter_mut().map(|(name, host)| host.judge(name, now)).collect()
@@ -113,8 +131,20 @@ impl PlatformClocks {
     }
 }
 
+impl PlatformTime for PlatformClocks {
+    fn signed(&self, host: &str, theirs: Timestamp) {
+        let now = self.read();
+        self.note_signed(host, theirs.as_millis() - now.steady);
+        self.judge(now);
+    }
+}
+
 impl Host {
     fn note(&mut self, ahead: i64) {
+        if self.heard {
+            (self.ahead, self.heard) = (ahead, false);
+            return;
+        }
         let agrees = |with: i64| ahead.abs_diff(with) < AGREEMENT.as_millis() as u64;
         if agrees(self.ahead) || self.doubt.is_some_and(agrees) {
             (self.ahead, self.doubt) = (ahead, None);
@@ -153,7 +183,6 @@ fn millis(duration: Duration) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use dukou_domain::Timestamp;
 
     /// 2026-11-26 00:00:00 UTC.
     const NOON: i64 = 1_795_651_200_000;
@@ -222,6 +251,21 @@ mod tests {
         assert_eq!(look(&clocks, NOON, 0), (-200, false), "the doubt was gone");
         clocks.note("api", NOON - 900_100);
         assert_eq!(look(&clocks, NOON, 0), (900_100, true));
+    }
+
+    #[test]
+    fn a_signed_message_counts_until_an_answer_comes_and_the_youngest_of_them() {
+        let clocks = watch();
+        clocks.note_signed("api", NOON - 600_000);
+        assert_eq!(look(&clocks, NOON, 0), (600_000, true));
+        // That one was old; this one was signed now, and an old one after it says nothing.
+        clocks.note_signed("api", NOON);
+        clocks.note_signed("api", NOON - 86_400_000);
+        assert_eq!(look(&clocks, NOON, 0), (0, false));
+        clocks.note("api", NOON + 200);
+        clocks.note_signed("api", NOON - 86_400_000);
+        clocks.note_signed("api", NOON + 86_400_000);
+        assert_eq!(look(&clocks, NOON, 0), (-200, false));
     }
 
     #[test]
