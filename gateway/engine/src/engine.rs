@@ -180,6 +180,7 @@ pub(crate) fn order_of(payment: &Payment) -> PayOrder {
 pub(crate) fn order_of_attempt(payment: &Payment, attempt: &Attempt) -> PayOrder {
     PayOrder {
         trade_no: attempt.trade_no.clone(),
+        transaction_id: attempt.transaction_id.clone(),
         method: attempt.method,
         amount: payment.amount,
         description: payment.description.clone(),

@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 
 use aws_lc_rs::digest;
 use bytes::Bytes;
-use dukou_domain::{OutRefundNo, ProviderName, RefundState, TenantId, Timestamp};
+use dukou_domain::{Money, OutRefundNo, ProviderName, RefundState, TenantId, Timestamp};
 use dukou_spi::{
     Notice, NotifyError, NotifyKind, NotifyReply, PaidFacts, PaymentNotice, PaymentOutcome, Provider, RawNotify,
-    RefundHint, Verdict, Verified,
+    RefundHint, RefundNotice, Verdict, Verified,
 };
 use futures_util::FutureExt;
 
@@ -20,7 +20,7 @@ use crate::fail_points::fail_point;
 use crate::number;
 use crate::ports::{Change, Claim, IdempotencyOutcome, Marker, NotifyOutcome, PaymentKey, StoreError, Target, View};
 use crate::records::{EventKind, NewEvent, Notification, NotificationKey, Payment, Recorded, Refund, Subject};
-use crate::rules::Heard;
+use crate::rules::{Heard, RefundWords};
 use crate::success::{self, Policy};
 use crate::tenant::Tenant;
 
@@ -57,11 +57,18 @@ impl Engine {
         let verified = AssertUnwindSafe(provider.notify(raw)).catch_unwind().await;
         let notice = match verified {
             Ok(Ok(notice)) => notice,
+            Ok(Err(NotifyError::Probe)) => {
+                tracing::debug!(tenant = %tenant.id, provider = %name, "the platform tested whether a wrong signature is refused");
+                self.telemetry.probe(&tenant.id, name);
+                return NotifyOutcome::BadSignature;
+            }
             Ok(Err(error)) => {
                 tracing::warn!(tenant = %tenant.id, provider = %name, kind = raw.kind.as_str(), %error, "a notify was refused");
                 return match error {
                     NotifyError::Malformed(_) => NotifyOutcome::Malformed,
-                    NotifyError::BadSignature => NotifyOutcome::BadSignature,
+                    NotifyError::BadSignature | NotifyError::OtherTime { .. } | NotifyError::Probe => {
+                        NotifyOutcome::BadSignature
+                    }
                 };
             }
             Err(_) => {
@@ -72,6 +79,7 @@ impl Engine {
         fail_point!("notify.verified");
         let key = match &notice {
             Notice::Payment(notice) => payment_key(&tenant.id, name, notice.get()),
+            Notice::Refund(notice) => notice_key(&tenant.id, name, notice.get()),
             Notice::RefundHint(hint) => refund_key(&tenant.id, name, hint),
         };
         let claim = self.coordinator.claim(&key).await;
@@ -98,6 +106,9 @@ impl Engine {
         let outcome = match notice {
             Notice::Payment(notice) => {
                 self.enter_payment_notice(tenant, name, notice, key.clone(), raw.body.clone()).await
+            }
+            Notice::Refund(notice) => {
+                self.enter_refund_notice(tenant, name, notice, key.clone(), raw.body.clone()).await
             }
             Notice::RefundHint(hint) => {
                 self.confirm_refund(tenant, name, provider, &hint, key.clone(), raw.body.clone()).await
@@ -167,6 +178,78 @@ impl Engine {
         self.store.refund(&tenant.id, number).await
     }
 
+    /// A refund's message, signed.
+    async fn enter_refund_notice(
+        &self,
+        tenant: &Tenant,
+        name: &ProviderName,
+        notice: Verified<RefundNotice>,
+        key: NotificationKey,
+        body: Bytes,
+    ) -> NotifyOutcome {
+        let RefundNotice { trade_no, merchant_id, status } = notice.into_inner();
+        let mut kept = Notification {
+            key,
+            outcome: Recorded::Applied,
+            payment: None,
+            trade_no: trade_no.clone(),
+            received_at: self.now(),
+            body,
+        };
+        let refund = match self.refund_called(tenant, &status.out_refund_no).await {
+            Ok(Some(refund)) if refund.provider == *name => refund,
+            Ok(_) => return self.keep_unknown_refund(tenant, kept, status.amount).await,
+            Err(error) => {
+                report(tenant, &error);
+                return NotifyOutcome::Error;
+            }
+        };
+        kept.payment = Some(refund.payment);
+        let words = RefundWords { status, named: Some((trade_no, merchant_id)) };
+        match self.record_refund_status(&refund, words, Some(kept)).await {
+            Ok((_, Heard::Changed | Heard::Duplicate(_))) => NotifyOutcome::Applied,
+            Ok((_, Heard::Known)) => NotifyOutcome::Duplicate,
+            Ok((_, Heard::Mismatch(_))) => NotifyOutcome::Mismatch,
+            Err(error) => {
+                tracing::error!(tenant = %tenant.id, %error, "a refund's notify could not be recorded");
+                NotifyOutcome::Error
+            }
+        }
+    }
+
+    /// A signed message about a refund that nobody here made, on the merchant platform perhaps.
+    async fn keep_unknown_refund(&self, tenant: &Tenant, kept: Notification, amount: Option<Money>) -> NotifyOutcome {
+        let payment = PaymentKey::TradeNo { provider: kept.key.provider.clone(), trade_no: kept.trade_no.clone() };
+        let target = Target { notification: Some(kept.key.clone()), ..Target::payment(tenant.id.clone(), payment) };
+        let event = NewEvent {
+            id: number::event_id(),
+            tenant: tenant.id.clone(),
+            kind: EventKind::PaymentUnknownOrder,
+            at: kept.received_at,
+            subject: Subject::UnknownOrder {
+                provider: kept.key.provider.clone(),
+                trade_no: kept.trade_no.clone(),
+                transaction_id: None,
+                amount,
+            },
+        };
+        let kept = Notification { outcome: Recorded::UnknownOrder, ..kept };
+        let entered = self.change(target, move |view| {
+            let change = match view.notification {
+                Some(_) => Change::default(),
+                None => Change { notification: Some(kept.clone()), events: vec![event.clone()], ..Change::default() },
+            };
+            (change, ())
+        });
+        match entered.await {
+            Ok(()) => NotifyOutcome::UnknownOrder,
+            Err(error) => {
+                report(tenant, &error);
+                NotifyOutcome::Error
+            }
+        }
+    }
+
     /// A refund's message that nobody signed: what it says counts only once the platform, asked,
     /// says it too.
     async fn confirm_refund(
@@ -209,7 +292,7 @@ impl Engine {
             received_at: self.now(),
             body,
         });
-        match self.record_refund_status(&refund, status, notification).await {
+        match self.record_refund_status(&refund, status.into(), notification).await {
             Ok((_, Heard::Mismatch(_))) => NotifyOutcome::Mismatch,
             Ok(_) if !confirmed => NotifyOutcome::Error,
             Ok((_, Heard::Changed | Heard::Duplicate(_))) => NotifyOutcome::Applied,
@@ -327,6 +410,15 @@ pub(crate) fn query_key(tenant: &TenantId, provider: &ProviderName, facts: &Paid
 
 fn refund_key(tenant: &TenantId, provider: &ProviderName, hint: &RefundHint) -> NotificationKey {
     key(tenant, provider, NotifyKind::Refund, hint.out_refund_no.as_str(), &[&hint.platform_word])
+}
+
+/// For a signed message about a refund.
+fn notice_key(tenant: &TenantId, provider: &ProviderName, notice: &RefundNotice) -> NotificationKey {
+    let RefundNotice { trade_no, merchant_id, status } = notice;
+    let amount = status.amount.map(|amount| format!("{} {}", amount.minor(), amount.currency())).unwrap_or_default();
+    let id = status.provider_refund_id.as_ref().map(ToString::to_string).unwrap_or_default();
+    let words = ["signed", &status.platform_word, trade_no.as_str(), merchant_id, &amount, &id];
+    key(tenant, provider, NotifyKind::Refund, status.out_refund_no.as_str(), &words)
 }
 
 fn paid_words(facts: &PaidFacts) -> String {

@@ -13,7 +13,7 @@ use crate::notify::query_key;
 use crate::ports::{Change, PaymentKey, Target};
 use crate::records::{Event, Notification, Page, Payment, PaymentFilter, Recorded, Refund};
 use crate::refund::platform_refund_no;
-use crate::rules::{self, Heard};
+use crate::rules::{self, Heard, RefundWords};
 use crate::success;
 use crate::tenant::Tenant;
 
@@ -215,7 +215,7 @@ impl Engine {
         refund: &Refund,
     ) -> Result<Refund, EngineError> {
         let status = self.query_refund(tenant, provider, refund).await?;
-        let (refund, _) = self.record_refund_status(refund, status, None).await?;
+        let (refund, _) = self.record_refund_status(refund, status.into(), None).await?;
         Ok(refund)
     }
 
@@ -238,7 +238,7 @@ impl Engine {
     pub(crate) async fn record_refund_status(
         &self,
         refund: &Refund,
-        status: RefundStatus,
+        words: RefundWords,
         notification: Option<Notification>,
     ) -> Result<(Refund, Heard), EngineError> {
         let now = self.now();
@@ -256,9 +256,13 @@ impl Engine {
                     return (Change::default(), None);
                 };
                 let before = (payment.state, refund.state);
+                // The same message as before says nothing new, whatever it said.
+                if notification.is_some() && view.notification.is_some() {
+                    return (Change::default(), Some((before, payment, refund, Heard::Known)));
+                }
                 let asked = refund.check.map(|check| check.asked);
                 let mut change = Change::default();
-                let heard = rules::heard_refund(&mut payment, &mut refund, &status, now, &mut change);
+                let heard = rules::heard_refund(&mut payment, &mut refund, &words, now, &mut change);
                 let asked = if refund.state == before.1 { Some(asked.unwrap_or(0)) } else { None };
                 rules::schedule_refund(&mut refund, asked, &schedule, now);
                 change.payment = Some(payment.clone());

@@ -146,7 +146,7 @@ impl Engine {
         fail_point!("refund.answered");
         match result {
             Ok(status) => {
-                let (refund, _) = self.record_refund_status(refund, status.into_inner(), None).await?;
+                let (refund, _) = self.record_refund_status(refund, status.into_inner().into(), None).await?;
                 fail_point!("refund.committed");
                 Ok(refund)
             }

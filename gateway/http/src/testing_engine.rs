@@ -146,6 +146,14 @@ impl Store for Away {
         Ok(Secret::new("00".repeat(32)))
     }
 
+    async fn trust_material(&self, _: &str) -> Result<Option<dukou_spi::Kept>, StoreError> {
+        away()
+    }
+
+    async fn keep_trust_material(&self, _: &str, _: dukou_spi::Kept) -> Result<(), StoreError> {
+        away()
+    }
+
     async fn position(&self) -> Result<i64, StoreError> {
         away()
     }
@@ -238,6 +246,8 @@ impl Coordinator for Nobody {
 }
 
 impl Telemetry for Nobody {
+    fn probe(&self, _: &TenantId, _: &ProviderName) {}
+
     fn notify(&self, _: &TenantId, _: &ProviderName, _: NotifyKind, _: NotifyOutcome, _: Duration) {}
     fn payment(&self, _: &TenantId, _: &ProviderName, _: PaymentState) {}
     fn refund(&self, _: &TenantId, _: &ProviderName, _: RefundState) {}

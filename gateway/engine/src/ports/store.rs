@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use dukou_domain::{
     EventId, OutRefundNo, OutTradeNo, PaymentId, ProviderName, RefundRequestId, Secret, TenantId, Timestamp, TradeNo,
 };
+use dukou_spi::Kept;
 use tokio::sync::watch;
 use uuid::Uuid;
 
@@ -211,6 +212,12 @@ pub trait Store: Send + Sync {
     /// A key of 32 random bytes in hexadecimal, made at the first call with that name and the same
     /// ever after.
     async fn secret(&self, name: &str) -> Result<Secret, StoreError>;
+
+    /// A platform's trust material that was kept for an account.
+    async fn trust_material(&self, account: &str) -> Result<Option<Kept>, StoreError>;
+
+    /// Keeps it, unless something younger is there.
+    async fn keep_trust_material(&self, account: &str, kept: Kept) -> Result<(), StoreError>;
 
     /// The position of the newest entry of the event log, 0 when it is empty. With it the
     /// coordinator notices a store that is behind what it once was.

@@ -77,6 +77,10 @@ pub trait Telemetry: Send + Sync {
         took: Duration,
     );
 
+    /// A notify with a signature that its platform made wrong on purpose; counted as
+    /// [`NotifyOutcome::BadSignature`] as well.
+    fn probe(&self, tenant: &TenantId, provider: &ProviderName);
+
     /// A payment entered a state.
     fn payment(&self, tenant: &TenantId, provider: &ProviderName, state: PaymentState);
 

@@ -1,6 +1,6 @@
 //! What follows for a refund, and for the payment it belongs to.
 
-use dukou_domain::{Money, OutRefundNo, PaymentFact, RefundFact, RefundState, Timestamp, refund};
+use dukou_domain::{Money, OutRefundNo, PaymentFact, RefundFact, RefundState, Timestamp, TradeNo, refund};
 use dukou_spi::{RefundStatus, RefundWord};
 
 use super::payment::{Heard, IN_FLIGHT, event, move_payment};
@@ -105,22 +105,52 @@ pub(crate) fn reopen(payment: &mut Payment, refund: &mut Refund, now: Timestamp)
     Ok(())
 }
 
-/// Enters the platform's verified word about a refund into both records.
+/// What the platform said about a refund.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct RefundWords {
+    pub status: RefundStatus,
+    /// The order and the merchant that a message names of its own accord; an answer is about what was
+    /// asked after.
+    pub named: Option<(TradeNo, String)>,
+}
+
+impl From<RefundStatus> for RefundWords {
+    fn from(status: RefundStatus) -> Self {
+        RefundWords { status, named: None }
+    }
+}
+
+/// In what the platform's words differ from the record.
+fn compare(payment: &Payment, refund: &Refund, words: &RefundWords) -> Vec<Difference> {
+    let mut differences = Vec::new();
+    let mut check = |field: &str, recorded: String, received: String| {
+        if recorded != received {
+            differences.push(Difference { field: field.to_owned(), recorded, received });
+        }
+    };
+    if let Some(amount) = words.status.amount {
+        check("refund_amount", refund.amount.to_string(), amount.to_string());
+    }
+    if let Some((trade_no, merchant_id)) = &words.named {
+        let attempts = payment.attempts();
+        let paid = attempts.iter().find(|attempt| attempt.trade_no == refund.trade_no);
+        check("trade_no", refund.trade_no.to_string(), trade_no.to_string());
+        check("merchant_id", paid.map_or_else(String::new, |paid| paid.merchant_id.clone()), merchant_id.clone());
+    }
+    differences
+}
+
+/// Enters the platform's verified words about a refund into both records.
 pub(crate) fn heard_refund(
     payment: &mut Payment,
     refund: &mut Refund,
-    status: &RefundStatus,
+    words: &RefundWords,
     now: Timestamp,
     change: &mut Change,
 ) -> Heard {
-    if let Some(amount) = status.amount
-        && amount != refund.amount
-    {
-        let differences = vec![Difference {
-            field: "refund_amount".to_owned(),
-            recorded: refund.amount.to_string(),
-            received: amount.to_string(),
-        }];
+    let status = &words.status;
+    let differences = compare(payment, refund, words);
+    if !differences.is_empty() {
         let subject = Subject::Mismatch { payment: Box::new(payment.clone()), differences: differences.clone() };
         change.events.push(event(payment, EventKind::PaymentMismatch, now, subject));
         return Heard::Mismatch(differences);

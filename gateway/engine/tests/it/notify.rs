@@ -150,3 +150,53 @@ async fn a_refunds_message_counts_only_when_the_platform_confirms_it() {
     assert_eq!(house.read("N-1").await.state, PaymentState::PartiallyRefunded);
     assert_eq!(house.notify("refund R-9 SUCCESS").await, "TryAgain");
 }
+
+#[tokio::test]
+async fn a_signed_message_about_a_refund_counts_by_itself_and_once() {
+    let house = House::new();
+    let payment = house.create("N-1").await;
+    house.notify(PAID).await;
+    house.engine.create_refund(&house.tenant, &payment.out_trade_no, refund("R-1", 50)).await.unwrap();
+    for _ in 0..3 {
+        assert_eq!(house.notify("signed-refund R-1 N-1 50 mch SUCCESS").await, "Accepted");
+    }
+    assert_eq!(house.calls("query_refund"), 0, "what is signed needs no question");
+    assert_eq!(house.read("N-1").await.state, PaymentState::PartiallyRefunded);
+    let words = house.event_words().await;
+    assert_eq!(words.iter().filter(|word| **word == "refund.succeeded").count(), 1, "{words:?}");
+    // What comes late says nothing about what has ended.
+    assert_eq!(house.notify("signed-refund R-1 N-1 50 mch ABNORMAL").await, "Accepted");
+    assert_eq!(house.read("N-1").await.state, PaymentState::PartiallyRefunded);
+}
+
+#[tokio::test]
+async fn a_signed_refund_that_contradicts_the_record_changes_nothing() {
+    let house = House::new();
+    let payment = house.create("N-1").await;
+    house.notify(PAID).await;
+    house.engine.create_refund(&house.tenant, &payment.out_trade_no, refund("R-1", 50)).await.unwrap();
+    for (count, said) in
+        ["R-1 N-1 51 mch SUCCESS", "R-1 N-1 50 other SUCCESS", "R-1 N-2 50 mch SUCCESS"].iter().enumerate()
+    {
+        for _ in 0..2 {
+            assert_eq!(house.notify(&format!("signed-refund {said}")).await, "Accepted");
+        }
+        let words = house.event_words().await;
+        assert_eq!(words.iter().filter(|word| **word == "payment.mismatch").count(), count + 1, "{said}: {words:?}");
+        assert_eq!(house.read("N-1").await.state, PaymentState::Succeeded, "{said}");
+    }
+    // One that nobody here made is kept, raised once and asked for again.
+    for _ in 0..2 {
+        assert_eq!(house.notify("signed-refund R-9 N-1 50 mch SUCCESS").await, "TryAgain");
+    }
+    let words = house.event_words().await;
+    assert_eq!(words.iter().filter(|word| **word == "payment.unknown_order").count(), 1, "{words:?}");
+}
+
+#[tokio::test]
+async fn a_probe_is_refused_and_counted_apart() {
+    let house = House::new();
+    assert_eq!(house.notify("probe").await, "Rejected");
+    let counts = house.counts.0.lock().unwrap();
+    assert_eq!((counts["notify bad_signature"], counts["probe"]), (1, 1));
+}

@@ -20,9 +20,10 @@ use dukou_engine::{
     CreatePayment, CreateRefund, Engine, EngineConfig, EngineError, InvokePayment, Payer, PaymentAnswer, Schedule,
 };
 use dukou_spi::{
-    Bill, Capabilities, Clock, ErrorKind, FieldProblem, Invoke, Login, Notice, NotifyError, NotifyKind, NotifyReply,
-    OrderStatus, OrderWord, PaidFacts, PayOrder, PaymentNotice, PaymentOutcome, Prepay, Proof, Provider, ProviderError,
-    ProviderInfo, RawNotify, Reason, RefundHint, RefundOrder, RefundQuery, RefundStatus, RefundWord, Verdict, Verified,
+    Bill, Capabilities, Checkup, Clock, ErrorKind, FieldProblem, Finding, FundBill, Invoke, Login, Notice, NotifyError,
+    NotifyKind, NotifyReply, OrderStatus, OrderWord, PaidFacts, PayOrder, PaymentNotice, PaymentOutcome, Prepay, Proof,
+    Provider, ProviderError, ProviderInfo, RawNotify, Reason, RefundHint, RefundNotice, RefundOrder, RefundQuery,
+    RefundStatus, RefundWord, TrustKey, Verdict, Verified,
 };
 use dukou_store::{ProcessCoordinator, ProcessOptions, SqliteOptions, SqliteStore, SteadySchedules, SteadyTime};
 
@@ -115,6 +116,7 @@ impl Provider for Platform {
             login: true,
             close: true,
             bill: false,
+            fund_bill: false,
             refund_notify: true,
             trade_no_max: 32,
         }
@@ -169,7 +171,7 @@ impl Provider for Platform {
     }
 
     /// The body is one line of words: `paid NO FEN APP MERCHANT TRANSACTION`, `failed NO`, `refund NO WORD`,
-    /// `forged`, `panic`.
+    /// `signed-refund NO ORDER FEN MERCHANT WORD`, `forged`, `probe`, `panic`.
     async fn notify(&self, raw: &RawNotify) -> Result<Notice, NotifyError> {
         let text = String::from_utf8(raw.body.to_vec()).unwrap();
         let words: Vec<&str> = text.split(' ').collect();
@@ -190,6 +192,17 @@ impl Provider for Platform {
                 let out_refund_no = OutRefundNo::new(no).unwrap();
                 return Ok(Notice::RefundHint(RefundHint { out_refund_no, platform_word: (*word).to_owned() }));
             }
+            ["signed-refund", no, order, fen, merchant, word] => {
+                let status = RefundStatus {
+                    amount: Money::new(fen.parse().unwrap(), Currency::Cny).ok(),
+                    platform_word: (*word).to_owned(),
+                    ..refund_status(&OutRefundNo::new(no).unwrap(), refund_word(word)).into_inner()
+                };
+                let trade_no = dukou_domain::TradeNo::new(order).unwrap();
+                let notice = RefundNotice { trade_no, merchant_id: (*merchant).to_owned(), status };
+                return Ok(Notice::Refund(Verified::new(notice, proof())));
+            }
+            ["probe"] => return Err(NotifyError::Probe),
             ["forged"] => return Err(NotifyError::BadSignature),
             ["panic"] => panic!("the provider panics"),
             _ => return Err(NotifyError::Malformed("not a line of words".to_owned())),
@@ -211,6 +224,31 @@ impl Provider for Platform {
             "wrong" => Err(refused(Reason::InvalidCode, "40029")),
             code => Ok(Login { openid: format!("openid-of-{code}"), unionid: None }),
         }
+    }
+
+    async fn fund_bill(&self, _day: time::Date) -> Result<FundBill, ProviderError> {
+        Ok(FundBill::default())
+    }
+
+    fn trust(&self) -> Vec<TrustKey> {
+        Vec::new()
+    }
+
+    async fn renew_trust(&self) -> Result<(), ProviderError> {
+        Ok(())
+    }
+
+    async fn diagnose(&self, _: &Checkup) -> Vec<Finding> {
+        Vec::new()
+    }
+}
+
+fn refund_word(word: &str) -> RefundWord {
+    match word {
+        "SUCCESS" => RefundWord::Succeeded,
+        "CLOSED" => RefundWord::Closed,
+        "ABNORMAL" => RefundWord::Abnormal,
+        _ => RefundWord::Unrecognised,
     }
 }
 
@@ -266,6 +304,10 @@ impl Counts {
 }
 
 impl Telemetry for Counts {
+    fn probe(&self, _: &TenantId, _: &ProviderName) {
+        self.count("probe".to_owned());
+    }
+
     fn notify(&self, _: &TenantId, _: &ProviderName, _: NotifyKind, outcome: NotifyOutcome, _: Duration) {
         self.count(format!("notify {}", outcome.as_str()));
     }

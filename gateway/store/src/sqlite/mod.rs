@@ -21,6 +21,7 @@ mod requests;
 mod retention;
 mod secrets;
 mod task;
+mod trust;
 mod writer;
 mod writing;
 
@@ -38,6 +39,7 @@ use dukou_engine::records::{
     Begun, Event, IdempotentCall, Page, Payment, PaymentFilter, Refund, RefundRequest, RefundRequestFilter,
     StoreIdentity, StoredAnswer,
 };
+use dukou_spi::Kept;
 use rusqlite::Connection;
 use tokio::sync::watch;
 use uuid::Uuid;
@@ -239,6 +241,16 @@ impl Store for SqliteStore {
     async fn secret(&self, name: &str) -> Result<Secret> {
         let name = name.to_owned();
         self.write(move |w| secrets::get_or_make(w, &name)).await
+    }
+
+    async fn trust_material(&self, account: &str) -> Result<Option<Kept>> {
+        let account = account.to_owned();
+        self.read(move |connection| trust::find(connection, &account)).await
+    }
+
+    async fn keep_trust_material(&self, account: &str, kept: Kept) -> Result<()> {
+        let account = account.to_owned();
+        self.write(move |w| trust::keep(w, &account, &kept)).await
     }
 
     async fn position(&self) -> Result<i64> {

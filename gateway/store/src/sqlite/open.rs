@@ -24,6 +24,7 @@ pub(super) const STEPS: &[Step] = &[
     Step { version: 4, name: "secrets", sql: include_str!("../../migrations/sqlite/0004_secrets.sql") },
     Step { version: 5, name: "current attempt", sql: include_str!("../../migrations/sqlite/0005_current_attempt.sql") },
     Step { version: 6, name: "plugins", sql: include_str!("../../migrations/sqlite/0006_plugins.sql") },
+    Step { version: 7, name: "trust", sql: include_str!("../../migrations/sqlite/0007_trust.sql") },
 ];
 
 /// How long a statement waits for a lock that another process holds, a backup for example.

@@ -68,6 +68,8 @@ impl WebhookTelemetry for Counted {
 }
 
 impl Telemetry for Counted {
+    fn probe(&self, _: &TenantId, _: &ProviderName) {}
+
     fn notify(&self, _: &TenantId, _: &ProviderName, _: NotifyKind, _: NotifyOutcome, _: Duration) {}
     fn payment(&self, _: &TenantId, _: &ProviderName, _: PaymentState) {}
     fn refund(&self, _: &TenantId, _: &ProviderName, _: RefundState) {}
