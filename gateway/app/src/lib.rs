@@ -18,5 +18,6 @@ mod retention;
 mod service;
 mod shutdown;
 mod tenants;
+mod trust;
 
 pub use cli::run;

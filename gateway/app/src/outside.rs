@@ -1,12 +1,13 @@
 //! The machine's clock and its source of randomness.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 use dukou_domain::Timestamp;
+use dukou_engine::ports::Store;
 use dukou_spi::transport::{HttpAnswer, HttpRequest, Transport, TransportError};
-use dukou_spi::{Clock, Context, Random};
+use dukou_spi::{AnyTime, Clock, Context, EmptyShelf, Kept, PlatformTime, Random, TrustShelf};
 use dukou_transport::{PlatformClocks, ReqwestTransports, StrangersTransport};
 
 pub struct SystemClock;
@@ -49,14 +50,29 @@ impl Transport for Nowhere {
     }
 }
 
-/// The outside world, as providers see it.
+/// The outside world, as the providers of a process that ends soon see it.
 pub fn context(insecure: bool) -> Context {
-    world(insecure, ReqwestTransports::new())
+    world(insecure, ReqwestTransports::new(), Arc::new(EmptyShelf), Arc::new(AnyTime))
 }
 
-/// The same, with the platforms' clocks compared with this machine's.
-pub fn context_comparing(insecure: bool, clocks: &Arc<PlatformClocks>) -> Context {
-    world(insecure, ReqwestTransports::comparing(Arc::clone(clocks)))
+/// The outside world of a gateway: what it is made of is known before any provider is made, where it keeps
+/// things only once the store is open.
+pub struct Outside {
+    pub shelf: Arc<StoreShelf>,
+    /// The platforms' clocks beside this machine's.
+    pub clocks: Arc<PlatformClocks>,
+}
+
+impl Outside {
+    pub fn new() -> Self {
+        Outside { shelf: Arc::default(), clocks: platform_clocks() }
+    }
+
+    /// The same, as providers see it.
+    pub fn context(&self, insecure: bool) -> Context {
+        let transports = ReqwestTransports::comparing(Arc::clone(&self.clocks));
+        world(insecure, transports, Arc::<StoreShelf>::clone(&self.shelf), Arc::<PlatformClocks>::clone(&self.clocks))
+    }
 }
 
 /// The platforms' clocks beside this machine's.
@@ -64,6 +80,51 @@ pub fn platform_clocks() -> Arc<PlatformClocks> {
     Arc::new(PlatformClocks::new(Arc::new(SystemClock)))
 }
 
-fn world(insecure: bool, transports: ReqwestTransports) -> Context {
-    Context { clock: Arc::new(SystemClock), random: Arc::new(SystemRandom), transports: Arc::new(transports), insecure }
+fn world(
+    insecure: bool,
+    transports: ReqwestTransports,
+    shelf: Arc<dyn TrustShelf>,
+    time: Arc<dyn PlatformTime>,
+) -> Context {
+    Context {
+        clock: Arc::new(SystemClock),
+        random: Arc::new(SystemRandom),
+        transports: Arc::new(transports),
+        shelf,
+        time,
+        insecure,
+    }
+}
+
+/// Keeps trust material in the store, from when there is one.
+#[derive(Default)]
+pub struct StoreShelf {
+    store: OnceLock<Arc<dyn Store>>,
+}
+
+impl StoreShelf {
+    /// To be called once.
+    pub fn open(&self, store: Arc<dyn Store>) {
+        let _ = self.store.set(store);
+    }
+}
+
+#[async_trait]
+impl TrustShelf for StoreShelf {
+    async fn load(&self, account: &str) -> Option<Kept> {
+        match self.store.get()?.trust_material(account).await {
+            Ok(kept) => kept,
+            Err(error) => {
+                tracing::warn!(account, %error, "trust material cannot be read from the store");
+                None
+            }
+        }
+    }
+
+    async fn keep(&self, account: &str, kept: Kept) {
+        let Some(store) = self.store.get() else { return };
+        if let Err(error) = store.keep_trust_material(account, kept).await {
+            tracing::warn!(account, %error, "trust material cannot be kept in the store; other instances fetch it again");
+        }
+    }
 }

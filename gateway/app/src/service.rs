@@ -16,7 +16,6 @@ use dukou_store::{
     ProcessCoordinator, ProcessOptions, RedisCoordinator, RedisOptions, SqliteOptions, SqliteStore, SteadySchedules,
     SteadyTime,
 };
-use dukou_transport::PlatformClocks;
 use dukou_webhook::{Worker, WorkerOptions};
 use tokio::runtime::Handle;
 use tokio::time::{Instant, timeout_at};
@@ -25,12 +24,13 @@ use crate::config::{GatewaySettings, RedisSettings, TenantFiles};
 use crate::jobs::Jobs;
 use crate::metrics::{Announcer, Metrics, ReloadMetrics};
 use crate::open_work;
-use crate::outside::SystemClock;
+use crate::outside::{Outside, SystemClock};
 use crate::plugins;
 use crate::readiness::GatewayReadiness;
 use crate::reload::Reload;
 use crate::retention::Retention;
 use crate::tenants::ServedTenants;
+use crate::trust;
 
 /// How long what is in flight may go on after the stop was asked for.
 const DRAIN_LIMIT: Duration = Duration::from_secs(30);
@@ -60,11 +60,7 @@ impl Service {
     ///
     /// # Errors
     /// When an address or the store cannot be had; the text says which.
-    pub async fn start(
-        settings: GatewaySettings,
-        tenants: &TenantFiles,
-        clocks: Arc<PlatformClocks>,
-    ) -> anyhow::Result<Self> {
+    pub async fn start(settings: GatewaySettings, tenants: &TenantFiles, outside: &Outside) -> anyhow::Result<Self> {
         let (public_listener, public) = listen(settings.listen, "server.listen")?;
         let (admin_listener, admin) = listen(settings.admin_listen, "admin.listen")?;
 
@@ -85,7 +81,7 @@ impl Service {
             None => Arc::new(ProcessCoordinator::new(ProcessOptions::default())),
             Some(redis) => Arc::clone(redis) as _,
         };
-        metrics.watch_clocks(Arc::clone(&clocks)).context("metrics")?;
+        metrics.watch_clocks(Arc::clone(&outside.clocks)).context("metrics")?;
         metrics.watch_store_files(&settings.storage_path).context("metrics")?;
         let announcer = metrics.announcer();
         for settings in tenants.served() {
@@ -95,6 +91,8 @@ impl Service {
         let tenants = Arc::new(ServedTenants::new(tenants.served()));
         let steady = SteadySchedules::new(Arc::clone(&store) as _, SteadyTime::new(Arc::new(SystemClock)));
         let measured: Arc<dyn Store> = Arc::new(metrics.measure(Arc::new(steady)));
+        outside.shelf.open(Arc::clone(&measured));
+        metrics.watch_trust(Arc::clone(&tenants)).context("metrics")?;
         let plugins = PluginHost::start(PluginHostConfig {
             store: Arc::clone(&measured),
             coordinator: Arc::clone(&coordinator),
@@ -120,7 +118,8 @@ impl Service {
         ));
 
         let draining = Arc::new(AtomicBool::new(false));
-        let readiness = Arc::new(GatewayReadiness { store: measured, coordinator, redis, clocks });
+        let readiness =
+            Arc::new(GatewayReadiness { store: measured, coordinator, redis, clocks: Arc::clone(&outside.clocks) });
         let config = HttpConfig {
             body_limit: settings.body_limit,
             shutdown_timeout: DRAIN_LIMIT,
@@ -149,6 +148,8 @@ impl Service {
         let public_server = run(dukou_http::serve_public(public_listener, gateway.clone())?);
         let admin_server = run(dukou_http::serve_admin(admin_listener, admin_config, state)?);
         let mut jobs = Jobs::start(&engine, retention);
+        let served = Arc::clone(&tenants);
+        jobs.add(|stopping| trust::renew(served, stopping));
         jobs.add(|stopping| plugins.clone().follow_events(stopping));
         jobs.add(|stopping| plugins.clone().look_after_documents(stopping));
         jobs.add(|stopping| open_work::watch(Arc::clone(&engine), open_metrics, stopping));

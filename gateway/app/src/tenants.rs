@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use dukou_engine::tenant::{Tenant, Tenants};
+use dukou_spi::Provider;
 
 use crate::config::{Change, TenantSettings};
 
@@ -28,6 +29,17 @@ impl ServedTenants {
         let served = ServedTenants { sets: ArcSwap::default() };
         served.apply(tenants.into_iter().map(|settings| Change::Served(Arc::clone(settings))));
         served
+    }
+
+    /// Every provider that is served, with the ids of its tenant and its own.
+    pub fn providers(&self) -> Vec<(String, String, Arc<dyn Provider>)> {
+        let sets = self.sets.load();
+        let of_tenant = |tenant: &Arc<Tenant>| {
+            let id = tenant.id.to_string();
+            let providers = tenant.providers.iter();
+            providers.map(|(name, provider)| (id.clone(), name.to_string(), Arc::clone(provider))).collect::<Vec<_>>()
+        };
+        sets.served.values().flat_map(of_tenant).collect()
     }
 
     /// Enters changes, all at once. Called by one at a time.

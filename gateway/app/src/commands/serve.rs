@@ -6,13 +6,14 @@ use std::process::ExitCode;
 use dukou_spi::settings::Severity;
 
 use crate::config::{self, Loaded};
+use crate::outside::Outside;
 use crate::service::Service;
-use crate::{outside, shutdown};
+use crate::shutdown;
 
 pub fn run(directory: &Path) -> ExitCode {
-    let clocks = outside::platform_clocks();
+    let outside = Outside::new();
     let mut loaded = config::load(directory, config::process_variables(), config::Factories::builtin(), |insecure| {
-        outside::context_comparing(insecure, &clocks)
+        outside.context(insecure)
     });
     report(&loaded);
     let Some(settings) = loaded.gateway.take() else {
@@ -28,7 +29,7 @@ pub fn run(directory: &Path) -> ExitCode {
     };
     let ended = runtime.block_on(async {
         let count = loaded.tenants.served().count();
-        let mut service = Service::start(settings, &loaded.tenants, clocks).await?;
+        let mut service = Service::start(settings, &loaded.tenants, &outside).await?;
         service.follow(loaded.tenants);
         tracing::info!(
             public = %service.public,

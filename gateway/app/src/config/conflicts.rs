@@ -20,7 +20,7 @@ impl<'a> Accounts<'a> {
     pub fn add(&mut self, tenant: &'a TenantSettings) {
         for provider in tenant.tenant.providers.values() {
             let info = provider.info();
-            self.users.entry((family(info.kind), &info.merchant_id)).or_default().push(tenant);
+            self.users.entry((family(info.kind), info.calling_merchant())).or_default().push(tenant);
         }
     }
 
@@ -28,14 +28,15 @@ impl<'a> Accounts<'a> {
     pub fn conflict(&self, tenant: &TenantSettings) -> Option<Problem> {
         for (name, provider) in &tenant.tenant.providers {
             let info = provider.info();
-            let users = self.users.get(&(family(info.kind), info.merchant_id.as_str()));
+            let users = self.users.get(&(family(info.kind), info.calling_merchant()));
             let other = users.into_iter().flatten().find(|other| {
                 let (prefix, others) = (&tenant.tenant.trade_no_prefix, &other.tenant.trade_no_prefix);
                 prefix.starts_with(others.as_str()) || others.starts_with(prefix.as_str())
             });
             if let Some(other) = other {
                 let shares = |provider: &dyn dukou_spi::Provider| {
-                    family(provider.info().kind) == family(info.kind) && provider.info().merchant_id == info.merchant_id
+                    family(provider.info().kind) == family(info.kind)
+                        && provider.info().calling_merchant() == info.calling_merchant()
                 };
                 let mut providers = other.tenant.providers.iter();
                 let other_name =
@@ -47,7 +48,8 @@ impl<'a> Accounts<'a> {
                     message: format!(
                         "providers.{name} shares merchant account {} with providers.{other_name} of {}, and nothing \
                          keeps their numbers apart",
-                        info.merchant_id, other.file
+                        info.calling_merchant(),
+                        other.file
                     ),
                     expected: "a trade_no_prefix in both files, neither the beginning of the other".to_owned(),
                 });

@@ -18,6 +18,7 @@ pub struct EngineMetrics {
     payments: IntCounterVec,
     refunds: IntCounterVec,
     notifies: IntCounterVec,
+    probes: IntCounterVec,
     notify_seconds: HistogramVec,
     provider_seconds: HistogramVec,
     idempotency: IntCounterVec,
@@ -53,6 +54,12 @@ impl EngineMetrics {
                 "dukou_notify_total",
                 "Messages of the platforms, by what became of them.",
                 &["tenant", "provider", "kind", "outcome"],
+            )?,
+            probes: counter(
+                registry,
+                "dukou_signature_probes_total",
+                "Messages that a platform signed wrong on purpose; counted as bad_signature as well.",
+                &["tenant", "provider"],
             )?,
             notify_seconds: histogram(
                 registry,
@@ -168,6 +175,10 @@ impl Telemetry for EngineMetrics {
         let handles = self.handles(tenant, provider);
         self.notify_counter(&handles, tenant, provider, kind, outcome).inc();
         handles.notify_seconds.observe(took.as_secs_f64());
+    }
+
+    fn probe(&self, tenant: &TenantId, provider: &ProviderName) {
+        self.probes.with_label_values(&[tenant.as_str(), provider.as_str()]).inc();
     }
 
     fn payment(&self, tenant: &TenantId, provider: &ProviderName, state: PaymentState) {

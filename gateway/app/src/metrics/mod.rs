@@ -14,6 +14,7 @@ mod store;
 mod store_files;
 #[cfg(test)]
 mod tests;
+mod trust;
 mod webhook;
 
 use std::path::Path;
@@ -29,6 +30,9 @@ use prometheus::{
 
 use clocks::ClockGauges;
 use store_files::StoreFiles;
+use trust::TrustGauges;
+
+use crate::tenants::ServedTenants;
 
 pub use engine::EngineMetrics;
 pub use http::HttpMetrics;
@@ -59,6 +63,7 @@ pub struct Metrics {
     redis: Option<RedisGauges>,
     clocks: Option<ClockGauges>,
     store_files: Option<StoreFiles>,
+    trust: Option<TrustGauges>,
     process: process::ProcessMetrics,
 }
 
@@ -119,6 +124,7 @@ impl Metrics {
             redis: None,
             clocks: None,
             store_files: None,
+            trust: None,
             process: process::ProcessMetrics::new(&registry)?,
             registry,
         })
@@ -172,6 +178,15 @@ impl Metrics {
         Ok(())
     }
 
+    /// Shows when the tenants' keys and certificates end.
+    ///
+    /// # Errors
+    /// When called twice.
+    pub fn watch_trust(&mut self, tenants: Arc<ServedTenants>) -> Result<(), prometheus::Error> {
+        self.trust = Some(TrustGauges::new(&self.registry, tenants)?);
+        Ok(())
+    }
+
     /// The text that a scrape gets.
     pub fn render(&self) -> String {
         if let Some(redis) = &self.redis {
@@ -184,6 +199,7 @@ impl Metrics {
         if let Some(files) = &self.store_files {
             files.update();
         }
+        self.trust.iter().for_each(TrustGauges::update);
         self.process.update();
         let mut text = Vec::new();
         if let Err(error) = TextEncoder::new().encode(&self.registry.gather(), &mut text) {

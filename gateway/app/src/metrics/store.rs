@@ -11,6 +11,7 @@ use dukou_engine::records::{
     Begun, Event, IdempotentCall, Page, Payment, PaymentFilter, Refund, RefundRequest, RefundRequestFilter,
     StoreIdentity, StoredAnswer,
 };
+use dukou_spi::Kept;
 use prometheus::{Histogram, HistogramVec};
 use tokio::sync::watch;
 use uuid::Uuid;
@@ -144,6 +145,14 @@ impl Store for MeasuredStore {
 
     async fn secret(&self, name: &str) -> Result<Secret, StoreError> {
         timed(&self.read, self.inner.secret(name)).await
+    }
+
+    async fn trust_material(&self, account: &str) -> Result<Option<Kept>, StoreError> {
+        timed(&self.read, self.inner.trust_material(account)).await
+    }
+
+    async fn keep_trust_material(&self, account: &str, kept: Kept) -> Result<(), StoreError> {
+        timed(&self.apply, self.inner.keep_trust_material(account, kept)).await
     }
 
     async fn position(&self) -> Result<i64, StoreError> {

@@ -6,7 +6,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 use dukou_domain::{Currency, Method, Money, OutRefundNo, Secret, Timestamp, TradeNo};
-use dukou_spi::{Clock, Context, Invoke, PayOrder, Provider, Random, RefundOrder, RefundQuery, RefundWord};
+use dukou_spi::{
+    AnyTime, Clock, Context, EmptyShelf, Invoke, PayOrder, Provider, Random, RefundOrder, RefundQuery, RefundWord,
+};
 use dukou_transport::ReqwestTransports;
 use time::UtcOffset;
 
@@ -125,6 +127,8 @@ pub fn context() -> Context {
         clock: Arc::new(SystemClock),
         random: Arc::new(SystemRandom),
         transports: Arc::new(ReqwestTransports::new()),
+        shelf: Arc::new(EmptyShelf),
+        time: Arc::new(AnyTime),
         insecure: true,
     }
 }
@@ -144,6 +148,7 @@ impl Subject {
         let payer_required = self.provider.capabilities().payer_required.contains(&method);
         let order = PayOrder {
             trade_no: TradeNo::new(&number('T')).unwrap(),
+            transaction_id: None,
             method,
             amount: fen(101),
             description: "腾讯-图书 & <笔>".to_owned(),

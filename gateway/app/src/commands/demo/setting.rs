@@ -47,14 +47,14 @@ impl Setting {
         write_configuration(&configuration, folder.path(), port, &sandbox, [&api_key, &douyin_secret])?;
 
         // No variables: what is set for a real gateway must not reach into the demonstration.
-        let clocks = outside::platform_clocks();
+        let outside = outside::Outside::new();
         let loaded = config::load(&configuration, BTreeMap::new(), config::Factories::builtin(), |insecure| {
-            outside::context_comparing(insecure, &clocks)
+            outside.context(insecure)
         });
         let problems: Vec<String> = loaded.problems.iter().map(ToString::to_string).collect();
         ensure!(loaded.errors() == 0, "its configuration has errors: {}", problems.join("; "));
         let settings = loaded.gateway.context("its configuration cannot be used")?;
-        let service = Service::start(settings, &loaded.tenants, clocks).await?;
+        let service = Service::start(settings, &loaded.tenants, &outside).await?;
 
         let gateway_url = format!("http://{}", service.public);
         let admin_url = format!("http://{}", service.admin);

@@ -1,0 +1,49 @@
+//! Keeps the tenants' trust material young: certificates are fetched before they are needed.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use dukou_spi::Provider;
+use futures_util::{FutureExt as _, StreamExt as _, stream};
+use tokio::sync::watch;
+use tokio::time::sleep;
+
+use crate::tenants::ServedTenants;
+
+/// Between two looks at what is due; a provider decides what is.
+const PERIOD: Duration = Duration::from_secs(60);
+/// How many platforms are asked at the same time.
+const AT_ONCE: usize = 8;
+
+/// Looks now, and then every minute.
+pub async fn renew(tenants: Arc<ServedTenants>, mut stopping: watch::Receiver<bool>) {
+    loop {
+        let round = async {
+            stream::iter(tenants.providers())
+                .for_each_concurrent(AT_ONCE, |(tenant, name, provider)| async move {
+                    renew_one(&tenant, &name, &*provider).await;
+                })
+                .await;
+        };
+        tokio::select! {
+            // An error means that the sender is gone, which is a stop as well.
+            _ = stopping.wait_for(|stop| *stop) => return,
+            () = round => {}
+        }
+        tokio::select! {
+            _ = stopping.wait_for(|stop| *stop) => return,
+            () = sleep(PERIOD) => {}
+        }
+    }
+}
+
+async fn renew_one(tenant: &str, name: &str, provider: &dyn Provider) {
+    match AssertUnwindSafe(provider.renew_trust()).catch_unwind().await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => {
+            tracing::warn!(tenant, provider = name, %error, "trust material cannot be renewed; what is there stays in use");
+        }
+        Err(_) => tracing::error!(tenant, provider = name, "a provider panicked over its trust material"),
+    }
+}
