@@ -2,6 +2,7 @@
 
 use dukou_domain::Timestamp;
 use time::format_description::BorrowedFormatItem;
+use time::format_description::well_known::Rfc3339;
 use time::macros::{format_description, offset};
 use time::{Date, OffsetDateTime, PrimitiveDateTime, UtcOffset};
 
@@ -9,6 +10,7 @@ const ZONE: UtcOffset = offset!(+8);
 const COMPACT: &[BorrowedFormatItem<'_>] = format_description!("[year][month][day][hour][minute][second]");
 const SPACED: &[BorrowedFormatItem<'_>] = format_description!("[year]-[month]-[day] [hour]:[minute]:[second]");
 const DAY: &[BorrowedFormatItem<'_>] = format_description!("[year][month][day]");
+const DASHED_DAY: &[BorrowedFormatItem<'_>] = format_description!("[year]-[month]-[day]");
 
 /// `yyyyMMddHHmmss`, as orders want it. `None` for a moment beyond the calendar.
 pub fn compact(at: Timestamp) -> Option<String> {
@@ -24,6 +26,24 @@ pub fn parse_compact(text: &str) -> Option<Timestamp> {
 /// Reads `yyyy-MM-dd HH:mm:ss`, as refunds and bills print it.
 pub fn parse_spaced(text: &str) -> Option<Timestamp> {
     parse(text, SPACED)
+}
+
+/// RFC 3339 in Beijing's zone and whole seconds, as APIv3 writes times. `None` for a moment beyond the
+/// calendar.
+pub fn rfc3339(at: Timestamp) -> Option<String> {
+    let moment = OffsetDateTime::from_unix_timestamp(at.as_seconds()).ok()?;
+    moment.to_offset(ZONE).format(&Rfc3339).ok()
+}
+
+/// Reads RFC 3339, whatever its zone.
+pub fn parse_rfc3339(text: &str) -> Option<Timestamp> {
+    let moment = OffsetDateTime::parse(text, &Rfc3339).ok()?;
+    i64::try_from(moment.unix_timestamp_nanos() / 1_000_000).ok().map(Timestamp::from_millis)
+}
+
+/// `yyyy-MM-dd`, a bill's day in APIv3.
+pub fn dashed_day(date: Date) -> Option<String> {
+    date.format(DASHED_DAY).ok()
 }
 
 /// `yyyyMMdd`, a bill's day.

@@ -1,4 +1,5 @@
-//! The trade bill (交易账单), a text that looks like CSV but is not.
+//! The bills (the trade bill, 交易账单, and beside this the fund-flow bill), texts that look like CSV
+//! but are not.
 //!
 //! Every value of a row stands behind a back-tick and a name of goods may hold a comma, so rows
 //! split at comma and back-tick together. Columns go by the header's names: older accounts have
@@ -7,11 +8,14 @@
 
 use std::io::{BufRead, BufReader, Read};
 
+use aws_lc_rs::digest;
 use dukou_domain::{Currency, Money};
-use dukou_spi::{Bill, BillRow, BillRowKind};
+use dukou_spi::{Bill, BillRow, BillRowKind, FundBill};
 use flate2::read::MultiGzDecoder;
 
 use crate::beijing;
+
+mod fund;
 
 /// The longest bill after unpacking, in bytes: about half a million rows.
 const UNPACKED_LIMIT: u64 = 256 * 1024 * 1024;
@@ -19,7 +23,7 @@ const UNPACKED_LIMIT: u64 = 256 * 1024 * 1024;
 const LINE_LIMIT: u64 = 64 * 1024;
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 
-/// Why a file is not a whole trade bill.
+/// Why a file is not a whole bill.
 #[derive(Debug, thiserror::Error)]
 pub enum BillError {
     #[error("the bill cannot be unpacked or is not UTF-8")]
@@ -36,19 +40,67 @@ pub enum BillError {
     CutOff { expected: String, found: usize },
 }
 
-/// Reads a bill, packed with gzip or plain, holding no more of it than a line and the rows.
-pub fn parse(bytes: &[u8]) -> Result<Bill, BillError> {
+/// What was read, and the SHA-1 of the unpacked file in hexadecimal: the hash that WeChat signs.
+pub struct Hashed<T> {
+    pub content: T,
+    pub sha1: String,
+}
+
+/// Reads a trade bill, packed with gzip or plain, holding no more of it than a line and the rows.
+pub fn parse(bytes: &[u8]) -> Result<Hashed<Bill>, BillError> {
+    let Hashed { content: rows, sha1 } = unpack::<Columns>(bytes)?;
+    Ok(Hashed { content: Bill { rows }, sha1 })
+}
+
+/// As [`parse`], of a fund-flow bill.
+pub fn parse_fund(bytes: &[u8]) -> Result<Hashed<FundBill>, BillError> {
+    let Hashed { content: rows, sha1 } = unpack::<fund::Columns>(bytes)?;
+    Ok(Hashed { content: FundBill { rows }, sha1 })
+}
+
+/// Where the columns of one kind of bill stand, and how a row of it is read.
+trait Table: Sized {
+    type Row;
+
+    fn find(header: &str) -> Result<Self, BillError>;
+
+    fn row(&self, values: &[&str], line: usize) -> Result<Self::Row, BillError>;
+}
+
+fn unpack<T: Table>(bytes: &[u8]) -> Result<Hashed<Vec<T::Row>>, BillError> {
+    let context = digest::Context::new(&digest::SHA1_FOR_LEGACY_USE_ONLY);
     if bytes.starts_with(&GZIP_MAGIC) {
-        read(BufReader::new(MultiGzDecoder::new(bytes).take(UNPACKED_LIMIT + 1)))
+        hashed::<T>(Hashing { inner: MultiGzDecoder::new(bytes).take(UNPACKED_LIMIT + 1), context })
     } else {
-        read(bytes.take(UNPACKED_LIMIT + 1))
+        hashed::<T>(Hashing { inner: bytes.take(UNPACKED_LIMIT + 1), context })
     }
 }
 
-fn read(input: impl BufRead) -> Result<Bill, BillError> {
+fn hashed<T: Table>(mut file: Hashing<impl Read>) -> Result<Hashed<Vec<T::Row>>, BillError> {
+    let content = read::<T>(BufReader::new(&mut file))?;
+    // What stands after the summary belongs to the file as well.
+    std::io::copy(&mut file, &mut std::io::sink())?;
+    Ok(Hashed { content, sha1: hex::encode(file.context.finish()) })
+}
+
+/// A file that is hashed as it is read.
+struct Hashing<R> {
+    inner: R,
+    context: digest::Context,
+}
+
+impl<R: Read> Read for Hashing<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let length = self.inner.read(buffer)?;
+        self.context.update(&buffer[..length]);
+        Ok(length)
+    }
+}
+
+fn read<T: Table>(input: impl BufRead) -> Result<Vec<T::Row>, BillError> {
     let mut lines = Lines { input, number: 0, total: 0, line: String::new() };
     let Some(header) = lines.next()? else { return Err(BillError::CutOff { expected: "a header".into(), found: 0 }) };
-    let columns = Columns::find(header.trim_start_matches('\u{feff}'))?;
+    let columns = T::find(header.trim_start_matches('\u{feff}'))?;
     let mut rows = Vec::new();
     loop {
         let number = lines.number + 1;
@@ -63,7 +115,7 @@ fn read(input: impl BufRead) -> Result<Bill, BillError> {
     let summary = lines.next()?.unwrap_or_default();
     let count = summary.strip_prefix('`').and_then(|line| line.split(",`").next()).unwrap_or_default();
     if count.parse() == Ok(rows.len()) {
-        Ok(Bill { rows })
+        Ok(rows)
     } else {
         Err(BillError::CutOff { expected: count.chars().take(20).collect(), found: rows.len() })
     }
@@ -115,7 +167,9 @@ struct Columns {
     refund_state: Option<usize>,
 }
 
-impl Columns {
+impl Table for Columns {
+    type Row = BillRow;
+
     fn find(header: &str) -> Result<Self, BillError> {
         let names: Vec<&str> = header.split(',').map(str::trim).collect();
         let optional = |wanted: &[&str]| wanted.iter().find_map(|name| names.iter().position(|have| have == name));

@@ -3,15 +3,15 @@
 use dukou_domain::{Currency, Method};
 use dukou_spi::{FieldProblem, PayOrder};
 
-use super::wire;
+use crate::text;
 
 /// `out_trade_no`, in characters.
 pub const TRADE_NO_MAX: usize = 32;
 const TRADE_NO_MIN: usize = 6;
-/// `body`, in characters; it is cut to [`wire::TEXT_BYTES`] when it is sent.
+/// `body`, in characters; it is cut to [`text::TEXT_BYTES`] when it is sent.
 const DESCRIPTION_MAX: usize = 127;
 const OPENID_MAX: usize = 128;
-const NOTIFY_URL_MAX: usize = 256;
+pub const NOTIFY_URL_MAX: usize = 256;
 
 /// Every problem of the order, by the public interface's field names.
 pub fn order(order: &PayOrder) -> Vec<FieldProblem> {
@@ -30,14 +30,14 @@ pub fn order(order: &PayOrder) -> Vec<FieldProblem> {
     if order.description.trim().is_empty() || order.description.chars().count() > DESCRIPTION_MAX {
         wrong("description", "is empty or too long; expected 1 to 127 characters");
     }
-    if !order.description.chars().all(wire::is_carried) {
+    if !order.description.chars().all(text::is_carried) {
         wrong("description", "has control characters or emoji; expected characters of at most 3 bytes in UTF-8");
     }
     if let Some(attach) = &order.attach {
-        if attach.len() > wire::TEXT_BYTES {
+        if attach.len() > text::TEXT_BYTES {
             wrong("attach", "is too long; expected at most 127 bytes of UTF-8");
         }
-        if !attach.chars().all(wire::is_carried) {
+        if !attach.chars().all(text::is_carried) {
             wrong("attach", "has control characters or emoji; expected characters of at most 3 bytes in UTF-8");
         }
     }
@@ -70,6 +70,7 @@ mod tests {
     fn good() -> PayOrder {
         PayOrder {
             trade_no: TradeNo::new("T20260704000017").unwrap(),
+            transaction_id: None,
             method: Method::Jsapi,
             amount: Money::new(101, Currency::Cny).unwrap(),
             description: "腾讯-图书".to_owned(),

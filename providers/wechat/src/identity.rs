@@ -7,6 +7,7 @@ use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use dukou_domain::{Secret, Timestamp};
+use dukou_spi::TrustKey;
 use dukou_spi::settings::Section;
 use p12_keystore::{KeyStore, Pkcs12ImportPolicy};
 use x509_parser::certificate::X509Certificate;
@@ -17,9 +18,16 @@ use zeroize::Zeroizing;
 const CERTIFICATE: &str = "CERTIFICATE";
 const EXPIRY_WARNING_DAYS: i64 = 60;
 
-/// Reads `client_cert` and `client_key`, or `client_p12`, and returns the identity as PEM for the
-/// transport. `None` when none is configured or a problem was noted.
-pub fn read(section: &mut Section<'_>, merchant_id: &str, now: Timestamp) -> Option<Secret> {
+/// The certificate and key that are presented to WeChat.
+pub struct Identity {
+    /// Chain and key as PEM, for the transport.
+    pub pem: Secret,
+    /// The certificate itself, as it is watched.
+    pub certificate: TrustKey,
+}
+
+/// Reads `client_cert` and `client_key`, or `client_p12`. `None` when none is configured or a problem was noted.
+pub fn read(section: &mut Section<'_>, merchant_id: &str, now: Timestamp) -> Option<Identity> {
     let (has_certificate, has_key) = (section.has("client_cert"), section.has("client_key"));
     let has_p12 = section.has("client_p12");
     let password = section.optional_secret("client_p12_password");
@@ -40,7 +48,13 @@ pub fn read(section: &mut Section<'_>, merchant_id: &str, now: Timestamp) -> Opt
     }
 }
 
-fn read_pair(section: &mut Section<'_>, certificate: bool, key: bool, mch_id: &str, now: Timestamp) -> Option<Secret> {
+fn read_pair(
+    section: &mut Section<'_>,
+    certificate: bool,
+    key: bool,
+    mch_id: &str,
+    now: Timestamp,
+) -> Option<Identity> {
     if !certificate {
         return section.wrong("client_cert", "is missing, though client_key is there", "\"file:apiclient_cert.pem\"");
     }
@@ -68,7 +82,7 @@ fn read_pair(section: &mut Section<'_>, certificate: bool, key: bool, mch_id: &s
     check(section, "client_cert", "client_key", &chain, &key, mch_id, now)
 }
 
-fn read_p12(section: &mut Section<'_>, password: &Secret, mch_id: &str, now: Timestamp) -> Option<Secret> {
+fn read_p12(section: &mut Section<'_>, password: &Secret, mch_id: &str, now: Timestamp) -> Option<Identity> {
     const KEY: &str = "client_p12";
     let bytes = Zeroizing::new(section.optional_file(KEY)?);
     if bytes.starts_with(b"-----BEGIN") {
@@ -90,22 +104,23 @@ fn read_p12(section: &mut Section<'_>, password: &Secret, mch_id: &str, now: Tim
 }
 
 /// One PEM block. The content may be a private key.
-struct Block {
-    label: String,
-    der: Zeroizing<Vec<u8>>,
+pub struct Block {
+    pub label: String,
+    pub der: Zeroizing<Vec<u8>>,
 }
 
 impl Block {
-    fn is_certificate(&self) -> bool {
+    pub fn is_certificate(&self) -> bool {
         self.label == CERTIFICATE
     }
 
-    fn is_key(&self) -> bool {
+    pub fn is_key(&self) -> bool {
         matches!(self.label.as_str(), "PRIVATE KEY" | "RSA PRIVATE KEY" | "EC PRIVATE KEY")
     }
 }
 
-fn blocks_of(section: &mut Section<'_>, key: &str, bytes: &[u8], expected: &str) -> Option<Vec<Block>> {
+/// The PEM blocks of a file.
+pub fn blocks_of(section: &mut Section<'_>, key: &str, bytes: &[u8], expected: &str) -> Option<Vec<Block>> {
     // A DER sequence: what a PKCS#12 file begins with.
     if bytes.first() == Some(&0x30) {
         return section.wrong(key, "is not PEM (it looks like PKCS#12)", &format!("{expected}, or the key client_p12"));
@@ -129,7 +144,7 @@ fn check(
     key: &Block,
     mch_id: &str,
     now: Timestamp,
-) -> Option<Secret> {
+) -> Option<Identity> {
     let Some((_, leaf)) = chain.first().and_then(|der| X509Certificate::from_der(der).ok()) else {
         return section.wrong(certificate_key, "holds no certificate that can be read", "an X.509 certificate");
     };
@@ -161,7 +176,13 @@ fn check(
         encode(&mut pem, CERTIFICATE, der);
     }
     encode(&mut pem, &key.label, &key.der);
-    Some(Secret::new(pem.as_str()))
+    Some(Identity { pem: Secret::new(pem.as_str()), certificate: watched(&leaf) })
+}
+
+/// What is watched of a certificate: its serial number as WeChat writes it, and its end.
+pub fn watched(certificate: &X509Certificate<'_>) -> TrustKey {
+    let expires_at = Timestamp::from_millis(certificate.validity().not_after.timestamp().saturating_mul(1000));
+    TrustKey { serial: hex::encode_upper(certificate.serial.to_bytes_be()), expires_at: Some(expires_at) }
 }
 
 /// The public half of a private key (PKCS#8, PKCS#1 or SEC 1), as a certificate spells it.

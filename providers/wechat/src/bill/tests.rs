@@ -6,6 +6,11 @@ use flate2::write::GzEncoder;
 
 use super::*;
 
+/// The rows alone.
+fn parse(bytes: &[u8]) -> Result<Bill, BillError> {
+    super::parse(bytes).map(|hashed| hashed.content)
+}
+
 const HEADER: &str = "交易时间,公众账号ID,商户号,特约商户号,设备号,微信订单号,商户订单号,用户标识,交易类型,交易状态,付款银行,货币种类,应结订单金额,代金券金额,微信退款单号,商户退款单号,退款金额,充值券退款金额,退款类型,退款状态,商品名称,商户数据包,手续费,费率,订单金额,申请退款金额,费率备注\r\n";
 const PAYMENT: &str = "`2026-07-04 12:30:45,`wx8888888888888888,`1900000109,`0,`,`4200002345202607041234567890,`T20260704000017,`oUpF8uMuAJO_M2pxb1Q9zNjWeS6o,`JSAPI,`SUCCESS,`CMB_CREDIT,`CNY,`58.90,`1.00,`0,`0,`0.00,`0.00,`,`,`书, 笔,`深圳分店,`0.35000,`0.60%,`59.90,`0.00,`\r\n";
 const SUMMARY: &str =
@@ -63,6 +68,29 @@ fn a_bomb_is_given_up_at_the_first_long_line() {
         packed.write_all(&block).unwrap();
     }
     assert!(matches!(parse(&packed.finish().unwrap()), Err(BillError::LineTooLong(1))));
+}
+
+#[test]
+fn bookings_are_read_and_the_whole_unpacked_file_is_hashed() {
+    let header = "记账时间,微信支付业务单号,资金流水单号,业务名称,业务类型,收支类型,收支金额(元),账户结余(元),资金变更提交申请人,备注,业务凭证号\r\n";
+    let row = "`2026-07-04 12:30:45,`4200002345,`1000039,`交易,`交易,`收入,`59.90,`159.90,`system,`书, 笔,`T1\r\n";
+    let summary = "资金流水总笔数,收入笔数,收入金额,支出笔数,支出金额\r\n`1,`1,`59.90,`0,`0.00\r\n";
+    let text = format!("{header}{row}{summary}");
+    let sha1 = hex::encode(digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, text.as_bytes()));
+    let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
+    packed.write_all(text.as_bytes()).unwrap();
+    for bytes in [text.clone().into_bytes(), packed.finish().unwrap()] {
+        let bill = parse_fund(&bytes).unwrap();
+        assert_eq!(bill.sha1, sha1);
+        let booked = &bill.content.rows[0];
+        let fen = |minor| Money::new(minor, Currency::Cny).unwrap();
+        assert_eq!((booked.income, booked.amount, booked.balance), (true, fen(5990), fen(15990)));
+        assert_eq!((&*booked.transaction_id, &*booked.flow_id, &*booked.kind), ("4200002345", "1000039", "交易"));
+    }
+    for broken in [text.replace("收入,`59", "借,`59"), text.replace("记账时间", "时间"), text.replace("`1,`1", "`2,`1")]
+    {
+        assert!(parse_fund(broken.as_bytes()).is_err());
+    }
 }
 
 proptest::proptest! {

@@ -131,7 +131,7 @@ fn pem_pairs_of_rsa_and_p12_come_to_the_same_identity() {
             *value = json!(format!("file:{}", folder.path().join(value.as_str().unwrap()).display()));
         }
         let mut section = Section::new("shop.toml", "", table.as_object().unwrap(), &testing::Fixed);
-        read(&mut section, MCH_ID, testing::NOW).unwrap().expose().to_owned()
+        read(&mut section, MCH_ID, testing::NOW).unwrap().pem.expose().to_owned()
     };
     let from_pem = identity(json!({ "client_cert": "cert.pem", "client_key": "key.pem" }));
     let from_p12 = identity(json!({ "client_p12": "cert.p12" }));

@@ -9,12 +9,12 @@ use super::config::Settings;
 use super::map::{self, Call};
 use super::xml::{self, Fields};
 use crate::beijing;
+use crate::hosts::unreadable;
+use crate::text::quote;
 
 /// What WeChat's web server answers on `/secapi/*` to a connection without the right client
 /// certificate. Nothing behind it saw the call.
 const CERTIFICATE_PAGES: [&str; 2] = ["No required SSL certificate was sent", "The SSL certificate error"];
-/// How much of a foreign text goes into one of our messages, in characters.
-const QUOTE_LIMIT: usize = 200;
 
 /// An answer that is WeChat's word, whether yes or no.
 #[derive(Debug)]
@@ -40,7 +40,7 @@ pub fn verify<'a>(call: Call, answer: &'a HttpAnswer, settings: &Settings) -> Re
         let message = "the answer's signature does not hold: expected one by api_key and sign_type";
         ProviderError::new(ErrorKind::Unknown, Reason::BadSignature, message)
     })?;
-    for (name, ours) in [("appid", &settings.app_id), ("mch_id", &settings.mch_id)] {
+    for (name, ours) in [("appid", &settings.account.app_id), ("mch_id", &settings.account.mch_id)] {
         if fields.get(name).is_some_and(|theirs| theirs != ours) {
             return Err(unreadable(format!("the answer's {name} is another's")));
         }
@@ -106,15 +106,6 @@ fn unsigned_failure(call: Call, fields: &Fields<'_>) -> ProviderError {
 pub fn failure_message(fields: &Fields<'_>) -> String {
     let message = fields.get("return_msg").or_else(|| fields.get("retmsg"));
     message.map_or_else(|| "refused without a reason".to_owned(), quote)
-}
-
-/// An answer that came, but says nothing that can be relied on.
-pub fn unreadable(message: impl Into<String>) -> ProviderError {
-    ProviderError::new(ErrorKind::Unknown, Reason::Transport, message)
-}
-
-fn quote(text: &str) -> String {
-    text.chars().filter(|character| !character.is_control()).take(QUOTE_LIMIT).collect()
 }
 
 fn require<'f>(fields: &'f Fields<'_>, name: &str) -> Result<&'f str, String> {

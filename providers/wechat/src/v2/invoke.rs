@@ -1,9 +1,10 @@
 //! The front end's arguments, signed a second time (二次签名) with the same key and algorithm.
 
 use dukou_domain::{Method, Timestamp};
-use dukou_spi::{ErrorKind, Invoke, ProviderError, Reason};
+use dukou_spi::{Invoke, ProviderError};
 
 use super::config::Settings;
+use crate::text;
 
 /// Signs the arguments for an order made with `method`, whose platform token is `token`.
 ///
@@ -16,12 +17,7 @@ pub fn sign(
     now: Timestamp,
     nonce: &str,
 ) -> Result<Invoke, ProviderError> {
-    let is_address = token.contains("://");
-    let wants_address = matches!(method, Method::Native | Method::H5);
-    if token.is_empty() || is_address != wants_address || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
-        let message = format!("the order's token is not one of a {method} order");
-        return Err(ProviderError::new(ErrorKind::Refused, Reason::Other, message));
-    }
+    text::check_token(method, token)?;
     let seconds = now.as_seconds().to_string();
     Ok(match method {
         Method::Jsapi => jsapi(settings, token, &seconds, nonce),
@@ -38,7 +34,7 @@ pub(super) fn jsapi(settings: &Settings, prepay_id: &str, seconds: &str, nonce: 
         settings,
         "paySign",
         [
-            ("appId", settings.app_id.as_str()),
+            ("appId", settings.account.app_id.as_str()),
             ("timeStamp", seconds),
             ("nonceStr", nonce),
             ("package", &package),
@@ -53,8 +49,8 @@ pub(super) fn app(settings: &Settings, prepay_id: &str, seconds: &str, nonce: &s
         settings,
         "sign",
         [
-            ("appid", settings.app_id.as_str()),
-            ("partnerid", settings.mch_id.as_str()),
+            ("appid", settings.account.app_id.as_str()),
+            ("partnerid", settings.account.mch_id.as_str()),
             ("prepayid", prepay_id),
             ("package", "Sign=WXPay"),
             ("noncestr", nonce),

@@ -2,6 +2,8 @@
 
 use dukou_spi::{ErrorKind, OrderWord, Reason, RefundWord};
 
+use crate::text::{is_foreign_payer, is_repeated_number};
+
 use ErrorKind::{NotSent, Refused, Unknown};
 
 /// The operation an answer belongs to.
@@ -57,17 +59,6 @@ pub fn error_code(call: Call, code: &str, description: &str) -> (ErrorKind, Reas
 
         _ => (Unknown, Reason::Other),
     }
-}
-
-/// `201 商户订单号重复`: the number stands for an order with other content.
-fn is_repeated_number(description: &str) -> bool {
-    description.contains("重复") || description.starts_with("201")
-}
-
-/// `appid和openid不匹配`: the openid was given out by another app.
-fn is_foreign_payer(description: &str) -> bool {
-    let description = description.to_ascii_lowercase();
-    description.contains("openid") && (description.contains("appid") || description.contains("匹配"))
 }
 
 /// What an unsigned `return_code` FAIL means for a call.

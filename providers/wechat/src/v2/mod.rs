@@ -1,13 +1,13 @@
 //! Kind `wechat-v2`.
 //!
 //! From the bytes up: [`xml`] reads and writes documents, `sign` proves them, `wire` spells the
-//! requests (after `check`), `client` sends them, `answer` judges what comes back, `map` turns WeChat's words into
+//! requests, `client` sends them, `answer` judges what comes back, `map` turns WeChat's words into
 //! ours, `notify` does the same for messages, `invoke` signs for the front end, and `provider` reads like a list of contents.
 
 mod answer;
-mod check;
 mod client;
 mod config;
+mod doctor;
 mod invoke;
 mod map;
 mod notify;

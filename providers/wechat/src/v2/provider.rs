@@ -7,20 +7,22 @@ use async_trait::async_trait;
 use dukou_domain::{Method, OutRefundNo, ProviderRefundId, Secret};
 use dukou_spi::settings::Section;
 use dukou_spi::{
-    Bill, Capabilities, Clock, Context, ErrorKind, FieldProblem, Invoke, Login, Notice, NotifyError, NotifyKind,
-    NotifyReply, OrderStatus, OrderWord, PayOrder, Prepay, Provider, ProviderError, ProviderFactory, ProviderInfo,
-    Random, RawNotify, Reason, RefundOrder, RefundQuery, RefundStatus, RefundWord, Verdict, Verified,
+    Bill, Capabilities, Checkup, Clock, Context, ErrorKind, FieldProblem, Finding, FundBill, Invoke, Login, Notice,
+    NotifyError, NotifyKind, NotifyReply, OrderStatus, OrderWord, PayOrder, Prepay, Provider, ProviderError,
+    ProviderFactory, ProviderInfo, Random, RawNotify, Reason, RefundOrder, RefundQuery, RefundStatus, RefundWord,
+    TrustKey, Verdict, Verified,
 };
 use time::Date;
 
-use super::answer::{self, Signed, unreadable};
-use super::check;
-use super::client::{Client, Repeat, from_transport};
+use super::answer::{self, Signed};
+use super::client::Client;
 use super::config::Settings;
 use super::map::{self, Call};
 use super::xml::{self, Fields};
-use super::{invoke, notify, wire};
-use crate::{beijing, bill, login};
+use super::{doctor, invoke, notify, wire};
+use crate::account::Account;
+use crate::hosts::{Repeat, from_transport, unreadable};
+use crate::{beijing, bill, check, login, text};
 
 /// A `prepay_id` and a QR code's content.
 const TOKEN_LIFE: Duration = Duration::from_secs(2 * 60 * 60);
@@ -41,8 +43,11 @@ impl ProviderFactory for Factory {
             Ok(client) => client,
             Err(error) => return section.wrong("ca_cert", &error.to_string(), "usable TLS material"),
         };
-        let info =
-            ProviderInfo { kind: self.kind(), app_id: settings.app_id.clone(), merchant_id: settings.mch_id.clone() };
+        let info = ProviderInfo {
+            kind: self.kind(),
+            app_id: settings.account.app_id.clone(),
+            merchant_id: settings.account.mch_id.clone(),
+        };
         let (clock, random) = (context.clock.clone(), context.random.clone());
         Some(Arc::new(WechatV2 { info, settings, client, clock, random }))
     }
@@ -66,9 +71,10 @@ impl Provider for WechatV2 {
         Capabilities {
             methods: &Method::ALL,
             payer_required: &[Method::Jsapi],
-            login: self.settings.app_secret.is_some(),
+            login: self.settings.account.app_secret.is_some(),
             close: true,
             bill: true,
+            fund_bill: false,
             refund_notify: true,
             trade_no_max: check::TRADE_NO_MAX,
         }
@@ -84,7 +90,7 @@ impl Provider for WechatV2 {
             return Err(ProviderError::new(ErrorKind::Refused, Reason::Other, message));
         }
         let request = wire::unified_order(&self.settings, &*self.random, order).into_xml();
-        let answer = self.client.post("/pay/unifiedorder", request, Repeat::IfNotSent).await?;
+        let answer = self.client.post(&self.settings.account, "/pay/unifiedorder", request, Repeat::IfNotSent).await?;
         let signed = answer::verify(Call::Pay, &answer, &self.settings)?;
         signed.accepted()?;
         let (field, life) = match order.method {
@@ -97,12 +103,12 @@ impl Provider for WechatV2 {
     }
 
     fn invoke(&self, order: &PayOrder, prepay: &Prepay) -> Result<Invoke, ProviderError> {
-        invoke::sign(&self.settings, order.method, &prepay.token, self.clock.now(), &wire::nonce(&*self.random))
+        invoke::sign(&self.settings, order.method, &prepay.token, self.clock.now(), &text::nonce(&*self.random))
     }
 
     async fn query(&self, order: &PayOrder) -> Result<Verified<OrderStatus>, ProviderError> {
         let request = wire::about_order(&self.settings, &*self.random, order).into_xml();
-        let answer = self.client.post("/pay/orderquery", request, Repeat::Always).await?;
+        let answer = self.client.post(&self.settings.account, "/pay/orderquery", request, Repeat::Always).await?;
         let signed = answer::verify(Call::Query, &answer, &self.settings)?;
         let (word, platform_word) = if signed.err_code() == Some("ORDERNOTEXIST") {
             (OrderWord::Missing, "ORDERNOTEXIST")
@@ -124,7 +130,7 @@ impl Provider for WechatV2 {
 
     async fn close(&self, order: &PayOrder) -> Result<(), ProviderError> {
         let request = wire::about_order(&self.settings, &*self.random, order).into_xml();
-        let answer = self.client.post("/pay/closeorder", request, Repeat::IfNotSent).await?;
+        let answer = self.client.post(&self.settings.account, "/pay/closeorder", request, Repeat::IfNotSent).await?;
         let signed = answer::verify(Call::Close, &answer, &self.settings)?;
         // What is closed, and what never was, can not be paid: that is all that was asked.
         match signed.err_code() {
@@ -135,7 +141,7 @@ impl Provider for WechatV2 {
 
     async fn refund(&self, refund: &RefundOrder) -> Result<Verified<RefundStatus>, ProviderError> {
         let request = wire::refund(&self.settings, &*self.random, refund).into_xml();
-        let answer = self.client.post_mutual("/secapi/pay/refund", request).await?;
+        let answer = self.client.post_mutual(&self.settings.account, "/secapi/pay/refund", request).await?;
         let signed = answer::verify(Call::Refund, &answer, &self.settings)?;
         signed.accepted()?;
         if signed.require("out_refund_no")? != refund.out_refund_no.as_str() {
@@ -157,7 +163,7 @@ impl Provider for WechatV2 {
         let request = wire::Request::new(&self.settings, &*self.random)
             .with("out_refund_no", query.out_refund_no.as_str())
             .into_xml();
-        let answer = self.client.post("/pay/refundquery", request, Repeat::Always).await?;
+        let answer = self.client.post(&self.settings.account, "/pay/refundquery", request, Repeat::Always).await?;
         let signed = answer::verify(Call::QueryRefund, &answer, &self.settings)?;
         let status = match signed.err_code() {
             // Some environments use the order's word for a refund that they do not know.
@@ -189,7 +195,7 @@ impl Provider for WechatV2 {
             .with("bill_type", "ALL")
             .with("tar_type", "GZIP")
             .into_xml();
-        let answer = self.client.post_for_bill("/pay/downloadbill", request).await?;
+        let answer = self.client.post_for_bill(&self.settings.account, "/pay/downloadbill", request).await?;
         if answer.status != 200 {
             let message = format!("the bill's http status is {}, expected 200", answer.status);
             return Err(ProviderError::new(ErrorKind::Unknown, Reason::Platform, message));
@@ -197,16 +203,35 @@ impl Provider for WechatV2 {
         if answer.body.trim_ascii_start().starts_with(b"<") {
             return no_bill(&answer.body);
         }
-        bill::parse(&answer.body).map_err(|error| unreadable(error.to_string()).with_source(error))
+        let bill = bill::parse(&answer.body).map_err(|error| unreadable(error.to_string()).with_source(error))?;
+        Ok(bill.content)
+    }
+
+    async fn fund_bill(&self, _: Date) -> Result<FundBill, ProviderError> {
+        let message = "kind wechat-v2 reads no fund-flow bills; expected kind wechat-v3";
+        Err(ProviderError::new(ErrorKind::Refused, Reason::Other, message))
     }
 
     async fn login(&self, code: &Secret) -> Result<Login, ProviderError> {
-        let Some(app_secret) = &self.settings.app_secret else {
+        let Some(app_secret) = &self.settings.account.app_secret else {
             let message = "no app_secret is configured, and a login needs it";
             return Err(ProviderError::new(ErrorKind::Refused, Reason::Configuration, message));
         };
-        let Settings { platform_url, app_id, .. } = &self.settings;
+        let Account { platform_url, app_id, .. } = &self.settings.account;
         login::exchange(self.client.plain(), platform_url, app_id, app_secret, code, from_transport).await
+    }
+
+    fn trust(&self) -> Vec<TrustKey> {
+        self.settings.identity.iter().map(|identity| identity.certificate.clone()).collect()
+    }
+
+    /// APIv2 signs with the merchant's own key: there is nothing to fetch.
+    async fn renew_trust(&self) -> Result<(), ProviderError> {
+        Ok(())
+    }
+
+    async fn diagnose(&self, checkup: &Checkup) -> Vec<Finding> {
+        doctor::diagnose(self, &self.settings, &*self.random, self.clock.now(), checkup).await
     }
 }
 

@@ -10,7 +10,9 @@ use dukou_spi::settings::{Environment, Section};
 use dukou_spi::transport::{
     HttpAnswer, HttpRequest, InvalidTransport, Transport, TransportError, TransportFactory, TransportOptions,
 };
-use dukou_spi::{Clock, Context, PayOrder, Provider, ProviderFactory, Random, RefundOrder, RefundQuery};
+use dukou_spi::{
+    AnyTime, Clock, Context, EmptyShelf, PayOrder, Provider, ProviderFactory, Random, RefundOrder, RefundQuery,
+};
 use serde_json::{Value, json};
 
 use super::Factory;
@@ -84,7 +86,14 @@ impl TransportFactory for Shared {
 }
 
 pub fn context(replay: Arc<Replay>) -> Context {
-    Context { clock: Arc::new(Fixed), random: Arc::new(Fixed), transports: Arc::new(Shared(replay)), insecure: false }
+    Context {
+        clock: Arc::new(Fixed),
+        random: Arc::new(Fixed),
+        transports: Arc::new(Shared(replay)),
+        shelf: Arc::new(EmptyShelf),
+        time: Arc::new(AnyTime),
+        insecure: false,
+    }
 }
 
 /// The smallest whole section, overlaid with `changes` (null takes a key away).
@@ -136,6 +145,7 @@ pub fn settings(sign_type: &str) -> Settings {
 pub fn order(method: Method) -> PayOrder {
     PayOrder {
         trade_no: TradeNo::new("T20260704000017").unwrap(),
+        transaction_id: None,
         method,
         amount: fen(5990),
         description: "腾讯-图书 <1> & \"2\"".to_owned(),

@@ -88,7 +88,7 @@ fn value<'a>(invoke: &'a Invoke, name: &str) -> &'a str {
 
 fn pay_sign_jsapi(id: &str, input: &Value, expected: &Value) {
     let mut settings = testing::settings(text(input, "signType"));
-    settings.app_id = text(input, "appId").to_owned();
+    settings.account.app_id = text(input, "appId").to_owned();
     settings.signer = Signer::new(sign_type(text(input, "signType")), Secret::new(text(input, "api_key")));
     let prepay_id = text(input, "package").strip_prefix("prepay_id=").unwrap();
     let invoke = invoke::jsapi(&settings, prepay_id, text(input, "timeStamp"), text(input, "nonceStr"));
@@ -122,7 +122,7 @@ fn refund_req_info(id: &str, input: &Value, expected: &Value) {
 }
 
 fn bill_gzip(id: &str, input: &Value, expected: &Value) {
-    let bill = bill::parse(&BASE64_STANDARD.decode(text(input, "file_base64")).unwrap()).unwrap();
+    let bill = bill::parse(&BASE64_STANDARD.decode(text(input, "file_base64")).unwrap()).unwrap().content;
     let rows = expected["detail_rows"].as_array().unwrap();
     assert_eq!(bill.rows.len(), rows.len(), "{id}");
     for (row, wanted) in bill.rows.iter().zip(rows) {

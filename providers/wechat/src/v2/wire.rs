@@ -12,13 +12,7 @@ use serde::Serialize;
 use super::config::Settings;
 use super::sign::SignType;
 use super::xml;
-use crate::beijing;
-
-/// Longest `body` (description) and `attach`. WeChat's pages count characters or bytes; counting
-/// bytes is right either way.
-pub const TEXT_BYTES: usize = 127;
-/// Longest `refund_desc`, in bytes.
-const REFUND_TEXT_BYTES: usize = 80;
+use crate::{beijing, text};
 
 /// One request, growing in the order it is written.
 pub struct Request<'a> {
@@ -30,9 +24,9 @@ impl<'a> Request<'a> {
     /// Who calls, and the nonce.
     pub fn new(settings: &'a Settings, random: &dyn Random) -> Self {
         let mut fields = Vec::with_capacity(24);
-        fields.push(("appid", Cow::Borrowed(settings.app_id.as_str())));
-        fields.push(("mch_id", Cow::Borrowed(settings.mch_id.as_str())));
-        fields.push(("nonce_str", Cow::Owned(nonce(random))));
+        fields.push(("appid", Cow::Borrowed(settings.account.app_id.as_str())));
+        fields.push(("mch_id", Cow::Borrowed(settings.account.mch_id.as_str())));
+        fields.push(("nonce_str", Cow::Owned(text::nonce(random))));
         // Left out it means MD5.
         if settings.signer.sign_type() == SignType::HmacSha256 {
             fields.push(("sign_type", Cow::Borrowed(SignType::HmacSha256.as_str())));
@@ -65,17 +59,10 @@ impl<'a> Request<'a> {
     }
 }
 
-/// 32 characters that nobody can predict.
-pub fn nonce(random: &dyn Random) -> String {
-    let mut bytes = [0; 16];
-    random.fill(&mut bytes);
-    hex::encode(bytes)
-}
-
 /// `/pay/unifiedorder`. The order has passed the provider's check.
 pub fn unified_order<'a>(settings: &'a Settings, random: &dyn Random, order: &'a PayOrder) -> Request<'a> {
     let request = Request::new(settings, random)
-        .with("body", cut(&order.description, TEXT_BYTES))
+        .with("body", text::cut(&order.description, text::TEXT_BYTES))
         .with_some("attach", order.attach.as_deref())
         .with("out_trade_no", order.trade_no.as_str())
         .with("fee_type", order.amount.currency().code())
@@ -102,13 +89,9 @@ const fn trade_type(method: Method) -> &'static str {
     }
 }
 
-/// The web page an H5 order is paid from: as configured, else the site that the notify goes to.
+/// The web page an H5 order is paid from.
 fn scene_info(settings: &Settings, notify_url: &str) -> String {
-    let origin_end = notify_url.find("://").map_or(0, |at| at + 3);
-    let host_length = notify_url[origin_end..].find('/').unwrap_or(notify_url.len() - origin_end);
-    let url = settings.h5_url.as_deref().unwrap_or(&notify_url[..origin_end + host_length]);
-    let host = url.split("://").nth(1).unwrap_or(url);
-    let name = settings.h5_name.as_deref().unwrap_or(host);
+    let (url, name) = text::h5_page(&settings.account, notify_url);
     let scene = SceneInfo { h5_info: H5Info { kind: "Wap", wap_url: url, wap_name: name } };
     serde_json::to_string(&scene).unwrap_or_default()
 }
@@ -140,25 +123,8 @@ pub fn refund<'a>(settings: &'a Settings, random: &dyn Random, refund: &'a Refun
         .with("total_fee", refund.total.minor().to_string())
         .with("refund_fee", refund.amount.minor().to_string())
         .with("refund_fee_type", refund.amount.currency().code())
-        .with_some("refund_desc", refund.reason.as_deref().map(refund_text))
+        .with_some("refund_desc", refund.reason.as_deref().map(text::refund_reason))
         .with("notify_url", refund.notify_url.as_str())
-}
-
-/// A refund has no check before it: what WeChat cannot carry is left out of its reason.
-fn refund_text(reason: &str) -> String {
-    let carried: String = reason.chars().filter(|character| is_carried(*character)).collect();
-    cut(&carried, REFUND_TEXT_BYTES).to_owned()
-}
-
-/// Whether WeChat takes the character: legal in XML, no control character, at most three bytes of
-/// UTF-8.
-pub fn is_carried(character: char) -> bool {
-    xml::is_legal(character) && !character.is_control() && character.len_utf8() <= 3
-}
-
-/// The longest beginning of `text` within `bytes`.
-fn cut(text: &str, bytes: usize) -> &str {
-    &text[..text.floor_char_boundary(bytes)]
 }
 
 #[cfg(test)]

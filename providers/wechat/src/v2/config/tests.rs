@@ -59,5 +59,5 @@ fn settings_print_no_secret() {
 
 #[test]
 fn a_backup_host_belongs_to_the_default_host_alone() {
-    assert_eq!(testing::settings("MD5").backup_url.as_deref(), Some("https://api2.mch.weixin.qq.com"));
+    assert_eq!(testing::settings("MD5").account.backup_url.as_deref(), Some("https://api2.mch.weixin.qq.com"));
 }

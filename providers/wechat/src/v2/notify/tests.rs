@@ -29,7 +29,7 @@ async fn outcome(document: String) -> Result<PaymentOutcome, NotifyError> {
     let raw = RawNotify { kind: NotifyKind::Payment, headers: Vec::new(), body: document.into() };
     match provider.notify(&raw).await? {
         Notice::Payment(notice) => Ok(notice.into_inner().outcome),
-        Notice::RefundHint(hint) => panic!("{hint:?}"),
+        other @ (Notice::Refund(_) | Notice::RefundHint(_)) => panic!("{other:?}"),
     }
 }
 

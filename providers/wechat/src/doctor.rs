@@ -1,0 +1,199 @@
+//! What is wrong with an account's set-up, as far as both kinds can tell: the notify address, the
+//! certificates' ends, whether the hosts answer, whether app, secret and user go together.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use dukou_domain::{Currency, Method, Money, Secret, Timestamp, TradeNo};
+use dukou_spi::{Checkup, ErrorKind, Finding, OrderWord, PayOrder, Provider, ProviderError, Random, Reason, TrustKey};
+
+use crate::account::Account;
+use crate::check;
+
+/// A certificate that ends within this is spoken of.
+const EXPIRY_WARNING: Duration = Duration::from_secs(60 * 24 * 60 * 60);
+/// The order that is made to see whether the app knows a user, in fen.
+const TRIAL_AMOUNT: i64 = 1;
+const TRIAL_LIFE: Duration = Duration::from_secs(5 * 60);
+
+/// Whether WeChat would take the notify address, and could reach it.
+pub fn notify_address(account: &Account, checkup: &Checkup) -> Finding {
+    const KEY: &str = "server.public_url";
+    let url = &checkup.notify_url;
+    let host = url.split("://").nth(1).and_then(|rest| rest.split(['/', ':']).next()).unwrap_or_default();
+    let hidden = host == "localhost"
+        || host.ends_with(".local")
+        || host.ends_with(".localhost")
+        || !host.contains('.')
+        || host.parse::<IpAddr>().is_ok_and(is_private);
+    let fix = "set server.public_url to the https address, without a port, at which the Internet reaches the gateway";
+    let wrong = if url.len() > check::NOTIFY_URL_MAX {
+        "is longer than 256 characters"
+    } else if url.contains('?') {
+        "has a query, which WeChat refuses"
+    } else if !url.starts_with("https://") {
+        "is not https, which WeChat refuses"
+    } else if hidden {
+        "names a host that WeChat cannot reach from the Internet"
+    } else {
+        return Finding::good(KEY, format!("WeChat can send its notifies to {url}"));
+    };
+    let message = format!("the notify address {url} {wrong}");
+    // A sandbox on this machine takes it.
+    if account.is_production() { Finding::error(KEY, message, fix) } else { Finding::warning(KEY, message, fix) }
+}
+
+fn is_private(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => v4.is_private() || v4.is_loopback() || v4.is_link_local() || v4.is_unspecified(),
+        IpAddr::V6(v6) => v6.is_loopback() || v6.is_unspecified() || v6.is_unique_local() || v6.is_unicast_link_local(),
+    }
+}
+
+/// When a certificate ends.
+pub fn expiry(key: &'static str, what: &str, certificate: &TrustKey, now: Timestamp, fix: &str) -> Finding {
+    let Some(end) = certificate.expires_at else {
+        return Finding::good(key, format!("{what} {} has no end", certificate.serial));
+    };
+    let days = end.since(now).as_secs() / 86_400;
+    if end <= now {
+        Finding::error(key, format!("{what} {} has expired", certificate.serial), fix)
+    } else if end.since(now) <= EXPIRY_WARNING {
+        Finding::warning(key, format!("{what} {} expires in {days} days", certificate.serial), fix)
+    } else {
+        Finding::good(key, format!("{what} {} is good for {days} days", certificate.serial))
+    }
+}
+
+/// What a failed call to the payment host says about the set-up, where that is the same for every
+/// kind. `None` where the kind knows more.
+pub fn unreachable(account: &Account, error: &ProviderError) -> Option<Finding> {
+    let host = &account.base_url;
+    match error.reason {
+        Reason::Transport if error.kind == ErrorKind::NotSent => Some(Finding::error(
+            "base_url",
+            format!("{host} cannot be reached: {}", error.message),
+            "let this machine connect to it (DNS, firewall, proxy); a sandbox's certificate belongs into ca_cert",
+        )),
+        Reason::Timeout => Some(Finding::error(
+            "base_url",
+            format!("{host} did not answer within {:?}", account.timeout),
+            "look at the network's way there, or give it more time with timeout",
+        )),
+        Reason::Transport => Some(Finding::error(
+            "base_url",
+            format!("{host} answered what WeChat Pay would not: {}", error.message),
+            "name WeChat Pay's own address, or look at what stands in between (a proxy, a captive portal)",
+        )),
+        Reason::RateLimited | Reason::Platform => Some(Finding::warning(
+            "base_url",
+            format!("{host} has trouble of its own: {error}"),
+            "try again in a few minutes",
+        )),
+        _ => None,
+    }
+}
+
+/// Asks after an order that nobody made: a question that needs host, merchant and keys to be right,
+/// and changes nothing.
+///
+/// # Errors
+/// What the kind has to explain.
+pub async fn ask(provider: &dyn Provider, random: &dyn Random, now: Timestamp) -> Result<(), ProviderError> {
+    let order = trial(random, now, None, "https://example.com/notify");
+    let status = provider.query(&order).await?.into_inner();
+    match status.word {
+        OrderWord::Missing => Ok(()),
+        other => {
+            let message = format!("an order that nobody made is known to the platform ({other:?})");
+            Err(ProviderError::new(ErrorKind::Unknown, Reason::Other, message))
+        }
+    }
+}
+
+/// Tries a login code that nobody was given: the answer tells whether app and secret go together.
+pub async fn login(provider: &dyn Provider, account: &Account) -> Finding {
+    if account.app_secret.is_none() {
+        let fix = "set it, as env:NAME or file:PATH, if the gateway is to exchange wx.login codes";
+        return Finding::warning("app_secret", "is not set, so that logins are refused", fix);
+    }
+    let Err(error) = provider.login(&Secret::new("dukou-doctor")).await else {
+        return Finding::warning("app_secret", "a login code that nobody was given was taken", "look at platform_url");
+    };
+    match (error.reason, error.code.as_deref()) {
+        (Reason::InvalidCode, _) => Finding::good("app_secret", format!("belongs to {}", account.app_id)),
+        (_, Some("40013")) => Finding::error(
+            "app_id",
+            format!("{} is no app that WeChat knows: {error}", account.app_id),
+            "copy the AppID from the mini-program's settings",
+        ),
+        (_, Some("40164")) => Finding::error(
+            "app_secret",
+            format!("this machine's address may not log in: {error}"),
+            "add it to the app's IP allow-list, or switch the list off",
+        ),
+        (Reason::Configuration, _) => Finding::error(
+            "app_secret",
+            format!("does not belong to {}: {error}", account.app_id),
+            "copy the AppSecret of this very app; a reset makes the old one useless",
+        ),
+        (Reason::Transport | Reason::Timeout, _) => Finding::error(
+            "platform_url",
+            format!("{} cannot be reached: {error}", account.platform_url),
+            "let this machine connect to it (DNS, firewall, proxy)",
+        ),
+        _ => Finding::warning("platform_url", format!("the login's answer was {error}"), "try again in a few minutes"),
+    }
+}
+
+/// Makes an order of one fen for a user, in nobody's hands, and closes it.
+pub async fn user(
+    provider: &dyn Provider,
+    account: &Account,
+    random: &dyn Random,
+    now: Timestamp,
+    checkup: &Checkup,
+    openid: &str,
+) -> Finding {
+    let order = trial(random, now, Some(openid.to_owned()), &checkup.notify_url);
+    match provider.pay(&order).await {
+        Ok(_) => match provider.close(&order).await {
+            Ok(()) => Finding::good("app_id", format!("{openid} is a user of {}", account.app_id)),
+            Err(error) => Finding::warning(
+                "app_id",
+                format!(
+                    "{openid} is a user of {}; the trial order {} could not be closed: {error}",
+                    account.app_id, order.trade_no
+                ),
+                "nothing: it ends by itself in five minutes",
+            ),
+        },
+        Err(error) if error.reason == Reason::PayerMismatch => Finding::error(
+            "app_id",
+            format!("{openid} belongs to another app than {}", account.app_id),
+            "log users in through the app that app_id names, or set app_id to the app they use",
+        ),
+        Err(error) => Finding::error(
+            "app_id",
+            format!("an order for {openid} was refused: {error}"),
+            "see the other findings; mch_id and app_id must be bound to each other on the merchant platform",
+        ),
+    }
+}
+
+fn trial(random: &dyn Random, now: Timestamp, openid: Option<String>, notify_url: &str) -> PayOrder {
+    let number = format!("DOCTOR{}", &crate::text::nonce(random)[..24]);
+    PayOrder {
+        trade_no: TradeNo::new(&number).expect("letters and digits are a trade number"),
+        transaction_id: None,
+        method: if openid.is_some() { Method::Jsapi } else { Method::Native },
+        amount: Money::new(TRIAL_AMOUNT, Currency::Cny).expect("one fen is an amount"),
+        description: "dukou doctor".to_owned(),
+        attach: None,
+        openid,
+        client_ip: [127, 0, 0, 1].into(),
+        created_at: now,
+        expires_at: now.plus(TRIAL_LIFE),
+        notify_url: notify_url.to_owned(),
+    }
+}

@@ -1,0 +1,74 @@
+//! Findings about a `wechat-v2` section.
+
+use dukou_domain::Timestamp;
+use dukou_spi::{Checkup, Finding, Provider, ProviderError, Random, Reason};
+
+use super::config::Settings;
+use crate::doctor::{ask, expiry, login, notify_address, unreachable, user};
+
+/// Everything about one account.
+pub async fn diagnose(
+    provider: &dyn Provider,
+    settings: &Settings,
+    random: &dyn Random,
+    now: Timestamp,
+    checkup: &Checkup,
+) -> Vec<Finding> {
+    let account = &settings.account;
+    let mut findings = vec![notify_address(account, checkup), certificate(settings, now)];
+    if !checkup.live {
+        return findings;
+    }
+    if let Err(error) = ask(provider, random, now).await {
+        findings.push(unreachable(account, &error).unwrap_or_else(|| explain(&error)));
+        return findings;
+    }
+    findings.push(Finding::good("api_key", format!("{} and WeChat Pay sign alike", account.mch_id)));
+    findings.push(login(provider, account).await);
+    if let Some(openid) = &checkup.openid {
+        findings.push(user(provider, account, random, now, checkup, openid).await);
+    }
+    findings
+}
+
+fn certificate(settings: &Settings, now: Timestamp) -> Finding {
+    match &settings.identity {
+        None => Finding::warning(
+            "client_cert",
+            "is missing, so that refunds are refused",
+            "download the API certificate from the merchant platform and name apiclient_cert.pem and apiclient_key.pem",
+        ),
+        Some(identity) => expiry(
+            "client_cert",
+            "the merchant's certificate",
+            &identity.certificate,
+            now,
+            "make a new API certificate on the merchant platform and put both files in place",
+        ),
+    }
+}
+
+fn explain(error: &ProviderError) -> Finding {
+    let message = error.to_string();
+    match (error.reason, error.code.as_deref()) {
+        (_, Some("APPID_NOT_EXIST")) => {
+            Finding::error("app_id", message, "copy the AppID (wx…) of the app whose users pay")
+        }
+        (_, Some("MCHID_NOT_EXIST")) => Finding::error("mch_id", message, "copy the number from the merchant platform"),
+        (_, Some("APPID_MCHID_NOT_MATCH")) => {
+            Finding::error("app_id", message, "bind app_id and mch_id to each other on the merchant platform")
+        }
+        (_, Some("NOAUTH")) => Finding::error("mch_id", message, "have the product switched on for this merchant"),
+        (Reason::BadSignature, _) => Finding::error(
+            "api_key",
+            message,
+            "set the APIv2 key (not the APIv3 key) and the sign_type that the merchant platform shows",
+        ),
+        _ if message.contains("签名") || message.to_ascii_lowercase().contains("sign") => Finding::error(
+            "api_key",
+            format!("WeChat Pay does not accept our signature: {message}"),
+            "set the APIv2 key (not the APIv3 key) that the merchant platform shows; a new one takes a few minutes",
+        ),
+        _ => Finding::error("mch_id", message, "compare app_id, mch_id and api_key with the merchant platform"),
+    }
+}
