@@ -1,1 +1,231 @@
+//! The key ring through a provider, as notifies and calls meet it.
 
+use std::sync::Arc;
+
+use dukou_domain::Method;
+use dukou_spi::transport::TransportError;
+use dukou_spi::{ErrorKind, Notice, NotifyError, NotifyKind, Provider, RawNotify, Reason};
+use serde_json::json;
+
+use crate::v3::testing::{
+    API_V3_KEY, NEW_SERIAL, OLD_SERIAL, PUBLIC_KEY_ID, World, certificate_list, certificate_mode, key_text,
+    new_certificate, old_certificate, order, sealed, signed,
+};
+
+/// 2030-12-25, when the old certificate is still in force and the new one is already.
+const ROTATING: i64 = 1_924_387_200;
+/// 2031-02-01, when the old one has ended.
+const ROTATED: i64 = 1_927_670_400;
+
+fn notify(world: &World, serial: &str) -> RawNotify {
+    let resource = json!({
+        "appid": "wx8888888888888888", "mchid": "1900000109", "out_trade_no": "T20260704000017",
+        "transaction_id": "42", "trade_state": "SUCCESS", "amount": { "total": 5990 },
+    });
+    let body = json!({ "id": "EV-1", "resource": sealed(API_V3_KEY, "transaction", resource.to_string().as_bytes()) });
+    let body = body.to_string();
+    let headers = signed(serial, world.now(), body.as_bytes());
+    RawNotify { kind: NotifyKind::Payment, headers, body: body.into() }
+}
+
+async fn believed(world: &World, provider: &Arc<dyn Provider>, serial: &str) -> bool {
+    match provider.notify(&notify(world, serial)).await {
+        Ok(Notice::Payment(_)) => true,
+        Err(NotifyError::BadSignature) => false,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn lists(world: &World, signer: &str, certificates: &[(&str, &str)]) {
+    let list = certificate_list(API_V3_KEY, certificates);
+    world.replay.push(world.signed_by(signer, 200, &list));
+}
+
+fn fetches(world: &World) -> usize {
+    world.replay.sent().iter().filter(|request| request.url.ends_with("/v3/certificates")).count()
+}
+
+#[tokio::test]
+async fn unknown_serials_fetch_at_most_once_a_minute() {
+    let world = World::default();
+    world.set_seconds(ROTATING);
+    let provider = world.provider(certificate_mode());
+    lists(&world, OLD_SERIAL, &[old_certificate()]);
+    for at in 0..1000 {
+        assert!(!believed(&world, &provider, &format!("{at:040X}")).await);
+    }
+    assert_eq!(fetches(&world), 1);
+    // What is known goes on; the next minute looks once more, and finds the new one.
+    assert!(believed(&world, &provider, OLD_SERIAL).await);
+    assert!(!believed(&world, &provider, NEW_SERIAL).await);
+    world.set_seconds(ROTATING + 59);
+    assert!(!believed(&world, &provider, NEW_SERIAL).await);
+    assert_eq!(fetches(&world), 1);
+    world.set_seconds(ROTATING + 60);
+    lists(&world, OLD_SERIAL, &[old_certificate(), new_certificate()]);
+    assert!(believed(&world, &provider, NEW_SERIAL).await);
+    assert_eq!(fetches(&world), 2);
+}
+
+#[tokio::test]
+async fn a_new_serial_in_many_notifies_at_once_is_fetched_once_and_none_of_them_fails() {
+    let world = World::default();
+    world.set_seconds(ROTATING);
+    let provider = world.provider(certificate_mode());
+    lists(&world, OLD_SERIAL, &[old_certificate(), new_certificate()]);
+    let notices = (0..50).map(|at| {
+        let (world, provider) = (world.clone(), provider.clone());
+        tokio::spawn(async move { believed(&world, &provider, [OLD_SERIAL, NEW_SERIAL][at % 2]).await })
+    });
+    for notice in notices.collect::<Vec<_>>() {
+        assert!(notice.await.unwrap());
+    }
+    assert_eq!(fetches(&world), 1);
+}
+
+/// From a tenth of a percent to all: the serial alone decides.
+#[tokio::test]
+async fn keys_of_both_kinds_stand_side_by_side_and_the_serial_decides() {
+    let world = World::default();
+    world.set_seconds(ROTATING);
+    let provider = world.provider(json!({ "platform_certificates": true }));
+    lists(&world, PUBLIC_KEY_ID, &[old_certificate(), new_certificate()]);
+    provider.renew_trust().await.unwrap();
+    for serial in [OLD_SERIAL, PUBLIC_KEY_ID, NEW_SERIAL, OLD_SERIAL] {
+        assert!(believed(&world, &provider, serial).await, "{serial}");
+    }
+    // A signature of one key under the other's name is none.
+    let mut crossed = notify(&world, OLD_SERIAL);
+    crossed.headers.iter_mut().find(|(name, _)| name == "wechatpay-serial").unwrap().1 = NEW_SERIAL.to_owned();
+    assert_eq!(provider.notify(&crossed).await, Err(NotifyError::BadSignature));
+    let serials: Vec<String> = provider.trust().into_iter().map(|key| key.serial).collect();
+    assert_eq!(serials.len(), 3, "{serials:?}");
+}
+
+#[tokio::test]
+async fn what_has_expired_or_not_begun_is_not_used() {
+    let world = World::default();
+    let provider = world.provider(certificate_mode());
+    lists(&world, OLD_SERIAL, &[old_certificate(), new_certificate()]);
+    provider.renew_trust().await.unwrap();
+    assert!(believed(&world, &provider, OLD_SERIAL).await);
+    assert!(!believed(&world, &provider, NEW_SERIAL).await, "it begins in 2030");
+    world.set_seconds(ROTATED);
+    lists(&world, NEW_SERIAL, &[new_certificate()]);
+    provider.renew_trust().await.unwrap();
+    assert!(!believed(&world, &provider, OLD_SERIAL).await, "it ended in 2031");
+    assert!(believed(&world, &provider, NEW_SERIAL).await);
+    assert_eq!(fetches(&world), 2);
+    assert!(provider.trust().iter().all(|key| key.serial == NEW_SERIAL));
+}
+
+#[tokio::test]
+async fn a_public_key_alone_never_asks_for_certificates() {
+    let world = World::default();
+    let provider = world.provider(json!({}));
+    provider.renew_trust().await.unwrap();
+    assert!(!believed(&world, &provider, OLD_SERIAL).await);
+    assert!(!believed(&world, &provider, "PUB_KEY_ID_0000").await);
+    assert!(believed(&world, &provider, PUBLIC_KEY_ID).await);
+    assert_eq!(world.replay.sent().len(), 0);
+    assert_eq!(provider.trust()[0].expires_at, None);
+}
+
+#[tokio::test]
+async fn another_instance_finds_on_the_shelf_what_the_first_fetched() {
+    let first = World::default();
+    lists(&first, OLD_SERIAL, &[old_certificate()]);
+    first.provider(certificate_mode()).renew_trust().await.unwrap();
+    let second = World { shelf: first.shelf.clone(), ..World::default() };
+    let provider = second.provider(certificate_mode());
+    assert!(believed(&second, &provider, OLD_SERIAL).await);
+    provider.renew_trust().await.unwrap();
+    assert_eq!((fetches(&first), fetches(&second)), (1, 0));
+
+    // Somebody who can write to the shelf cannot make us believe a key.
+    let forged = certificate_list("a key of somebody else's, 32 byt", &[old_certificate()]);
+    let headers = signed(OLD_SERIAL, second.now(), forged.as_bytes());
+    let signature = crate::v3::sign::Signature::read(&headers).unwrap();
+    let answer = super::Answer::new(&signature, forged.as_bytes()).unwrap();
+    let kept = super::Kept { fetched_at: super::Timestamp::from_millis(i64::MAX), content: answer.to_bytes() };
+    *second.shelf.0.lock().unwrap() = Some(kept);
+    let third = World { shelf: second.shelf.clone(), ..World::default() };
+    lists(&third, OLD_SERIAL, &[old_certificate()]);
+    assert!(believed(&third, &third.provider(certificate_mode()), OLD_SERIAL).await);
+    assert_eq!(fetches(&third), 1);
+}
+
+#[tokio::test]
+async fn certificates_are_looked_at_before_they_end_and_more_often_towards_it() {
+    let world = World::default();
+    let provider = world.provider(certificate_mode());
+    lists(&world, OLD_SERIAL, &[old_certificate()]);
+    provider.renew_trust().await.unwrap();
+    let hours = |hours: i64| hours * 3600;
+    let start = world.now();
+    for (after, expected) in [(hours(12) - 1, 1), (hours(12), 2)] {
+        world.set_seconds(start + after);
+        if fetches(&world) < expected {
+            lists(&world, OLD_SERIAL, &[old_certificate()]);
+        }
+        provider.renew_trust().await.unwrap();
+        assert_eq!(fetches(&world), expected, "after {after} s");
+    }
+    // A clock that was set back does not stop it, nor let it loose.
+    world.set_seconds(start - hours(1));
+    lists(&world, OLD_SERIAL, &[old_certificate()]);
+    for _ in 0..3 {
+        provider.renew_trust().await.unwrap();
+    }
+    assert_eq!(fetches(&world), 3);
+
+    // Eight hours before the end, within two hours.
+    let end = 1_924_992_000;
+    let late = World::default();
+    late.set_seconds(end - hours(8));
+    let provider = late.provider(certificate_mode());
+    for (after, expected) in [(0, 1), (hours(1), 1), (hours(2), 2)] {
+        late.set_seconds(end - hours(8) + after);
+        if fetches(&late) < expected {
+            lists(&late, OLD_SERIAL, &[old_certificate()]);
+        }
+        provider.renew_trust().await.unwrap();
+        assert_eq!(fetches(&late), expected, "after {after} s");
+    }
+}
+
+/// Without a key no answer could be verified, so that nothing is sent whose answer would be lost.
+#[tokio::test]
+async fn nothing_is_sent_before_there_is_a_key() {
+    let world = World::default();
+    let provider = world.provider(certificate_mode());
+    world.replay.push(Err(TransportError::NotSent { host: "h".into(), reason: "refused".into() }));
+    world.replay.push(Err(TransportError::NotSent { host: "h".into(), reason: "refused".into() }));
+    for _ in 0..3 {
+        let error = provider.pay(&order(Method::Jsapi)).await.unwrap_err();
+        assert_eq!((error.kind, error.reason), (ErrorKind::NotSent, Reason::Transport), "{error}");
+    }
+    // At both hosts, once; then not within the minute.
+    assert_eq!(fetches(&world), 2);
+    assert!(world.replay.sent().iter().all(|request| request.url.ends_with("/v3/certificates")));
+
+    world.set_seconds(world.now() + 60);
+    lists(&world, OLD_SERIAL, &[old_certificate()]);
+    world.replay.push(world.signed_by(OLD_SERIAL, 200, r#"{"prepay_id":"wx01"}"#));
+    provider.pay(&order(Method::Jsapi)).await.unwrap();
+    let sent = world.replay.sent();
+    let paid = sent.last().unwrap();
+    assert!(paid.headers.iter().any(|(name, value)| *name == "wechatpay-serial" && value == OLD_SERIAL));
+}
+
+#[tokio::test]
+async fn a_merchant_without_certificates_is_told_so() {
+    let world = World::default();
+    let provider = world.provider(certificate_mode());
+    let body =
+        r#"{"code":"RESOURCE_NOT_EXISTS","message":"无可用的平台证书，请在商户平台-API安全申请使用微信支付公钥。"}"#;
+    world.replay.push(world.signed_by(key_text("keys.merchant.serial_no"), 404, body));
+    let error = provider.pay(&order(Method::Jsapi)).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::NotSent);
+    assert!(error.message.contains("微信支付公钥"), "{error}");
+}
