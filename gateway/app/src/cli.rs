@@ -7,7 +7,7 @@ use clap::{Parser, Subcommand};
 
 #[cfg(feature = "sandbox")]
 use crate::commands::demo;
-use crate::commands::{check, serve};
+use crate::commands::{check, doctor, serve};
 use crate::logging::{self, LogForm};
 
 /// The version, and what is compiled in that must not be in production.
@@ -42,6 +42,23 @@ enum Command {
         #[arg(long, default_value = "config")]
         config: PathBuf,
     },
+    /// Say what is wrong with one tenant's set-up, and what to do about it. Exit code 1 when it does
+    /// not work.
+    Doctor {
+        /// The tenant's id.
+        #[arg(long)]
+        tenant: String,
+        /// Call the platforms too: questions that change nothing.
+        #[arg(long)]
+        live: bool,
+        /// A user of the tenant's app: with --live an order of one fen is made for them and closed at
+        /// once.
+        #[arg(long, requires = "live")]
+        openid: Option<String>,
+        /// The folder of gateway.toml and tenants/.
+        #[arg(long, default_value = "config")]
+        config: PathBuf,
+    },
     /// Show the whole way of a payment on this machine: the gateway, the platform simulated, a shop.
     #[cfg(feature = "sandbox")]
     Demo {
@@ -68,6 +85,10 @@ pub fn run() -> ExitCode {
         Command::Check { config } => {
             let _logging = logging::start(form, "warn");
             check::run(&config)
+        }
+        Command::Doctor { tenant, live, openid, config } => {
+            logging::start(form, "error");
+            doctor::run(&doctor::Question { directory: &config, tenant: &tenant, live, openid })
         }
         #[cfg(feature = "sandbox")]
         Command::Demo { once } => {

@@ -154,7 +154,7 @@ impl EventCounts {
 }
 
 /// Where a platform tells of payments or refunds.
-pub(crate) fn notify_url(public_url: &str, tenant: &TenantId, provider: &ProviderName, kind: NotifyKind) -> String {
+pub fn notify_url(public_url: &str, tenant: &TenantId, provider: &ProviderName, kind: NotifyKind) -> String {
     format!("{public_url}/notify/{tenant}/{provider}/{}", kind.as_str())
 }
 

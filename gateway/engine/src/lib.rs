@@ -34,7 +34,7 @@ pub use command::{
     CreatePayment, CreateRefund, CreateRefundRequest, Decision, InvokePayment, Payer, PaymentAnswer, RefundAnswer,
 };
 pub use deliver::{Entered, Made, Place};
-pub use engine::{Engine, EngineConfig};
+pub use engine::{Engine, EngineConfig, notify_url};
 pub use error::EngineError;
 pub use fail_points::FAIL_POINTS;
 pub use schedule::{Schedule, Steps};

@@ -71,13 +71,22 @@ pub struct Section<'a> {
     table: &'a Map<String, Value>,
     environment: &'a dyn Environment,
     read: BTreeSet<String>,
+    secrets: Vec<(String, Secret)>,
     problems: Vec<Problem>,
 }
 
 impl<'a> Section<'a> {
     /// The table at `path` (empty for the whole file) of `file`.
     pub fn new(file: &'a str, path: &str, table: &'a Map<String, Value>, environment: &'a dyn Environment) -> Self {
-        Section { file, path: path.to_owned(), table, environment, read: BTreeSet::new(), problems: Vec::new() }
+        Section {
+            file,
+            path: path.to_owned(),
+            table,
+            environment,
+            read: BTreeSet::new(),
+            secrets: Vec::new(),
+            problems: Vec::new(),
+        }
     }
 
     /// Whether the key is there at all. Counts as reading it.
@@ -222,7 +231,14 @@ impl<'a> Section<'a> {
     /// A secret that may be left out.
     pub fn optional_secret(&mut self, key: &str) -> Option<Secret> {
         let text = self.optional_text(key)?;
-        self.resolve(key, &text)
+        let secret = self.resolve(key, &text)?;
+        self.secrets.push((key.to_owned(), secret.clone()));
+        Some(secret)
+    }
+
+    /// The secrets that were read so far, by their keys.
+    pub fn secrets(&self) -> &[(String, Secret)] {
+        &self.secrets
     }
 
     /// Resolves `env:NAME`, `file:PATH` or a literal that stands at `key`.

@@ -3,4 +3,5 @@
 pub mod check;
 #[cfg(feature = "sandbox")]
 pub mod demo;
+pub mod doctor;
 pub mod serve;

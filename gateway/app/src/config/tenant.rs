@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use dukou_domain::{PluginName, ProviderName, TenantId};
+use dukou_domain::{PluginName, ProviderName, Secret, TenantId};
 use dukou_engine::plugin::TenantPlugin;
 use dukou_engine::tenant::{ApiKey, LatePayment, Tenant, Webhook};
 use dukou_spi::public_address::check_host;
@@ -201,6 +201,7 @@ impl<'a> Reader<'a> {
                 return providers;
             }
         };
+        let mut secrets = Vec::new();
         for (name, value) in tables {
             let path = format!("providers.{name}");
             let Value::Object(table) = value else {
@@ -217,6 +218,7 @@ impl<'a> Reader<'a> {
             {
                 providers.insert(name, provider);
             }
+            one_for_two(&mut section, &path, &mut secrets);
             let known = section.has("kind") && self.factory(table).is_some();
             // Of a kind that nobody knows, no key can be judged.
             let found = section.finish();
@@ -273,5 +275,18 @@ impl<'a> Reader<'a> {
             Some(factory) => factory.build(section, &self.setup.context.outside),
             None => section.wrong("kind", &format!("is {kind:?}, which is not a known kind"), &kinds),
         }
+    }
+}
+
+/// Notes a secret that stands under two names: one of them is not where it belongs (an APIv2 key in the
+/// place of the APIv3 key, an app's secret in that of a key).
+fn one_for_two(section: &mut Section<'_>, path: &str, seen: &mut Vec<(String, String, Secret)>) {
+    for (key, secret) in section.secrets().to_vec() {
+        let other = seen.iter().find(|(_, other, known)| *other != key && known.matches(secret.expose().as_bytes()));
+        if let Some((other_path, other, _)) = other {
+            let message = format!("is the same secret as {other_path}.{other}");
+            section.warn(&key, &message, "a secret of its own; each belongs to one key alone");
+        }
+        seen.push((path.to_owned(), key, secret));
     }
 }

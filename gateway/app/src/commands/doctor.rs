@@ -1,0 +1,162 @@
+//! `dukou doctor`: what is wrong with one tenant's set-up, in plain words, and what to do about it.
+
+use std::io::Write;
+use std::path::Path;
+use std::process::ExitCode;
+
+use dukou_engine::tenant::Tenant;
+use dukou_spi::settings::{Problem, Severity};
+use dukou_spi::{Checkup, Finding, Grade, NotifyKind};
+
+use crate::config::{self, Loaded, TenantSettings};
+use crate::outside::Outside;
+use crate::providers;
+
+/// What somebody wants to know.
+pub struct Question<'a> {
+    pub directory: &'a Path,
+    pub tenant: &'a str,
+    /// Whether the platforms may be called.
+    pub live: bool,
+    /// A user of the tenant's app.
+    pub openid: Option<String>,
+}
+
+/// One line of the answer.
+struct Line {
+    grade: Grade,
+    /// The file, or whatever else the key stands in.
+    place: String,
+    key: String,
+    message: String,
+    fix: String,
+}
+
+pub fn run(question: &Question<'_>) -> ExitCode {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            tracing::error!(%error, "cannot start");
+            return ExitCode::FAILURE;
+        }
+    };
+    let lines = runtime.block_on(look(question));
+    let written = write(&lines, &mut std::io::stdout().lock());
+    let is_well = lines.iter().all(|line| line.grade < Grade::Error);
+    if is_well && written.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+async fn look(question: &Question<'_>) -> Vec<Line> {
+    let outside = Outside::default();
+    let variables = config::process_variables();
+    let loaded =
+        config::load(question.directory, variables, providers::builtin(), |insecure| outside.context(insecure));
+    let mut lines: Vec<Line> =
+        loaded.problems.iter().filter(|problem| is_about(problem, question.tenant)).map(of_problem).collect();
+    let Some(settings) = find(&loaded, question.tenant) else {
+        if lines.iter().all(|line| line.grade < Grade::Error) {
+            lines.push(missing(&loaded, question));
+        }
+        return lines;
+    };
+    let public_url = loaded.gateway.as_ref().map(|gateway| gateway.public_url.clone()).unwrap_or_default();
+    lines.extend(diagnose(&settings.tenant, &settings.file, &public_url, question).await);
+    if question.live {
+        lines.extend(clock(&outside));
+    }
+    lines
+}
+
+fn find<'a>(loaded: &'a Loaded, tenant: &str) -> Option<&'a TenantSettings> {
+    loaded.tenants.served().find(|settings| settings.tenant.id.as_str() == tenant).map(AsRef::as_ref)
+}
+
+/// Whether a problem is the gateway's own or this tenant's.
+fn is_about(problem: &Problem, tenant: &str) -> bool {
+    let file = Path::new(&problem.file);
+    let stem = file.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+    let word = tenant.to_ascii_uppercase().replace('-', "_");
+    let is_other_tenants = problem.file.contains("TENANTS__") && !problem.file.contains(&format!("TENANTS__{word}__"));
+    stem == tenant || stem == "gateway" || (problem.file.starts_with("environment") && !is_other_tenants)
+}
+
+fn of_problem(problem: &Problem) -> Line {
+    Line {
+        grade: match problem.severity {
+            Severity::Error => Grade::Error,
+            Severity::Warning => Grade::Warning,
+        },
+        place: problem.file.clone(),
+        key: problem.key.clone(),
+        message: problem.message.clone(),
+        fix: format!("expected {}", problem.expected),
+    }
+}
+
+fn missing(loaded: &Loaded, question: &Question<'_>) -> Line {
+    let known: Vec<&str> = loaded.tenants.served().map(|settings| settings.tenant.id.as_str()).collect();
+    Line {
+        grade: Grade::Error,
+        place: question.directory.join("tenants").display().to_string(),
+        key: "id".to_owned(),
+        message: format!("there is no tenant {}", question.tenant),
+        fix: format!("name one of {}", known.join(", ")),
+    }
+}
+
+async fn diagnose(tenant: &Tenant, file: &str, public_url: &str, question: &Question<'_>) -> Vec<Line> {
+    let mut lines = Vec::new();
+    for (name, provider) in &tenant.providers {
+        let checkup = Checkup {
+            notify_url: dukou_engine::notify_url(public_url, &tenant.id, name, NotifyKind::Payment),
+            live: question.live,
+            openid: question.openid.clone(),
+        };
+        let findings = provider.diagnose(&checkup).await;
+        lines.extend(findings.into_iter().map(|finding| of_finding(file, name.as_str(), finding)));
+    }
+    lines
+}
+
+fn of_finding(file: &str, provider: &str, finding: Finding) -> Line {
+    // Most are about the provider's own section; what is not has its whole path.
+    let (place, key) = if finding.key.contains('.') {
+        ("gateway.toml".to_owned(), finding.key.to_owned())
+    } else {
+        (file.to_owned(), format!("providers.{provider}.{}", finding.key))
+    };
+    Line { grade: finding.grade, place, key, message: finding.message, fix: finding.fix }
+}
+
+/// The platforms' answers named their time.
+fn clock(outside: &Outside) -> Option<Line> {
+    let seconds = outside.time.seconds()?;
+    let (grade, message, fix) = match outside.time.complaint() {
+        Some(complaint) => (Grade::Error, complaint, "switch on NTP (timedatectl set-ntp true)".to_owned()),
+        None => (Grade::Good, format!("agrees with the platforms' to {} s", seconds.abs()), String::new()),
+    };
+    Some(Line { grade, place: "this machine".to_owned(), key: "clock".to_owned(), message, fix })
+}
+
+/// The worst last, so that it stands above the prompt.
+fn write(lines: &[Line], output: &mut impl Write) -> std::io::Result<()> {
+    for grade in [Grade::Good, Grade::Warning, Grade::Error] {
+        for line in lines.iter().filter(|line| line.grade == grade) {
+            let word = match grade {
+                Grade::Good => "ok",
+                Grade::Warning => "warning",
+                Grade::Error => "error",
+            };
+            writeln!(output, "{word}: {}: {}: {}", line.place, line.key, line.message)?;
+            if !line.fix.is_empty() {
+                writeln!(output, "    fix: {}", line.fix)?;
+            }
+        }
+    }
+    let count = |grade| lines.iter().filter(|line| line.grade == grade).count();
+    match (count(Grade::Error), count(Grade::Warning)) {
+        (0, 0) => writeln!(output, "nothing is wrong")?,
+        (errors, warnings) => writeln!(output, "{errors} wrong, {warnings} to look at")?,
+    }
+    output.flush()
+}
