@@ -18,7 +18,11 @@ pub async fn diagnose(provider: &WechatV3, checkup: &Checkup) -> Vec<Finding> {
         match client.renew_trust().await {
             Ok(()) => findings.extend(platform_certificates(client)),
             Err(error) => {
-                findings.push(unreachable(account, &error).unwrap_or_else(|| explain_certificates(client, &error)));
+                if let Some(finding) = unreachable(account, &error) {
+                    findings.push(finding);
+                    return findings;
+                }
+                findings.push(explain_certificates(client, &error));
                 if client.trust.own(now).is_none() {
                     return findings;
                 }

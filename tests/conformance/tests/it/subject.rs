@@ -6,10 +6,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 use dukou_domain::{Currency, Method, Money, OutRefundNo, Secret, Timestamp, TradeNo};
+use dukou_spi::settings::{ProcessEnvironment, Section};
 use dukou_spi::{
     AnyTime, Clock, Context, EmptyShelf, Invoke, PayOrder, Provider, Random, RefundOrder, RefundQuery, RefundWord,
 };
 use dukou_transport::ReqwestTransports;
+use serde_json::{Map, Value};
 use time::UtcOffset;
 
 use crate::receiver::Receiver;
@@ -82,8 +84,8 @@ pub trait Platform: Send + Sync {
     async fn pay(&self, invoke: &Invoke) -> Result<(), String>;
     /// Pays a part with a coupon of so many fen.
     async fn pay_with_coupon(&self, order: &PayOrder, coupon: i64);
-    /// A try that fails, told to the notify address.
-    async fn fail(&self, order: &PayOrder);
+    /// A try that fails. Says whether the platform tells of it at the notify address.
+    async fn fail(&self, order: &PayOrder) -> bool;
     /// Tells of the payment now and says whether the platform took the answer for a yes.
     async fn tell(&self, order: &PayOrder) -> bool;
     async fn tell_contradicting(&self, order: &PayOrder, what: Contradiction) -> bool;
@@ -131,6 +133,23 @@ pub fn context() -> Context {
         time: Arc::new(AnyTime),
         insecure: true,
     }
+}
+
+/// A provider of a configuration without a flaw.
+pub fn build(kind: &str, section: &Value) -> Arc<dyn Provider> {
+    let table: &Map<String, Value> = section.as_object().unwrap();
+    let mut read = Section::new("shop.toml", "providers.subject", table, &ProcessEnvironment);
+    let factories = dukou_wechat::factories();
+    let factory = factories.iter().find(|factory| factory.kind() == kind).unwrap();
+    let provider = factory.build(&mut read, &context());
+    let problems = read.finish();
+    assert!(problems.is_empty(), "{problems:#?}");
+    provider.unwrap()
+}
+
+/// A port where nobody listened a moment ago.
+pub fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 pub fn fen(minor: i64) -> Money {

@@ -1,20 +1,17 @@
 //! WeChat Pay's APIv2 against the sandbox's side of it.
 
 use std::fs;
-use std::path::Path;
-use std::sync::Arc;
 
 use async_trait::async_trait;
 use dukou_domain::Secret;
 use dukou_sandbox::{Options, Sandbox};
-use dukou_spi::settings::{ProcessEnvironment, Section};
-use dukou_spi::{Invoke, PayOrder, Provider, RefundOrder, RefundWord};
+use dukou_spi::{Invoke, PayOrder, RefundOrder, RefundWord};
 use serde_json::{Map, Value, json};
 use time::UtcOffset;
 
 use crate::control::Control;
 use crate::receiver::Receiver;
-use crate::subject::{Contradiction, Fault, Operation, Platform, Subject, TIMEOUT, Tampering, context};
+use crate::subject::{Contradiction, Fault, Operation, Platform, Subject, TIMEOUT, Tampering, build, free_port};
 
 const MCH_ID: &str = "1900000109";
 const APP_ID: &str = "wx8888888888888888";
@@ -56,10 +53,10 @@ pub fn subject(sign_type: &str, certificate: Certificate) -> Subject {
         }
         Certificate::Pkcs12 => section["client_p12"] = write("cert.p12", &files.client_p12),
     }
-    let provider = build(&section);
+    let provider = build("wechat-v2", &section);
     section["base_url"] = json!(format!("https://127.0.0.1:{}", free_port()));
     section["platform_url"] = section["base_url"].clone();
-    let unreachable = build(&section);
+    let unreachable = build("wechat-v2", &section);
     let receiver = Receiver::start(provider.clone());
     let control = Control::new(&sandbox.http_url());
     Subject {
@@ -68,23 +65,6 @@ pub fn subject(sign_type: &str, certificate: Certificate) -> Subject {
         platform: Box::new(WechatV2 { control, private_key: files.client_key_pem, _sandbox: sandbox }),
         receiver,
     }
-}
-
-fn build(section: &Value) -> Arc<dyn Provider> {
-    let table: &Map<String, Value> = section.as_object().unwrap();
-    let file = Path::new("shop.toml").display().to_string();
-    let mut read = Section::new(&file, "providers.wechat", table, &ProcessEnvironment);
-    let factories = dukou_wechat::factories();
-    let factory = factories.iter().find(|factory| factory.kind() == "wechat-v2").unwrap();
-    let provider = factory.build(&mut read, &context());
-    let problems = read.finish();
-    assert!(problems.is_empty(), "{problems:#?}");
-    provider.unwrap()
-}
-
-/// A port where nobody listened a moment ago.
-fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 struct WechatV2 {
@@ -130,9 +110,10 @@ impl Platform for WechatV2 {
         self.control.post(&path, json!({ "coupon_fee": coupon, "notify": false })).await;
     }
 
-    async fn fail(&self, order: &PayOrder) {
+    async fn fail(&self, order: &PayOrder) -> bool {
         let path = format!("/orders/{MCH_ID}/{}/fail", order.trade_no);
         self.control.post(&path, json!({ "err_code": "NOTENOUGH", "notify": true })).await;
+        true
     }
 
     async fn tell(&self, order: &PayOrder) -> bool {

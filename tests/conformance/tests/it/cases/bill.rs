@@ -1,4 +1,4 @@
-use dukou_spi::{BillRowKind, Clock as _};
+use dukou_spi::{BillRowKind, Clock as _, ErrorKind};
 use time::{Date, Duration, OffsetDateTime};
 
 use crate::subject::{Subject, SystemClock, fen};
@@ -40,4 +40,29 @@ pub async fn a_day_without_trade_is_an_empty_bill(subject: Subject) {
     }
     let bill = subject.provider.bill(today(&subject) - Duration::days(30)).await.unwrap();
     assert_eq!(bill.rows, []);
+}
+
+pub async fn a_days_bookings_are_in_its_fund_bill(subject: Subject) {
+    if !subject.provider.capabilities().fund_bill {
+        let error = subject.provider.fund_bill(today(&subject)).await.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Refused, "{error}");
+        return;
+    }
+    let before = today(&subject);
+    let order = subject.paid().await;
+    subject.provider.refund(&subject.refund_of(&order, 19)).await.unwrap();
+    let mut rows = subject.provider.fund_bill(before).await.unwrap().rows;
+    if today(&subject) != before {
+        rows.extend(subject.provider.fund_bill(today(&subject)).await.unwrap().rows);
+    }
+    let info = subject.provider.info();
+    if info.calling_merchant() != info.merchant_id {
+        // A partner's account does not see the money of the merchant it acts for.
+        assert_eq!(rows, []);
+        return;
+    }
+    let found: Vec<_> = rows.iter().map(|row| (row.income, row.amount)).collect();
+    assert!(found.contains(&(true, order.amount)) && found.contains(&(false, fen(19))), "{rows:?}");
+    let long_ago = today(&subject) - Duration::days(30);
+    assert_eq!(subject.provider.fund_bill(long_ago).await.unwrap().rows, []);
 }

@@ -8,3 +8,4 @@ pub mod pay;
 pub mod refund;
 pub mod secret;
 pub mod state;
+pub mod upkeep;

@@ -60,14 +60,18 @@ pub async fn what_was_tampered_with_is_refused(subject: Subject) {
     for how in [Tampering::Signature, Tampering::Body, Tampering::CutOff] {
         assert!(!subject.platform.tell_tampered(&order, how).await, "{how:?}");
         let error = subject.receiver.next().await.unwrap_err();
-        assert_eq!(error == NotifyError::BadSignature, how != Tampering::CutOff, "{how:?}: {error}");
+        // What is cut off cannot be read, where the signature is not over the bytes themselves.
+        let may_be_malformed = how == Tampering::CutOff && matches!(error, NotifyError::Malformed(_));
+        assert!(error == NotifyError::BadSignature || may_be_malformed, "{how:?}: {error}");
     }
     assert_eq!(subject.receiver.take(), []);
 }
 
 pub async fn a_failed_try_is_not_a_payment(subject: Subject) {
     let order = subject.made().await;
-    subject.platform.fail(&order).await;
+    if !subject.platform.fail(&order).await {
+        return;
+    }
     let outcome = told(&subject).await;
     assert!(matches!(&outcome, PaymentOutcome::NotPaid { code: Some(_), .. }), "{outcome:?}");
 }
@@ -82,7 +86,17 @@ pub async fn a_refunds_end_is_told(subject: Subject) {
     subject.provider.refund(&refund).await.unwrap();
     subject.platform.settle(&refund, RefundWord::Succeeded).await;
     match subject.receiver.next().await {
+        // Not signed: a question decides.
         Ok(Notice::RefundHint(hint)) => assert_eq!(hint.out_refund_no, refund.out_refund_no),
+        Ok(Notice::Refund(notice)) => {
+            let notice = notice.into_inner();
+            assert_eq!(
+                (&notice.trade_no, &notice.merchant_id),
+                (&order.trade_no, &subject.provider.info().merchant_id)
+            );
+            assert_eq!((notice.status.word, notice.status.amount), (RefundWord::Succeeded, Some(refund.amount)));
+            assert_eq!(notice.status.out_refund_no, refund.out_refund_no);
+        }
         other => panic!("{other:?}"),
     }
     let status = subject.provider.query_refund(&asking(&refund)).await.unwrap().into_inner();

@@ -1,4 +1,4 @@
-use dukou_spi::{ErrorKind, OrderWord, Reason};
+use dukou_spi::{ErrorKind, OrderWord, PayOrder, Reason};
 
 use crate::subject::Subject;
 
@@ -45,4 +45,14 @@ pub async fn a_paid_order_is_neither_closed_nor_made_again(subject: Subject) {
         assert_eq!((close.kind, close.reason), (ErrorKind::Refused, Reason::AlreadyPaid), "{close}");
     }
     assert!(matches!(subject.provider.query(&order).await.unwrap().get().word, OrderWord::Paid(_)));
+}
+
+pub async fn a_paid_order_is_found_by_either_number(subject: Subject) {
+    let order = subject.paid().await;
+    let OrderWord::Paid(facts) = subject.provider.query(&order).await.unwrap().into_inner().word else {
+        panic!("the order was paid")
+    };
+    let known = PayOrder { transaction_id: Some(facts.transaction_id.clone()), ..order };
+    let status = subject.provider.query(&known).await.unwrap().into_inner();
+    assert_eq!(status.word, OrderWord::Paid(facts));
 }
