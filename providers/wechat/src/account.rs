@@ -64,6 +64,12 @@ impl Account {
         })
     }
 
+    /// The payment host, with its port where one is named.
+    pub fn host(&self) -> &str {
+        let rest = self.base_url.split("://").nth(1).unwrap_or(&self.base_url);
+        rest.split('/').next().unwrap_or(rest)
+    }
+
     /// Whether the account is at WeChat's own address, not at a sandbox's.
     pub fn is_production(&self) -> bool {
         self.base_url == BASE_URL

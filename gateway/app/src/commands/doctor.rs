@@ -7,10 +7,10 @@ use std::process::ExitCode;
 use dukou_engine::tenant::Tenant;
 use dukou_spi::settings::{Problem, Severity};
 use dukou_spi::{Checkup, Finding, Grade, NotifyKind};
+use dukou_transport::Skew;
 
 use crate::config::{self, Loaded, TenantSettings};
 use crate::outside::Outside;
-use crate::providers;
 
 /// What somebody wants to know.
 pub struct Question<'a> {
@@ -47,10 +47,10 @@ pub fn run(question: &Question<'_>) -> ExitCode {
 }
 
 async fn look(question: &Question<'_>) -> Vec<Line> {
-    let outside = Outside::default();
+    let outside = Outside::new();
     let variables = config::process_variables();
     let loaded =
-        config::load(question.directory, variables, providers::builtin(), |insecure| outside.context(insecure));
+        config::load(question.directory, variables, config::Factories::builtin(), |insecure| outside.context(insecure));
     let mut lines: Vec<Line> =
         loaded.problems.iter().filter(|problem| is_about(problem, question.tenant)).map(of_problem).collect();
     let Some(settings) = find(&loaded, question.tenant) else {
@@ -129,13 +129,18 @@ fn of_finding(file: &str, provider: &str, finding: Finding) -> Line {
 }
 
 /// The platforms' answers named their time.
-fn clock(outside: &Outside) -> Option<Line> {
-    let seconds = outside.time.seconds()?;
-    let (grade, message, fix) = match outside.time.complaint() {
-        Some(complaint) => (Grade::Error, complaint, "switch on NTP (timedatectl set-ntp true)".to_owned()),
-        None => (Grade::Good, format!("agrees with the platforms' to {} s", seconds.abs()), String::new()),
+fn clock(outside: &Outside) -> Vec<Line> {
+    let line = |skew: Skew| {
+        let (seconds, host) = (skew.millis.unsigned_abs() / 1000, &skew.host);
+        let (grade, message, fix) = if skew.wrong {
+            let side = if skew.millis > 0 { "ahead of" } else { "behind" };
+            (Grade::Error, format!("is {seconds} s {side} that of {host}"), "set it by NTP (timedatectl set-ntp true)")
+        } else {
+            (Grade::Good, format!("agrees with that of {host} to {seconds} s"), "")
+        };
+        Line { grade, place: "this machine".to_owned(), key: "clock".to_owned(), message, fix: fix.to_owned() }
     };
-    Some(Line { grade, place: "this machine".to_owned(), key: "clock".to_owned(), message, fix })
+    outside.clocks.skews().into_iter().map(line).collect()
 }
 
 /// The worst last, so that it stands above the prompt.

@@ -19,6 +19,7 @@ use dukou_engine::records::{
     Begun, Check, Event, IdempotentCall, Page, Payment, PaymentFilter, Refund, RefundRequest, RefundRequestFilter,
     StoreIdentity, StoredAnswer,
 };
+use dukou_spi::Kept;
 use tokio::sync::watch;
 use uuid::Uuid;
 
@@ -168,6 +169,14 @@ impl Store for SteadySchedules {
 
     async fn forget(&self, what: Old, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
         self.inner.forget(what, before, limit).await
+    }
+
+    async fn trust_material(&self, account: &str) -> Result<Option<Kept>, StoreError> {
+        self.inner.trust_material(account).await
+    }
+
+    async fn keep_trust_material(&self, account: &str, kept: Kept) -> Result<(), StoreError> {
+        self.inner.keep_trust_material(account, kept).await
     }
 
     async fn secret(&self, name: &str) -> Result<Secret, StoreError> {

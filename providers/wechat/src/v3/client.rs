@@ -156,7 +156,7 @@ impl Client {
         let proof = signature.verify(&key.key, body).ok_or(Doubt::Wrong)?;
         if let Some(seconds) = signature.seconds() {
             // It is genuine, so that its time is the platform's, if an old one perhaps.
-            self.time.signed(Timestamp::from_millis(seconds.saturating_mul(1000)));
+            self.time.signed(self.account.host(), Timestamp::from_millis(seconds.saturating_mul(1000)));
         }
         if apart.abs() >= TOLERANCE { Err(Doubt::OtherTime(apart)) } else { Ok(proof) }
     }
@@ -176,6 +176,7 @@ impl Client {
         let now = self.clock.now();
         let word = match method {
             HttpMethod::Get => "GET",
+            HttpMethod::Head => "HEAD",
             HttpMethod::Post => "POST",
         };
         // What a path before the interface's own (a proxy's) adds is signed too: it is sent.

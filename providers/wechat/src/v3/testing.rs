@@ -90,9 +90,8 @@ impl TrustShelf for MemoryShelf {
 pub struct Heard(pub Mutex<Vec<i64>>);
 
 impl PlatformTime for Heard {
-    fn answered(&self, _: Timestamp) {}
-
-    fn signed(&self, theirs: Timestamp) {
+    fn signed(&self, host: &str, theirs: Timestamp) {
+        assert_eq!(host, "api.mch.weixin.qq.com");
         self.0.lock().unwrap().push(theirs.as_seconds());
     }
 }
