@@ -87,7 +87,7 @@ pub fn run() -> ExitCode {
             check::run(&config)
         }
         Command::Doctor { tenant, live, openid, config } => {
-            logging::start(form, "error");
+            let _logging = logging::start(form, "error");
             doctor::run(&doctor::Question { directory: &config, tenant: &tenant, live, openid })
         }
         #[cfg(feature = "sandbox")]

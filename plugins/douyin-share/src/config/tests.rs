@@ -6,7 +6,7 @@ use std::path::Path;
 use dukou_domain::Timestamp;
 use dukou_spi::settings::Environment;
 use dukou_spi::transport::{HttpAnswer, HttpRequest, InvalidTransport, TransportError, TransportFactory};
-use dukou_spi::{Clock, Context, Random};
+use dukou_spi::{AnyTime, Clock, Context, EmptyShelf, Random};
 use serde_json::json;
 
 use super::*;
@@ -47,8 +47,14 @@ impl TransportFactory for Nothing {
 }
 
 fn context() -> PluginContext {
-    let outside =
-        Context { clock: Arc::new(Nothing), random: Arc::new(Nothing), transports: Arc::new(Nothing), insecure: false };
+    let outside = Context {
+        clock: Arc::new(Nothing),
+        random: Arc::new(Nothing),
+        transports: Arc::new(Nothing),
+        shelf: Arc::new(EmptyShelf),
+        time: Arc::new(AnyTime),
+        insecure: false,
+    };
     PluginContext { outside, strangers: Arc::new(Nothing) }
 }
 
