@@ -65,6 +65,9 @@ enum Command {
         /// End after the walk instead of staying up.
         #[arg(long)]
         once: bool,
+        /// Which of WeChat Pay's interfaces the shop uses.
+        #[arg(long, value_enum, default_value = "wechat-v2")]
+        provider: demo::Kind,
     },
 }
 
@@ -91,10 +94,10 @@ pub fn run() -> ExitCode {
             doctor::run(&doctor::Question { directory: &config, tenant: &tenant, live, openid })
         }
         #[cfg(feature = "sandbox")]
-        Command::Demo { once } => {
+        Command::Demo { once, provider } => {
             // Its own words go to standard output; a log line stands out beside them.
             let _logging = logging::start(cli.log.unwrap_or(LogForm::Text), "error");
-            demo::run(once)
+            demo::run(once, provider)
         }
     }
 }

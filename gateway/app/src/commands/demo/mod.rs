@@ -14,10 +14,11 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 
 use crate::shutdown;
+pub use setting::Kind;
 use setting::Setting;
 
 /// Runs the demonstration; with `once` it ends after the walk.
-pub fn run(once: bool) -> ExitCode {
+pub fn run(once: bool, kind: Kind) -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -25,7 +26,7 @@ pub fn run(once: bool) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    match runtime.block_on(show(once)) {
+    match runtime.block_on(show(once, kind)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             say(&format!("\n✗ {error:#}"));
@@ -34,10 +35,10 @@ pub fn run(once: bool) -> ExitCode {
     }
 }
 
-async fn show(once: bool) -> anyhow::Result<()> {
+async fn show(once: bool, kind: Kind) -> anyhow::Result<()> {
     say("渡口 dukou · demo\n");
     say("Starting the gateway, and WeChat Pay and Douyin as a sandbox. No real money moves.");
-    let setting = Setting::start().await.context("the demo could not start")?;
+    let setting = Setting::start(kind).await.context("the demo could not start")?;
     let shop = shop::Shop::start(&setting).await.context("the demo's shop could not start")?;
     say(&format!("  gateway     {}", setting.gateway_url));
     say(&format!("  WeChat Pay  {} (sandbox, TLS; Douyin too)", setting.sandbox.https_url()));

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, ensure};
 use dukou_domain::Secret;
-use dukou_sandbox::{DouyinApp, Merchant, Options, Sandbox};
+use dukou_sandbox::{DouyinApp, Merchant, Options, Sandbox, TrustMode};
 use tempfile::TempDir;
 
 use super::client::Client;
@@ -20,8 +20,16 @@ pub const APP: &str = "wx8888888888888888";
 /// The shop's application at Douyin.
 pub const DOUYIN: &str = "awbookshop000001";
 
+/// Which of WeChat Pay's interfaces the shop is set up for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Kind {
+    WechatV2,
+    WechatV3,
+}
+
 /// The running demonstration.
 pub struct Setting {
+    pub kind: Kind,
     pub sandbox: Sandbox,
     pub gateway_url: String,
     pub admin_url: String,
@@ -31,11 +39,12 @@ pub struct Setting {
 }
 
 impl Setting {
-    pub async fn start() -> anyhow::Result<Self> {
+    pub async fn start(kind: Kind) -> anyhow::Result<Self> {
         let folder = tempfile::Builder::new().prefix("dukou-demo-").tempdir()?;
         let (api_key, douyin_secret) = (random_text(16), random_text(16));
         let sandbox = {
             let merchant = Merchant::new(MERCHANT, &random_text(16)).app(APP, &random_text(16));
+            let merchant = merchant.v3(&random_text(16), TrustMode::PublicKey);
             let platform = folder.path().join("platform");
             let douyin_apps = vec![DouyinApp::new(DOUYIN, &douyin_secret).named("渡口书店")];
             let options =
@@ -44,7 +53,8 @@ impl Setting {
         };
         let configuration = folder.path().join("config");
         let port = free_port()?;
-        write_configuration(&configuration, folder.path(), port, &sandbox, [&api_key, &douyin_secret])?;
+        let provider = provider_section(kind, folder.path(), &sandbox)?;
+        write_configuration(&configuration, folder.path(), port, &sandbox, &provider, [&api_key, &douyin_secret])?;
 
         // No variables: what is set for a real gateway must not reach into the demonstration.
         let outside = outside::Outside::new();
@@ -59,7 +69,7 @@ impl Setting {
         let gateway_url = format!("http://{}", service.public);
         let admin_url = format!("http://{}", service.admin);
         let client = Client::new(&gateway_url, &sandbox.http_url(), Secret::new(api_key))?;
-        Ok(Setting { sandbox, gateway_url, admin_url, client, service, _folder: folder })
+        Ok(Setting { kind, sandbox, gateway_url, admin_url, client, service, _folder: folder })
     }
 
     pub async fn stop(self) {
@@ -75,6 +85,7 @@ fn write_configuration(
     folder: &Path,
     port: u16,
     sandbox: &Sandbox,
+    provider: &str,
     [api_key, douyin_secret]: [&str; 2],
 ) -> anyhow::Result<()> {
     let tenants = configuration.join("tenants");
@@ -89,30 +100,55 @@ fn write_configuration(
     );
     std::fs::write(configuration.join("gateway.toml"), gateway)?;
 
-    let platform = folder.join("platform");
-    let merchant = platform.join(MERCHANT);
-    let file = |path: &Path| quoted(&format!("file:{}", path.display()));
     let tenant = format!(
         "id = \"{TENANT}\"\nname = \"渡口书店\"\n\
          api_keys = [{{ id = \"backend\", secret = \"file:backend.key\" }}]\n\n\
-         [providers.{PROVIDER}]\nkind = \"wechat-v2\"\napp_id = \"{APP}\"\napp_secret = {}\n\
-         mch_id = \"{MERCHANT}\"\napi_key = {}\nsign_type = \"HMAC-SHA256\"\nclient_cert = {}\nclient_key = {}\n\
-         base_url = \"{}\"\nplatform_url = \"{}\"\nca_cert = {}\n\n\
+         {provider}\n\
          [plugins.douyin-share]\nclient_key = \"{DOUYIN}\"\nclient_secret = \"file:douyin.secret\"\n\
          base_url = \"{}\"\nca_cert = {}\nprobe_media = false\n\
          apps = {{ \"{APP}\" = \"tt226e54d3bd581bf8\" }}\n",
-        file(&merchant.join("app_secret")),
-        file(&merchant.join("api_key")),
-        file(&merchant.join("apiclient_cert.pem")),
-        file(&merchant.join("apiclient_key.pem")),
         sandbox.https_url(),
-        sandbox.https_url(),
-        file(&platform.join("ca.pem")),
-        sandbox.https_url(),
-        file(&platform.join("ca.pem")),
+        file(&folder.join("platform/ca.pem")),
     );
     std::fs::write(tenants.join(format!("{TENANT}.toml")), tenant)?;
     Ok(())
+}
+
+/// The merchant's account at the sandbox.
+fn provider_section(kind: Kind, folder: &Path, sandbox: &Sandbox) -> anyhow::Result<String> {
+    let platform = folder.join("platform");
+    let merchant = platform.join(MERCHANT);
+    let own = |name: &str| file(&merchant.join(name));
+    let keys = match kind {
+        Kind::WechatV2 => format!(
+            "kind = \"wechat-v2\"\napi_key = {}\nsign_type = \"HMAC-SHA256\"\nclient_cert = {}\nclient_key = {}\n",
+            own("api_key"),
+            own("apiclient_cert.pem"),
+            own("apiclient_key.pem"),
+        ),
+        Kind::WechatV3 => format!(
+            "kind = \"wechat-v3\"\napi_v3_key = {}\nserial_no = \"{}\"\nprivate_key = {}\ncertificate = {}\n\
+             platform_public_key = {}\nplatform_public_key_id = \"{}\"\n",
+            own("api_v3_key"),
+            sandbox.merchant(MERCHANT)?.serial_no,
+            own("apiclient_key.pem"),
+            own("apiclient_cert.pem"),
+            own("pub_key.pem"),
+            sandbox.platform_public_key(MERCHANT)?.id,
+        ),
+    };
+    let url = sandbox.https_url();
+    Ok(format!(
+        "[providers.{PROVIDER}]\n{keys}app_id = \"{APP}\"\napp_secret = {}\nmch_id = \"{MERCHANT}\"\n\
+         base_url = \"{url}\"\nplatform_url = \"{url}\"\nca_cert = {}\n",
+        own("app_secret"),
+        file(&platform.join("ca.pem")),
+    ))
+}
+
+/// What names a file in a configuration.
+fn file(path: &Path) -> String {
+    quoted(&format!("file:{}", path.display()))
 }
 
 /// A TOML text.

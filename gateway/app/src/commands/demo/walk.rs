@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
 use super::client::{Answer, Client};
-use super::setting::{PROVIDER, Setting, TENANT};
+use super::setting::{Kind, PROVIDER, Setting, TENANT};
 use super::{say, wire};
 
 const STEPS: u32 = 13;
@@ -56,9 +56,13 @@ pub async fn walk(setting: &Setting) -> anyhow::Result<()> {
     walk.duplicates().await.context("step 4 (duplicate notify) failed")?;
     step(5, "伪造通知", "a notify with a wrong signature: refused, nothing changes");
     walk.forged().await.context("step 5 (forged notify) failed")?;
-    step(6, "退款", "the shop refunds ¥0.50, twice with one number; the client certificate is asked for");
+    let (sent, told) = match setting.kind {
+        Kind::WechatV2 => ("the client certificate is asked for", "encrypted; the gateway confirms it by a query"),
+        Kind::WechatV3 => ("signed with the merchant's key", "signed and encrypted: it counts by itself"),
+    };
+    step(6, "退款", &format!("the shop refunds ¥0.50, twice with one number; {sent}"));
     walk.refund().await.context("step 6 (refund) failed")?;
-    step(7, "退款通知", "WeChat Pay tells of the refund, encrypted; the gateway confirms it by a query");
+    step(7, "退款通知", &format!("WeChat Pay tells of the refund, {told}"));
     walk.refund_notified().await.context("step 7 (refund notify) failed")?;
     let mut visit = buyer::Visit::default();
     step(8, "登录", "a user opens the mini-program: its login code becomes a session");
@@ -145,7 +149,7 @@ impl Walk<'_> {
 
     async fn forged(&mut self) -> anyhow::Result<()> {
         let path = format!("{}/notify", Client::order_path(&self.out_trade_no));
-        let how = json!({ "kind": "payment", "corrupt": "sign", "set": { "total_fee": "1" } });
+        let how = json!({ "kind": "payment", "corrupt": "sign", "set": self.one_fen() });
         let answer = self.client.platform(&path, &how).await?;
         self.show_wire(|_| true, usize::MAX).await?;
         ensure!(answer["responses"][0]["success"] == false, "the forged notify was answered with SUCCESS");
@@ -170,19 +174,26 @@ impl Walk<'_> {
             say(&format!("    ← {}  {}", answer.status, wire::some(&answer.body, &["id", "status", "amount"])));
         }
         // What follows by itself belongs to the next step, whenever it comes.
-        self.show_wire(|entry| entry["operation"] == "refund" && entry["direction"] == "in", usize::MAX).await?;
+        let operation = match self.setting.kind {
+            Kind::WechatV2 => "refund",
+            Kind::WechatV3 => "v3_refund",
+        };
+        self.show_wire(|entry| entry["operation"] == operation && entry["direction"] == "in", usize::MAX).await?;
         let made = [&first, &second].into_iter().filter(|answer| answer.status == 201).count();
         ensure!(made >= 1, "no refund was made: {}", first.body);
         let order = self.client.platform_order(&self.out_trade_no).await?;
         let refunds = order["refunds"].as_array().map_or(0, Vec::len);
         ensure!(refunds == 1, "the platform has {refunds} refunds");
-        ok("one refund at the platform, sent over mutual TLS");
+        ok(match self.setting.kind {
+            Kind::WechatV2 => "one refund at the platform, sent over mutual TLS",
+            Kind::WechatV3 => "one refund at the platform, signed with the merchant's own key",
+        });
         Ok(())
     }
 
     async fn refund_notified(&mut self) -> anyhow::Result<()> {
         let refund = self.eventually("/refunds/R-1", |refund| refund["status"] == "succeeded").await?;
-        self.wire_with("out", "req_info").await?;
+        self.wire_with("out", self.sealed()).await?;
         self.show_wire(|_| true, usize::MAX).await?;
         let path = format!("/payments/{}", self.out_trade_no);
         let payment = self.eventually(&path, |payment| payment["status"] == "partially_refunded").await?;
@@ -193,6 +204,22 @@ impl Walk<'_> {
         self.expect_events("refund.succeeded", 1).await?;
         ok("the refund has succeeded, with one event");
         Ok(())
+    }
+
+    /// What a forged notify claims was paid.
+    fn one_fen(&self) -> Value {
+        match self.setting.kind {
+            Kind::WechatV2 => json!({ "total_fee": "1" }),
+            Kind::WechatV3 => json!({ "amount.total": 1 }),
+        }
+    }
+
+    /// What a refund's notify hides its content in.
+    fn sealed(&self) -> &'static str {
+        match self.setting.kind {
+            Kind::WechatV2 => "req_info",
+            Kind::WechatV3 => "ciphertext",
+        }
     }
 
     async fn summary(&self, took: Duration) -> anyhow::Result<()> {

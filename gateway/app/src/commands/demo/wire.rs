@@ -3,7 +3,8 @@
 use serde_json::Value;
 
 /// Fields of which only the beginning is shown: whoever has them could sign, log in or decrypt.
-const SHORT: [&str; 12] = [
+const SHORT: [&str; 13] = [
+    "resource",
     "sign",
     "paySign",
     "nonce_str",

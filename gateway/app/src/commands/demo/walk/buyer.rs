@@ -101,7 +101,7 @@ impl Walk<'_> {
             expect_status(&approved, 200)?;
         }
         let payment = self.eventually(&visit.path(), |payment| payment["status"] == "refunded").await?;
-        self.wire_with("out", "req_info").await?;
+        self.wire_with("out", self.sealed()).await?;
         self.show_wire(|_| true, usize::MAX).await?;
         ensure!(payment["refunded_amount"] == AMOUNT, "{} fen are refunded", payment["refunded_amount"]);
         let order = self.client.platform_order(&visit.out_trade_no).await?;
