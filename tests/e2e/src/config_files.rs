@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use dukou_sandbox::MerchantFiles;
+use dukou_sandbox::Sandbox;
 use toml::{Table, Value};
 
-use crate::tenant::Tenant;
+use crate::tenant::{Tenant, V3Trust};
 
 /// What `gateway.toml` says.
 pub struct GatewayFile<'a> {
@@ -39,7 +39,8 @@ pub fn write_gateway(config: &Path, file: &GatewayFile<'_>) {
 }
 
 /// Writes a tenant's file with its certificates and secrets beside it.
-pub fn write_tenant(config: &Path, tenant: &Tenant, platform_url: &str, ca_pem: &str, files: &MerchantFiles) {
+pub fn write_tenant(config: &Path, tenant: &Tenant, platform_url: &str, sandbox: &Sandbox) {
+    let (ca_pem, files) = (sandbox.ca_pem(), sandbox.merchant(&tenant.mch_id).unwrap());
     let id = &tenant.id;
     let secret = |name: &str, text: &str| {
         // A file's last line feed is no part of the secret.
@@ -61,17 +62,38 @@ pub fn write_tenant(config: &Path, tenant: &Tenant, platform_url: &str, ca_pem: 
         set(&mut table, "trade_no_prefix", tenant.trade_no_prefix.clone());
     }
     let mut put = |name: &str, value: String| set(&mut table, &format!("providers.wechat.{name}"), value);
-    put("kind", "wechat-v2".to_owned());
     put("app_id", tenant.app_id.clone());
     put("app_secret", secret("app_secret", &tenant.app_secret));
     put("mch_id", tenant.mch_id.clone());
-    put("api_key", secret("mch_key", &tenant.mch_key));
-    put("sign_type", tenant.sign_type.clone());
-    if tenant.p12 {
-        put("client_p12", certificate("apiclient_cert.p12", &files.client_p12));
-    } else {
-        put("client_cert", certificate("apiclient_cert.pem", files.client_cert_pem.as_bytes()));
-        put("client_key", certificate("apiclient_key.pem", files.client_key_pem.as_bytes()));
+    let certificate_pem = certificate("apiclient_cert.pem", files.client_cert_pem.as_bytes());
+    let key_pem = certificate("apiclient_key.pem", files.client_key_pem.as_bytes());
+    match tenant.v3 {
+        None => {
+            put("kind", "wechat-v2".to_owned());
+            put("api_key", secret("mch_key", &tenant.mch_key));
+            put("sign_type", tenant.sign_type.clone());
+            if tenant.p12 {
+                put("client_p12", certificate("apiclient_cert.p12", &files.client_p12));
+            } else {
+                put("client_cert", certificate_pem);
+                put("client_key", key_pem);
+            }
+        }
+        Some(trust) => {
+            put("kind", "wechat-v3".to_owned());
+            put("api_v3_key", secret("mch_key", &tenant.mch_key));
+            put("serial_no", files.serial_no.clone());
+            put("private_key", key_pem);
+            put("certificate", certificate_pem);
+            if trust == V3Trust::PublicKey {
+                let public = sandbox.platform_public_key(&tenant.mch_id).unwrap();
+                put("platform_public_key", certificate("pub_key.pem", public.pem.as_bytes()));
+                put("platform_public_key_id", public.id);
+            } else {
+                // Made before a call waits for it.
+                sandbox.platform_certificates().unwrap();
+            }
+        }
     }
     put("base_url", platform_url.to_owned());
     put("platform_url", platform_url.to_owned());

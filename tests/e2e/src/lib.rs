@@ -40,6 +40,6 @@ pub use port::free_port;
 pub use process::Process;
 pub use proxy::{Mode, Proxy};
 pub use redis_server::Redis;
-pub use tenant::{Douyin, Tenant};
+pub use tenant::{Douyin, Tenant, V3Trust};
 pub use webhook_sink::{Behaviour, Message, Sink};
 pub use world::{World, WorldBuilder};

@@ -1,4 +1,4 @@
-use dukou_sandbox::{DouyinApp, Merchant as SandboxMerchant};
+use dukou_sandbox::{DouyinApp, Merchant as SandboxMerchant, TrustMode};
 use toml::Value;
 
 /// A website application at Douyin.
@@ -7,6 +7,13 @@ pub struct Douyin {
     pub client_key: String,
     pub client_secret: String,
     pub mini_program: String,
+}
+
+/// How a tenant of APIv3 believes the platform.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum V3Trust {
+    PublicKey,
+    Certificates,
 }
 
 /// One tenant: what its file says, and what the sandbox knows of it.
@@ -26,6 +33,8 @@ pub struct Tenant {
     pub p12: bool,
     /// Stands before `out_trade_no` at the platform.
     pub trade_no_prefix: String,
+    /// Its WeChat Pay is APIv3, with the same key as APIv3 key.
+    pub v3: Option<V3Trust>,
     /// Its application at Douyin, where it has one.
     pub douyin: Option<Douyin>,
     /// Further keys of the tenant's file, with dots: they win.
@@ -56,6 +65,7 @@ impl Tenant {
             sign_type: "MD5".to_owned(),
             p12: false,
             trade_no_prefix: String::new(),
+            v3: None,
             douyin: None,
             settings: Vec::new(),
         }
@@ -70,6 +80,13 @@ impl Tenant {
             client_secret: format!("douyin-secret-of-{}-7Qp2", self.id),
             mini_program: "tt226e54d3bd581bf8".to_owned(),
         });
+        self
+    }
+
+    /// Over APIv3 instead of APIv2.
+    #[must_use]
+    pub fn over_v3(mut self, trust: V3Trust) -> Self {
+        self.v3 = Some(trust);
         self
     }
 
@@ -110,6 +127,11 @@ impl Tenant {
     }
 
     pub(crate) fn at_sandbox(&self) -> SandboxMerchant {
-        SandboxMerchant::new(&self.mch_id, &self.mch_key).app(&self.app_id, &self.app_secret)
+        let merchant = SandboxMerchant::new(&self.mch_id, &self.mch_key).app(&self.app_id, &self.app_secret);
+        match self.v3 {
+            None => merchant,
+            Some(V3Trust::PublicKey) => merchant.v3(&self.mch_key, TrustMode::PublicKey),
+            Some(V3Trust::Certificates) => merchant.v3(&self.mch_key, TrustMode::Certificate),
+        }
     }
 }

@@ -131,8 +131,7 @@ impl WorldBuilder {
         let platform_url = platform_proxy.as_ref().map(|proxy| format!("https://{}", proxy.address()));
         let platform_url = platform_url.unwrap_or_else(|| sandbox.https_url());
         for tenant in &tenants {
-            let files = sandbox.merchant(&tenant.mch_id).unwrap();
-            config_files::write_tenant(&config, tenant, &platform_url, &sandbox.ca_pem(), &files);
+            config_files::write_tenant(&config, tenant, &platform_url, &sandbox);
         }
         let redis_proxy = redis.as_ref().filter(|_| self.redis_proxy).map(|redis| Proxy::start(&redis.address()));
         let redis_url = redis.as_ref().map(|redis| match &redis_proxy {

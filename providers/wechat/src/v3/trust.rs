@@ -1,7 +1,7 @@
 //! The ring of WeChat's keys: a public key, platform certificates, or both side by side. A key is
 //! chosen by the serial that a message names, never as "the newest"; one that has expired is not
-//! chosen at all. Certificates are fetched when they are due and when an unknown serial turns up, in
-//! either case at most once a minute, and kept on the shelf for the other instances.
+//! chosen at all. Certificates are fetched when they are due and when an unknown serial turns up, for
+//! either reason at most once a minute, and kept on the shelf for the other instances.
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -47,6 +47,9 @@ pub struct Trust {
 #[derive(Default)]
 struct Tried {
     at: Option<Timestamp>,
+    /// The last time for an unknown serial. Its limit is its own: a certificate that appears just after
+    /// the list was looked at by plan is fetched at once.
+    for_serial_at: Option<Timestamp>,
     failure: Option<(Reason, String)>,
 }
 
@@ -125,11 +128,10 @@ impl Trust {
         if let Some(key) = wanted(self) {
             return Some(key);
         }
-        if passed(tried.at, RATE, now) {
-            tried.at = Some(now);
+        if passed(tried.for_serial_at, RATE, now) {
+            tried.for_serial_at = Some(now);
             self.take_from_shelf().await;
             if wanted(self).is_none()
-                && passed(self.ring().fetched_at, RATE, now)
                 && let Err(error) = self.fetch(&mut tried, now, fetch).await
             {
                 tracing::warn!(account = self.account, %error, "platform certificates could not be fetched");

@@ -13,6 +13,7 @@ mod a_sweep;
 mod b_store;
 mod c_bad_input;
 mod c_tampering;
+mod c_trust;
 mod d_network_edge;
 mod d_secrets;
 mod e_clock;
