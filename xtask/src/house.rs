@@ -1,6 +1,8 @@
 //! The rules of the house as tests: who imports whom, where a library may be used, how long a
 //! file may be, and that the documents name what exists.
 
+mod ops;
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 

@@ -3,6 +3,7 @@
 mod audit;
 #[cfg(test)]
 mod house;
+mod rules;
 mod screenshots;
 mod setup;
 mod step;
@@ -31,7 +32,7 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
-    /// Formatting, clippy with warnings as errors, and the audit of the dependencies
+    /// Formatting, clippy with warnings as errors, the rules of alerts, and the audit of the dependencies
     Check,
     /// Rewrites the golden files; look at the difference before you commit it
     Golden,
@@ -76,6 +77,8 @@ fn check() -> anyhow::Result<()> {
     cargo("clippy", &clippy)?;
     // The production image is built without the sandbox.
     cargo("without the sandbox", &["check", "--package", "dukou", "--no-default-features", "--locked"])?;
+    setup::ensure()?;
+    rules::check()?;
     audit::check()
 }
 

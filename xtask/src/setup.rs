@@ -17,6 +17,8 @@ const NEEDS: &[Need] = &[
     Need { program: "redis-server", debian: "redis-server", homebrew: "redis" },
     Need { program: "chromium", debian: "chromium", homebrew: "chromium" },
     Need { program: "chromedriver", debian: "chromium-driver", homebrew: "chromedriver" },
+    Need { program: "prometheus", debian: "prometheus", homebrew: "prometheus" },
+    Need { program: "promtool", debian: "prometheus", homebrew: "prometheus" },
 ];
 
 /// Installs what is missing; asks for sudo where it must.
