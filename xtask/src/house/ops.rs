@@ -77,6 +77,9 @@ fn every_metric_in_a_rule_or_panel_exists() {
     for path in files("ops/prometheus/tests", "yml") {
         must_exist(&path, &read(&path), &registered, &recorded);
     }
+    for path in files("ops/grafana/dashboards", "json") {
+        must_exist(&path, &read(&path), &registered, &recorded);
+    }
     for path in files("ops/runbooks", "md") {
         must_exist(&path, &read(&path), &registered, &recorded);
     }

@@ -24,6 +24,7 @@ mod sessions;
 mod shares_douyin;
 mod shop_page;
 mod tenants;
+mod watching;
 mod with_redis;
 
 use std::time::Duration;
