@@ -35,7 +35,7 @@ async fn each_visitor_finds_the_way_to_douyin() {
     let world = World::builder().tenant(Tenant::bookshop().with_douyin().set("name", "渡口书店")).start().await;
     let (tenant, merchant) = world.bookshop();
     let body = json!({
-        "app_id": tenant.app_id, "title": "《边城》<b>沈从文</b>：由四川过湖南去，靠东有一条官路。这官路将近湘西边境到了一个地方名为“茶峒”的小山城",
+        "app_id": tenant.app_id, "title": "《边城》沈从文：由四川过湖南去，靠东有一条官路。这官路将近湘西边境，到了一个地方名为“茶峒”的小山城",
         "video_url": "https://cdn.example.com/ferry.mp4", "hashtags": ["读书", "边城", "沈从文"],
     });
     let share = merchant.post("/shares/douyin", &body).await.expect(201);
@@ -50,7 +50,7 @@ async fn each_visitor_finds_the_way_to_douyin() {
         browser.resize(width, height, scale).await;
         browser.user_agent(agent).await;
         browser.open(url).await;
-        browser.shows("h1", "<b>沈从文</b>").await;
+        browser.shows("h1", "《边城》沈从文").await;
         browser.screenshot(&picture(name)).await;
         let wide = browser.run("return document.documentElement.scrollWidth > innerWidth;").await;
         assert_eq!(wide, false, "{name}: nobody must have to scroll sideways");
@@ -91,6 +91,16 @@ async fn each_visitor_finds_the_way_to_douyin() {
     browser.press("#open").await;
     browser.shows("#help", "没有打开").await;
     browser.screenshot(&picture("landing-no-app")).await;
+    // Words of a user stay words.
+    let hostile = json!({
+        "app_id": tenant.app_id, "title": "</h1><script>document.title='x'</script><b onclick=alert(1)>边城",
+        "image_url": "https://img.example.com/1.png", "hashtags": ["<i>读书</i>"],
+    });
+    let hostile = merchant.post("/shares/douyin", &hostile).await.expect(201);
+    browser.open(hostile["landing_url"].as_str().unwrap()).await;
+    browser.shows("h1", "<b onclick=alert(1)>边城").await;
+    browser.shows(".tags", "#<i>读书</i>").await;
+    assert_eq!(browser.run("return document.scripts.length;").await, 1);
     browser.user_agent(DESKTOP).await;
     browser.open(&format!("{}/s/bookshop.nothing", world.gateway.url())).await;
     browser.shows("h2", "没有找到这个分享").await;
