@@ -154,3 +154,22 @@ async fn a_message_is_remembered_for_a_week() {
     world.wait(Duration::from_secs(1));
     assert_eq!(world.host.run_due().await, 1);
 }
+
+#[tokio::test]
+async fn the_bytes_are_signed_as_they_came() {
+    let world = World::new();
+    let share = world.share(book()).await.unwrap();
+    let share_id = share["share_id"].as_str().unwrap();
+    // Spaces, an order and escapes that nobody would write again.
+    let body = format!(
+        "{{ \"from_user_id\":\"u\\u0031\",\n\t\"event\" : \"create_video\", \"content\":\"{{\\\"share_id\\\":\\\"{share_id}\\\",\\\"item_id\\\":\\\"@\\/+==\\\"}}\"}}\r\n"
+    );
+    let signature = sha1(&format!("{SECRET}{body}"));
+    assert_eq!(world.raw("bookshop", Some("M-1"), Some(&signature), body.trim_end()).await.status, 401);
+    assert_eq!(world.raw("bookshop", Some("M-1"), Some(&signature), &body).await.status, 200);
+    let events = world.events("bookshop").await;
+    assert_eq!(
+        (events[1].0, &events[1].1["item_id"], &events[1].1["open_id"]),
+        ("share.published", &json!("@/+=="), &json!("u1"))
+    );
+}
