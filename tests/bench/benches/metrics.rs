@@ -28,6 +28,8 @@ fn main() {
 struct Nothing;
 
 impl Telemetry for Nothing {
+    fn probe(&self, _: &TenantId, _: &ProviderName) {}
+
     fn notify(&self, _: &TenantId, _: &ProviderName, _: NotifyKind, _: NotifyOutcome, _: Duration) {}
     fn payment(&self, _: &TenantId, _: &ProviderName, _: PaymentState) {}
     fn refund(&self, _: &TenantId, _: &ProviderName, _: RefundState) {}
