@@ -4,6 +4,7 @@
 mod admin;
 mod checker_sees_it;
 mod command_line;
+mod doctor;
 mod event_stream;
 mod events_log;
 mod idempotency_key;

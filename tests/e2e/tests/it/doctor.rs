@@ -1,0 +1,95 @@
+//! `dukou doctor`: a set-up that is right, and what it says of those that are not.
+
+use dukou_e2e::{Finished, Tenant, V3Trust, World, dukou};
+
+async fn doctor(world: &World, more: &[&str]) -> Finished {
+    let config = world.directory().join("config");
+    let arguments = [&["doctor", "--tenant", "bookshop", "--config", config.to_str().unwrap()], more].concat();
+    dukou(&arguments, &[]).await
+}
+
+/// The error about a key: its line and the fix under it.
+fn error_about<'t>(finished: &'t Finished, key: &str) -> &'t str {
+    let key = format!(": {key}: ");
+    let at = finished.stdout.find("error: ").unwrap_or_else(|| panic!("{}", finished.stdout));
+    let errors = &finished.stdout[at..];
+    let line = errors.find(&key).unwrap_or_else(|| panic!("no error about {key}: {}", finished.stdout));
+    errors[line..].split("\nerror: ").next().unwrap_or_default()
+}
+
+#[tokio::test]
+async fn a_right_set_up_is_found_right_over_either_interface() {
+    let public_key = Tenant::bookshop().over_v3(V3Trust::PublicKey);
+    let certificates = Tenant::bookshop().over_v3(V3Trust::Certificates);
+    for tenant in [Tenant::bookshop(), public_key, certificates] {
+        let secrets = tenant.secrets();
+        let world = World::builder().tenant(tenant).start().await;
+        let openid = world.tenant("bookshop").openid(1);
+        let offline = doctor(&world, &[]).await;
+        let live = doctor(&world, &["--live", "--openid", &openid]).await;
+        for finished in [&offline, &live] {
+            assert_eq!(finished.code, Some(0), "{}{}", finished.stdout, finished.stderr);
+            assert!(secrets.iter().all(|secret| !finished.stdout.contains(secret)));
+        }
+        assert!(live.stdout.contains("ok: this machine: clock: agrees with"), "{}", live.stdout);
+        assert!(live.stdout.contains(&format!("{openid} is a user of")), "{}", live.stdout);
+        // The trial order was closed, and no money moved.
+        let orders = world.control.orders().await;
+        assert!(orders.iter().all(|order| order["trade_state"] == "CLOSED"), "{orders:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_wrong_is_said_with_its_key_and_what_to_do() {
+    let v3 = |trust| Tenant::bookshop().over_v3(trust);
+    let key = "providers.wechat.serial_no";
+    let other_serial = v3(V3Trust::PublicKey).set(key, "3775B6A45ACD588826D15E583A95F5DD00000000");
+    let cases = [
+        // Offline, with the certificate; what a file cannot show is asked.
+        (vec![], other_serial.clone(), key, "expected the serial number of the certificate"),
+        (
+            vec!["--live"],
+            v3(V3Trust::Certificates).set("providers.wechat.api_v3_key", "0123456789abcdef0123456789abcdef"),
+            "providers.wechat.api_v3_key",
+            "set the APIv3 key that the merchant platform shows",
+        ),
+        (
+            vec![],
+            v3(V3Trust::PublicKey).set("providers.wechat.api_v3_key", "short"),
+            "providers.wechat.api_v3_key",
+            "32",
+        ),
+        (
+            vec!["--live"],
+            v3(V3Trust::PublicKey).set("providers.wechat.app_secret", "not-the-apps-own"),
+            "providers.wechat.app_secret",
+            "copy the AppSecret",
+        ),
+        (
+            vec!["--live"],
+            Tenant::bookshop().set("providers.wechat.api_key", "0123456789abcdef0123456789abcdef"),
+            "providers.wechat.api_key",
+            "set the APIv2 key",
+        ),
+        (
+            vec!["--live"],
+            Tenant::bookshop().set("providers.wechat.base_url", "https://127.0.0.1:1"),
+            "providers.wechat.base_url",
+            "let this machine connect",
+        ),
+    ];
+    for (arguments, tenant, key, fix) in cases {
+        let world = World::builder().tenant(tenant).start().await;
+        let finished = doctor(&world, &arguments).await;
+        assert_eq!(finished.code, Some(1), "{key}: {}", finished.stdout);
+        let found = error_about(&finished, key);
+        assert!(found.contains(fix), "{key}: {found}");
+    }
+    // A user who logged in to another shop's app.
+    let world = World::builder().tenant(v3(V3Trust::PublicKey)).tenant(Tenant::teahouse()).start().await;
+    let (_, stranger) = world.control.code(world.tenant("teahouse")).await;
+    let finished = doctor(&world, &["--live", "--openid", &stranger]).await;
+    assert_eq!(finished.code, Some(1), "{}", finished.stdout);
+    let found = error_about(&finished, "providers.wechat.app_id");
+    assert!(found.contains("belongs to another app") && found.contains("fix: "), "{found}");
+}
