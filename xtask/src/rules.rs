@@ -37,3 +37,11 @@ fn yaml_files(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     files.sort();
     Ok(files)
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn prometheus_takes_its_files_and_every_alert_does_as_its_tests_say() {
+        super::check().unwrap();
+    }
+}

@@ -82,7 +82,7 @@ fn copy_configuration(directory: &Path, target: &str) {
     let quick = text.replace("_interval: 15s", "_interval: 1s");
     assert_ne!(text, quick, "the intervals of prometheus.yml are not where they were");
     std::fs::write(directory.join("prometheus.yml"), quick).unwrap();
-    for folder in ["rules", "targets"] {
+    for folder in ["rules", "targets", "alertmanagers"] {
         std::fs::create_dir(directory.join(folder)).unwrap();
     }
     for entry in std::fs::read_dir(from.join("rules")).unwrap() {
