@@ -229,6 +229,7 @@ pub(super) fn find(connection: &Connection, tenant: &TenantId, key: &PaymentKey)
 /// again.
 pub(super) struct Before {
     row: i64,
+    id: PaymentId,
     current: AttemptId,
     others: Vec<Attempt>,
 }
@@ -236,7 +237,7 @@ pub(super) struct Before {
 impl From<&Found> for Before {
     fn from(found: &Found) -> Self {
         let payment = &found.payment;
-        Before { row: found.row, current: payment.attempt.id, others: payment.others.clone() }
+        Before { row: found.row, id: payment.id, current: payment.attempt.id, others: payment.others.clone() }
     }
 }
 
@@ -282,7 +283,8 @@ fn insert(w: &mut Writing<'_>, p: &Payment) -> Result<()> {
 }
 
 fn update(w: &mut Writing<'_>, p: &Payment, before: Option<&Before>) -> Result<()> {
-    let row = before.map(|before| before.row);
+    // Another payment than the one that was read has no row here.
+    let row = before.filter(|before| before.id == p.id).map(|before| before.row);
     let changed = with_changing(p, |changing| {
         let key = params![row, p.version];
         let values: Vec<&dyn ToSql> = changing.iter().chain(key).copied().collect();
