@@ -91,7 +91,7 @@ pub struct Heard(pub Mutex<Vec<i64>>);
 
 impl PlatformTime for Heard {
     fn signed(&self, host: &str, theirs: Timestamp) {
-        assert_eq!(host, "api.mch.weixin.qq.com");
+        assert!(host.ends_with(".com"), "{host}");
         self.0.lock().unwrap().push(theirs.as_seconds());
     }
 }
