@@ -1,12 +1,14 @@
 //! `cargo xtask`: the few commands that developers and CI type.
 
 mod audit;
+mod dist;
 #[cfg(test)]
 mod house;
 mod rules;
 mod screenshots;
 mod setup;
 mod step;
+mod unit;
 
 use clap::{Parser, Subcommand};
 
@@ -32,10 +34,12 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
-    /// Formatting, clippy with warnings as errors, the rules of alerts, and the audit of the dependencies
+    /// Formatting, clippy with warnings as errors, the rules of alerts, the systemd unit, and the audit of the dependencies
     Check,
     /// Rewrites the golden files; look at the difference before you commit it
     Golden,
+    /// Builds the program for production and puts it into an archive with what belongs to it
+    Dist,
     /// Walks through the pages in a browser and puts their pictures into docs
     Screenshots,
 }
@@ -46,6 +50,7 @@ fn main() -> anyhow::Result<()> {
         Command::Test { arguments } => test(&arguments),
         Command::Check => check(),
         Command::Golden => golden(),
+        Command::Dist => dist::make(),
         Command::Screenshots => screenshots::take(),
     }
 }
@@ -79,6 +84,7 @@ fn check() -> anyhow::Result<()> {
     cargo("without the sandbox", &["check", "--package", "dukou", "--no-default-features", "--locked"])?;
     setup::ensure()?;
     rules::check()?;
+    unit::check()?;
     audit::check()
 }
 

@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
+use clap_complete::Shell;
 
 #[cfg(feature = "sandbox")]
 use crate::commands::demo;
-use crate::commands::{check, doctor, serve};
+use crate::commands::{backup, check, doctor, serve};
 use crate::logging::{self, LogForm};
 
 /// The version, and what is compiled in that must not be in production.
@@ -59,6 +60,29 @@ enum Command {
         #[arg(long, default_value = "config")]
         config: PathBuf,
     },
+    /// Copy the embedded store into a file, also while the gateway runs.
+    Backup {
+        /// The new file; only its owner can read it.
+        #[arg(long)]
+        to: PathBuf,
+        /// The folder of gateway.toml and tenants/.
+        #[arg(long, default_value = "config")]
+        config: PathBuf,
+    },
+    /// Put a copy in the place of the embedded store; the gateway must not be running.
+    Restore {
+        /// A file that `dukou backup` made.
+        #[arg(long)]
+        from: PathBuf,
+        /// Allow it where there is a store; that one is kept beside the restored one.
+        #[arg(long)]
+        replace: bool,
+        /// The folder of gateway.toml and tenants/.
+        #[arg(long, default_value = "config")]
+        config: PathBuf,
+    },
+    /// Print what lets a shell complete dukou's commands and options.
+    Completions { shell: Shell },
     /// Show the whole way of a payment on this machine: the gateway, the platform simulated, a shop.
     #[cfg(feature = "sandbox")]
     Demo {
@@ -92,6 +116,18 @@ pub fn run() -> ExitCode {
         Command::Doctor { tenant, live, openid, config } => {
             let _logging = logging::start(form, "error");
             doctor::run(&doctor::Question { directory: &config, tenant: &tenant, live, openid })
+        }
+        Command::Backup { to, config } => {
+            let _logging = logging::start(form, "error");
+            backup::back_up(&config, &to)
+        }
+        Command::Restore { from, replace, config } => {
+            let _logging = logging::start(form, "error");
+            backup::restore(&config, &from, replace)
+        }
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "dukou", &mut std::io::stdout());
+            ExitCode::SUCCESS
         }
         #[cfg(feature = "sandbox")]
         Command::Demo { once, provider } => {

@@ -17,6 +17,7 @@ mod readiness;
 mod reload;
 mod retention;
 mod service;
+mod service_manager;
 mod shutdown;
 mod tenants;
 mod trust;

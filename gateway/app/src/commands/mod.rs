@@ -1,5 +1,6 @@
 //! What the program does, one command a file.
 
+pub mod backup;
 pub mod check;
 #[cfg(feature = "sandbox")]
 pub mod demo;

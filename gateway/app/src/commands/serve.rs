@@ -8,7 +8,7 @@ use dukou_spi::settings::Severity;
 use crate::config::{self, Loaded};
 use crate::outside::Outside;
 use crate::service::Service;
-use crate::shutdown;
+use crate::{service_manager, shutdown};
 
 pub fn run(directory: &Path) -> ExitCode {
     let outside = Outside::new();
@@ -38,7 +38,9 @@ pub fn run(directory: &Path) -> ExitCode {
             version = env!("CARGO_PKG_VERSION"),
             "listening"
         );
+        service_manager::started();
         let reason = shutdown::requested().await?;
+        service_manager::stopping();
         tracing::info!(reason, "draining");
         tokio::select! {
             () = service.stop() => {}

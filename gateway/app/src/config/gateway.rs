@@ -76,6 +76,16 @@ pub fn read(sources: &Sources, problems: &mut Vec<Problem>) -> Reading {
     Reading { settings, insecure, allow_private_networks: reader.allow_private_networks }
 }
 
+/// Where the store is, from `[storage]` alone: whoever copies it need not know the gateway's secrets.
+pub fn read_storage(sources: &Sources, problems: &mut Vec<Problem>) -> Option<PathBuf> {
+    let merged = sources.gateway(DEFAULTS, problems)?;
+    let mut reader =
+        Reader { merged: &merged, sources, problems: Vec::new(), broken: false, allow_private_networks: false };
+    let storage = merged.table.get("storage").and_then(Value::as_object).and_then(|table| reader.storage(table));
+    problems.extend(merged.attribute(reader.problems));
+    storage.map(|(path, _)| path)
+}
+
 /// Listen address, public address, insecure, body limit, proxies.
 type ServerSettings = (Option<SocketAddr>, Option<String>, bool, usize, Option<TrustedProxies>);
 

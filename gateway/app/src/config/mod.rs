@@ -93,3 +93,13 @@ pub fn load(
     problems.extend(tenants.sources().unused_variables());
     Loaded { gateway: gateway.settings, tenants, refused: look.refused, problems }
 }
+
+/// The file of the embedded store that a configuration folder names.
+///
+/// # Errors
+/// What keeps it from being known: `gateway.toml` cannot be read, or its `[storage]` is wrong.
+pub fn storage_path(directory: &Path, variables: BTreeMap<String, String>) -> Result<PathBuf, Vec<Problem>> {
+    let mut problems = Vec::new();
+    let path = gateway::read_storage(&Sources::new(directory, variables), &mut problems);
+    path.ok_or(problems)
+}

@@ -1,9 +1,10 @@
 //! The ledger in one SQLite file, for one process.
 //!
-//! `open` prepares the file, `writer` commits, `readers` read; `payments`, `refunds`, `events`
-//! and `calls` hold the statements.
+//! `open` prepares the file, `writer` commits, `readers` read, `backup` copies it and brings it back;
+//! `payments`, `refunds`, `events` and `calls` hold the statements.
 
 mod apply;
+mod backup;
 mod calls;
 mod columns;
 mod deliveries;
@@ -44,6 +45,7 @@ use rusqlite::Connection;
 use tokio::sync::watch;
 use uuid::Uuid;
 
+pub use self::backup::{Copied, Restored, back_up, restore};
 use self::error::Result;
 use self::readers::Readers;
 use self::writer::Writer;
@@ -99,6 +101,7 @@ impl SqliteStore {
     pub fn open(options: SqliteOptions) -> std::result::Result<SqliteStore, StoreError> {
         let path = options.path.as_path();
         let lock = open::lock(path)?;
+        backup::refuse_half_restored(path)?;
         let mut connection = open::writer(path)?;
         open::migrate(&mut connection, open::STEPS).map_err(|error| match error {
             StoreError::Corrupt(why) => StoreError::Corrupt(format!("{}: {why}", path.display())),

@@ -116,7 +116,7 @@ pub(super) fn reader(path: &Path) -> Result<Connection> {
     Ok(connection)
 }
 
-fn open(path: &Path, flags: OpenFlags) -> Result<Connection> {
+pub(super) fn open(path: &Path, flags: OpenFlags) -> Result<Connection> {
     let connection = Connection::open_with_flags(path, flags).map_err(|error| cannot(path, error))?;
     connection.busy_timeout(BUSY_TIMEOUT).map_err(|error| cannot(path, error))?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
@@ -149,7 +149,7 @@ pub(super) fn migrate(connection: &mut Connection, steps: &[Step]) -> Result<()>
     Ok(())
 }
 
-fn applied(connection: &Connection) -> rusqlite::Result<Vec<Applied>> {
+pub(super) fn applied(connection: &Connection) -> rusqlite::Result<Vec<Applied>> {
     connection
         .prepare("SELECT version, name, checksum FROM schema_steps ORDER BY version")?
         .query_map([], |row| Ok(Applied { version: row.get(0)?, name: row.get(1)?, checksum: row.get(2)? }))?

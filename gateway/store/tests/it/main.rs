@@ -2,6 +2,7 @@
 // The lint spares unit tests only; helpers of integration tests panic just the same.
 #![allow(clippy::unwrap_used)]
 
+mod backup;
 mod coordinator_behaviour;
 #[cfg(feature = "failpoints")]
 mod crash;

@@ -80,6 +80,43 @@ async fn sigterm_finishes_what_is_in_flight_and_ends_with_0() {
     world.verify().await;
 }
 
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn the_service_manager_is_told_of_the_start_and_of_the_stop() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("notify");
+    let socket = tokio::net::UnixDatagram::bind(&path).unwrap();
+    let world = World::builder().env("NOTIFY_SOCKET", path.to_str().unwrap()).start().await;
+    let hear = async || {
+        let mut words = [0; 64];
+        let length = tokio::time::timeout(SOON, socket.recv(&mut words)).await.expect("told").unwrap();
+        String::from_utf8_lossy(&words[..length]).trim().to_owned()
+    };
+    assert_eq!(hear().await, "READY=1");
+    world.gateway.terminate();
+    assert_eq!(hear().await, "STOPPING=1");
+    assert_eq!(world.gateway.wait_exit(SOON).await.code(), Some(0));
+}
+
+#[tokio::test]
+async fn the_version_names_the_commit() {
+    let version = dukou(&["--version"], &[]).await.stdout;
+    let commit = version.split(['(', ')']).nth(1).expect("a commit in parentheses");
+    assert!(commit == "unknown" || (commit.len() == 12 && commit.bytes().all(|byte| byte.is_ascii_hexdigit())));
+}
+
+#[tokio::test]
+async fn shells_complete_every_command() {
+    for shell in ["bash", "zsh", "fish"] {
+        let script = dukou(&["completions", shell], &[]).await;
+        assert_eq!(script.code, Some(0), "{script:?}");
+        for command in ["serve", "check", "doctor", "backup", "restore", "completions"] {
+            assert!(script.stdout.contains(command), "{shell} does not know {command}");
+        }
+    }
+    assert_eq!(dukou(&["completions", "smalltalk"], &[]).await.code, Some(2));
+}
+
 #[tokio::test]
 async fn the_demo_walks_by_itself() {
     let finished = dukou(&["demo", "--once"], &[]).await;

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod admin;
+mod backup;
 mod checker_sees_it;
 mod command_line;
 mod doctor;

@@ -1,0 +1,68 @@
+//! What is handed out: the program without the sandbox, and what an operator needs beside it, in one
+//! archive.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, ensure};
+
+use crate::step::{cargo, run};
+
+/// Files and folders of the repository, and where they stand in the archive.
+const CONTENTS: &[(&str, &str)] = &[
+    ("README.md", "README.md"),
+    ("README.zh-CN.md", "README.zh-CN.md"),
+    ("config", "config"),
+    ("ops/systemd", "systemd"),
+    ("ops/prometheus", "prometheus"),
+    ("ops/grafana", "grafana"),
+    ("ops/runbooks", "runbooks"),
+];
+
+/// The shells that completions are made for, and the names that they look for.
+const COMPLETIONS: &[(&str, &str)] = &[("bash", "dukou.bash"), ("zsh", "_dukou"), ("fish", "dukou.fish")];
+
+pub fn make() -> anyhow::Result<()> {
+    let build = ["build", "--profile", "dist", "--locked", "--package", "dukou", "--no-default-features"];
+    cargo("the program", &build)?;
+    let program = Path::new("target/dist/dukou");
+    let version = output(Command::new(program).arg("--version"))?;
+    let number = version.split_whitespace().nth(1).context("the program says no version")?;
+    let name = format!("dukou-{number}-{}-{}", std::env::consts::OS, std::env::consts::ARCH);
+
+    let folder = Path::new("target/dist").join(&name);
+    if folder.exists() {
+        std::fs::remove_dir_all(&folder).with_context(|| folder.display().to_string())?;
+    }
+    std::fs::create_dir_all(folder.join("completions"))?;
+    std::fs::copy(program, folder.join("dukou"))?;
+    for (from, to) in CONTENTS {
+        ensure!(Path::new(from).exists(), "{from} is not there; run this in the root of the repository");
+        run(from, Command::new("cp").args(["-R", from]).arg(folder.join(to)))?;
+    }
+    for (shell, file) in COMPLETIONS {
+        let path = folder.join("completions").join(file);
+        let file = File::create(&path).with_context(|| path.display().to_string())?;
+        run("completions", Command::new(program).args(["completions", shell]).stdout(Stdio::from(file)))?;
+    }
+    let archive = PathBuf::from(format!("target/dist/{name}.tar.gz"));
+    // The same input makes the same archive: no owner, no order of the file system's.
+    let stable = ["--sort=name", "--owner=0", "--group=0", "--numeric-owner", "--directory", "target/dist"];
+    run("the archive", Command::new("tar").args(stable).arg("-czf").arg(&archive).arg(&name))?;
+    let bytes = |path: &Path| std::fs::metadata(path).map_or(0, |data| data.len());
+    eprintln!(
+        "== {} ({} bytes): {}, program {} bytes",
+        archive.display(),
+        bytes(&archive),
+        version.trim(),
+        bytes(program)
+    );
+    Ok(())
+}
+
+fn output(command: &mut Command) -> anyhow::Result<String> {
+    let output = command.output().with_context(|| format!("{command:?}"))?;
+    ensure!(output.status.success(), "{command:?} failed ({})", output.status);
+    Ok(String::from_utf8(output.stdout)?)
+}
