@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use crate::measure::{Bench, create, duplicates, hello, idle, least, machine, notify, pages, webhooks};
+use crate::measure::{Bench, create, duplicates, hello, idle, least, machine, notify, pages, webhooks, wechat_v3};
 use crate::report::Report;
 use crate::session::Session;
 
@@ -14,6 +14,7 @@ pub enum What {
     Create,
     Duplicates,
     Webhooks,
+    WechatV3,
     Pages,
     Idle,
 }
@@ -35,6 +36,9 @@ pub fn run(what: What, bench: &Bench) -> Result<Report> {
     }
     if matches!(what, What::Card | What::Webhooks) {
         webhooks::run(bench, &mut report)?;
+    }
+    if matches!(what, What::Card | What::WechatV3) {
+        wechat_v3::run(bench, &mut report)?;
     }
     if what == What::Pages {
         pages::run(bench, &mut report)?;

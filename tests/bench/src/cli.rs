@@ -32,6 +32,8 @@ enum Command {
     Duplicates(Options),
     /// Events to the webhooks of a hundred tenants, all well and one of them dead.
     Webhooks(Options),
+    /// APIv3: notifies verified by RSA, creates signed by it.
+    WechatV3(Options),
     /// The list of a million payments, page after page.
     Pages(Options),
     /// Start and memory of an empty gateway.
@@ -72,6 +74,7 @@ pub fn run() -> Result<()> {
         Command::Create(options) => (What::Create, options),
         Command::Duplicates(options) => (What::Duplicates, options),
         Command::Webhooks(options) => (What::Webhooks, options),
+        Command::WechatV3(options) => (What::WechatV3, options),
         Command::Pages(options) => (What::Pages, options),
         Command::Idle(options) => (What::Idle, options),
         Command::HelloServer => return hello::serve(),

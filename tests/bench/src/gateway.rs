@@ -10,8 +10,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::messages::{APP_ID, MCH_ID, PLATFORM_KEY, PROVIDER, TENANT};
+use crate::messages::{PLATFORM_KEY, TENANT};
+use crate::platform::Platform;
 use crate::process::Process;
+use crate::wechat_v3::Keys;
 
 /// The tenant's key for the gateway.
 pub const API_KEY: &str = "bench-api-key-0123456789abcdef";
@@ -48,7 +50,7 @@ pub struct Gateway {
 impl Gateway {
     /// Starts the program on `directory`, which keeps its configuration and its store, and waits
     /// until it is ready. `max_batch` left out is the program's own default.
-    pub fn start(binary: &Path, directory: &Path, platform: SocketAddr, max_batch: Option<u32>) -> Result<Gateway> {
+    pub fn start(binary: &Path, directory: &Path, platform: &Platform, max_batch: Option<u32>) -> Result<Gateway> {
         Self::start_with(binary, directory, platform, max_batch, &[])
     }
 
@@ -56,12 +58,13 @@ impl Gateway {
     pub fn start_with(
         binary: &Path,
         directory: &Path,
-        platform: SocketAddr,
+        platform: &Platform,
         max_batch: Option<u32>,
         shops: &[Shop],
     ) -> Result<Gateway> {
         let (address, admin) = (free_address()?, free_address()?);
-        configure(directory, address, admin, platform, max_batch)?;
+        configure(directory, address, admin, max_batch)?;
+        configure_tenant(directory, platform)?;
         for shop in shops {
             shop.write(&directory.join("tenants"))?;
         }
@@ -74,6 +77,7 @@ impl Gateway {
             .arg(directory)
             .env("BENCH_API_KEY", API_KEY)
             .env("BENCH_PLATFORM_KEY", PLATFORM_KEY)
+            .env("BENCH_API_V3_KEY", Keys::api_v3_key())
             .env("BENCH_WEBHOOK_SECRET", WEBHOOK_SECRET)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -108,15 +112,8 @@ impl Gateway {
     }
 }
 
-fn configure(
-    directory: &Path,
-    address: SocketAddr,
-    admin: SocketAddr,
-    platform: SocketAddr,
-    max_batch: Option<u32>,
-) -> Result<()> {
-    let tenants = directory.join("tenants");
-    fs::create_dir_all(&tenants)?;
+fn configure(directory: &Path, address: SocketAddr, admin: SocketAddr, max_batch: Option<u32>) -> Result<()> {
+    fs::create_dir_all(directory)?;
     let store = directory.join("dukou.db");
     let max_batch = max_batch.map(|count| format!("max_batch = {count}\n")).unwrap_or_default();
     // Orders are not asked after: the platform here answers nothing else, and a run is short.
@@ -130,13 +127,18 @@ fn configure(
             store.display()
         ),
     )?;
+    Ok(())
+}
+
+fn configure_tenant(directory: &Path, platform: &Platform) -> Result<()> {
+    let tenants = directory.join("tenants");
+    fs::create_dir_all(&tenants)?;
+    let provider = platform.interface().configure(directory, platform.address)?;
     fs::write(
         tenants.join(format!("{TENANT}.toml")),
         format!(
             "id = \"{TENANT}\"\nname = \"Bench\"\n\
-             api_keys = [{{ id = \"backend\", secret = \"env:BENCH_API_KEY\" }}]\n\
-             [providers.{PROVIDER}]\nkind = \"wechat-v2\"\napp_id = \"{APP_ID}\"\nmch_id = \"{MCH_ID}\"\n\
-             api_key = \"env:BENCH_PLATFORM_KEY\"\nbase_url = \"http://{platform}\"\n"
+             api_keys = [{{ id = \"backend\", secret = \"env:BENCH_API_KEY\" }}]\n{provider}"
         ),
     )?;
     Ok(())

@@ -2,7 +2,8 @@
 //! a card of what it can do on this machine.
 //!
 //! `cli` is the way in, `card` puts the measurements in order, `measure` holds one a file, `load`
-//! sends requests and takes the time, `gateway`, `platform` and `sink` are the ends, `ledger` copies records.
+//! sends requests and takes the time, `gateway`, `platform` and `sink` are the ends, `interface` says what
+//! crosses between them, `ledger` copies records.
 
 // A program for people at a terminal, and rates and percentiles are not money.
 #![allow(clippy::print_stdout, clippy::float_arithmetic)]
@@ -10,6 +11,7 @@
 mod card;
 pub mod cli;
 mod gateway;
+mod interface;
 mod ledger;
 mod load;
 mod machine;
@@ -21,3 +23,4 @@ mod report;
 mod server;
 mod session;
 mod sink;
+mod wechat_v3;

@@ -78,6 +78,20 @@ pub fn document(fields: &mut [(&str, &str)]) -> String {
     xml
 }
 
+/// The platform's answer to an order.
+pub fn accepted(number: u64) -> String {
+    document(&mut [
+        ("appid", APP_ID),
+        ("mch_id", MCH_ID),
+        ("nonce_str", &format!("{number:032x}")),
+        ("prepay_id", &format!("wx2318013312345678{number:018}")),
+        ("result_code", "SUCCESS"),
+        ("return_code", "SUCCESS"),
+        ("return_msg", "OK"),
+        ("trade_type", "JSAPI"),
+    ])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

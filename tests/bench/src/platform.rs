@@ -13,8 +13,8 @@ use anyhow::{Context as _, Result};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
+use crate::interface::Interface;
 use crate::load::Latencies;
-use crate::messages::{APP_ID, MCH_ID, document};
 
 const REQUEST_LIMIT: usize = 64 * 1024;
 
@@ -25,8 +25,8 @@ pub struct Platform {
     _stop: tokio::sync::oneshot::Sender<()>,
 }
 
-#[derive(Default)]
 struct Shared {
+    interface: Interface,
     delay_millis: AtomicU64,
     answered: AtomicU64,
     /// From the whole request to the written answer.
@@ -34,11 +34,16 @@ struct Shared {
 }
 
 impl Platform {
-    pub fn start() -> Result<Platform> {
+    pub fn start(interface: Interface) -> Result<Platform> {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").context("cannot listen on loopback")?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(Shared {
+            interface,
+            delay_millis: AtomicU64::default(),
+            answered: AtomicU64::default(),
+            times: Mutex::default(),
+        });
         let (stop, stopped) = tokio::sync::oneshot::channel();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let serving = Arc::clone(&shared);
@@ -53,6 +58,10 @@ impl Platform {
             });
         })?;
         Ok(Platform { address, shared, _stop: stop })
+    }
+
+    pub fn interface(&self) -> &Interface {
+        &self.shared.interface
     }
 
     /// How long every answer is held back from now on.
@@ -86,7 +95,7 @@ async fn serve(listener: std::net::TcpListener, shared: Arc<Shared>) -> io::Resu
 
 async fn talk(mut stream: TcpStream, shared: &Shared) -> io::Result<()> {
     let mut received = Vec::with_capacity(4096);
-    while let Some(is_order) = request(&mut stream, &mut received).await? {
+    while let Some(is_order) = request(&mut stream, &mut received, shared.interface.order_line()).await? {
         let from = Instant::now();
         if !is_order {
             stream.write_all(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n").await?;
@@ -97,22 +106,21 @@ async fn talk(mut stream: TcpStream, shared: &Shared) -> io::Result<()> {
         if delay > 0 {
             tokio::time::sleep(Duration::from_millis(delay)).await;
         }
-        let body = accepted(number);
-        let head = format!("HTTP/1.1 200 OK\r\ncontent-type: text/xml\r\ncontent-length: {}\r\n\r\n", body.len());
-        stream.write_all(&[head.as_bytes(), body.as_bytes()].concat()).await?;
+        let answer = shared.interface.accepted(number).map_err(io::Error::other)?;
+        stream.write_all(&answer).await?;
         shared.times.lock().unwrap_or_else(PoisonError::into_inner).record(from.elapsed());
     }
     Ok(())
 }
 
 /// Reads one request; whether it is an order. `None` at the end of the connection.
-async fn request(stream: &mut TcpStream, received: &mut Vec<u8>) -> io::Result<Option<bool>> {
+async fn request(stream: &mut TcpStream, received: &mut Vec<u8>, order_line: &str) -> io::Result<Option<bool>> {
     received.clear();
     loop {
         if stream.read_buf(received).await? == 0 {
             return Ok(None);
         }
-        if let Some((length, is_order)) = whole(received)
+        if let Some((length, is_order)) = whole(received, order_line)
             && received.len() >= length
         {
             return Ok(Some(is_order));
@@ -124,26 +132,13 @@ async fn request(stream: &mut TcpStream, received: &mut Vec<u8>) -> io::Result<O
 }
 
 /// The request's length in bytes once its head is there, and whether it is an order.
-fn whole(received: &[u8]) -> Option<(usize, bool)> {
+fn whole(received: &[u8], order_line: &str) -> Option<(usize, bool)> {
     let end = received.windows(4).position(|four| four == b"\r\n\r\n")?;
     let head = std::str::from_utf8(&received[..end]).ok()?;
     let body = head.split("\r\n").filter_map(|line| line.split_once(':')).find_map(|(name, value)| {
         if name.eq_ignore_ascii_case("content-length") { value.trim().parse::<usize>().ok() } else { None }
     });
-    Some((end + 4 + body.unwrap_or(0), head.starts_with("POST /pay/unifiedorder ")))
-}
-
-fn accepted(number: u64) -> String {
-    document(&mut [
-        ("appid", APP_ID),
-        ("mch_id", MCH_ID),
-        ("nonce_str", &format!("{number:032x}")),
-        ("prepay_id", &format!("wx2318013312345678{number:018}")),
-        ("result_code", "SUCCESS"),
-        ("return_code", "SUCCESS"),
-        ("return_msg", "OK"),
-        ("trade_type", "JSAPI"),
-    ])
+    Some((end + 4 + body.unwrap_or(0), head.starts_with(order_line)))
 }
 
 #[cfg(test)]
@@ -153,9 +148,10 @@ mod tests {
     #[test]
     fn requests_end_where_their_length_says() {
         let order = b"POST /pay/unifiedorder HTTP/1.1\r\nContent-Length: 3\r\n\r\n<x>";
-        assert_eq!(whole(order), Some((order.len(), true)));
-        assert_eq!(whole(&order[..40]), None);
+        let line = Interface::V2.order_line();
+        assert_eq!(whole(order, line), Some((order.len(), true)));
+        assert_eq!(whole(&order[..40], line), None);
         let query = b"POST /pay/orderquery HTTP/1.1\r\n\r\n";
-        assert_eq!(whole(query), Some((query.len(), false)));
+        assert_eq!(whole(query, line), Some((query.len(), false)));
     }
 }

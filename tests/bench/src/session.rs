@@ -7,8 +7,9 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 
 use crate::gateway::{API_KEY, Gateway};
+use crate::interface::Interface;
 use crate::load::{self, Answer, Outcome, Plan, Requests};
-use crate::messages::{Order, PROVIDER, TENANT};
+use crate::messages::{Order, TENANT};
 use crate::platform::Platform;
 
 /// Enough to keep the commits full while payments are made for a later measurement.
@@ -29,9 +30,14 @@ pub struct Session {
 }
 
 impl Session {
+    /// Over APIv2.
     pub fn start(binary: &Path, directory: &Path) -> Result<Session> {
-        let platform = Platform::start()?;
-        let gateway = Gateway::start(binary, directory, platform.address, None)?;
+        Self::start_with(binary, directory, Interface::V2)
+    }
+
+    pub fn start_with(binary: &Path, directory: &Path, interface: Interface) -> Result<Session> {
+        let platform = Platform::start(interface)?;
+        let gateway = Gateway::start(binary, directory, &platform, None)?;
         let (binary, directory) = (binary.to_owned(), directory.to_owned());
         Ok(Session { platform, gateway, binary, directory, next: 0, unpaid: Vec::new(), paid: Vec::new() })
     }
@@ -39,7 +45,7 @@ impl Session {
     /// The same store under a gateway with another `max_batch`.
     pub fn restart(self, max_batch: Option<u32>) -> Result<Session> {
         self.gateway.stop()?;
-        let gateway = Gateway::start(&self.binary, &self.directory, self.platform.address, max_batch)?;
+        let gateway = Gateway::start(&self.binary, &self.directory, &self.platform, max_batch)?;
         Ok(Session { gateway, ..self })
     }
 
@@ -75,8 +81,9 @@ impl Session {
     ) -> Result<Outcome> {
         self.fill(count)?;
         let orders = self.unpaid.split_off(self.unpaid.len() - count.min(self.unpaid.len()));
-        let requests = Arc::new(Requests::once(orders.iter().map(notify_request).collect()));
-        let plan = Plan { address: self.gateway.address, connections, requests: &requests, wanted: is_acknowledged };
+        let requests = Arc::new(Requests::once(self.platform.interface().notifies(&orders)?));
+        let wanted = self.platform.interface().acknowledged();
+        let plan = Plan { address: self.gateway.address, connections, requests: &requests, wanted };
         let outcome = run(&plan)?.whole("notify").with_context(|| self.gateway.log_tail())?;
         let (sent, unsent) = orders.split_at(requests.taken());
         self.paid.extend(sent);
@@ -85,16 +92,6 @@ impl Session {
     }
 }
 
-pub fn notify_request(order: &Order) -> Vec<u8> {
-    load::post(&format!("/notify/{TENANT}/{PROVIDER}/payment"), "content-type: text/xml\r\n", &order.notify())
-}
-
 fn is_created(answer: &Answer<'_>) -> bool {
     answer.status == 201
-}
-
-/// Success counts only in the platform's own words.
-pub fn is_acknowledged(answer: &Answer<'_>) -> bool {
-    let word = b"<return_code><![CDATA[SUCCESS]]></return_code>";
-    answer.status == 200 && answer.body.windows(word.len()).any(|part| part == word)
 }

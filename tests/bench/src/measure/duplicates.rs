@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use super::{Bench, at, spread};
 use crate::load::{self, Plan, Requests};
 use crate::report::Report;
-use crate::session::{Session, is_acknowledged, notify_request};
+use crate::session::Session;
 
 /// How many different messages are repeated.
 const MESSAGES: usize = 2_000;
@@ -17,10 +17,11 @@ pub fn run(bench: &Bench, session: &mut Session, report: &mut Report) -> Result<
         let missing = MESSAGES - session.paid.len();
         session.notify(64, missing, |plan| load::closed(plan, bench.time * 4))?;
     }
-    let messages = session.paid.iter().rev().take(MESSAGES).map(notify_request).collect();
+    let messages = session.platform.interface().notifies(&session.paid[session.paid.len() - MESSAGES..])?;
     let requests = Arc::new(Requests::over_and_over(messages));
     let address = session.gateway.address;
-    let plan = Plan { address, connections: 64, requests: &requests, wanted: is_acknowledged };
+    let plan =
+        Plan { address, connections: 64, requests: &requests, wanted: session.platform.interface().acknowledged() };
     let cpu = session.gateway.process.cpu()?;
     let mut outcome =
         load::closed(&plan, bench.time)?.whole("duplicates").with_context(|| session.gateway.log_tail())?;

@@ -7,6 +7,7 @@ use anyhow::Result;
 
 use super::Bench;
 use crate::gateway::Gateway;
+use crate::interface::Interface;
 use crate::platform::Platform;
 use crate::report::{Aim, Report};
 
@@ -16,12 +17,12 @@ const SETTLING: Duration = Duration::from_secs(1);
 const MEBIBYTE: f64 = 1024.0 * 1024.0;
 
 pub fn run(bench: &Bench, report: &mut Report) -> Result<()> {
-    let platform = Platform::start()?;
+    let platform = Platform::start(Interface::V2)?;
     let mut starts = Vec::with_capacity(STARTS);
     let mut resident = 0;
     for start in 0..STARTS {
         let directory = bench.directory.join(format!("idle-{start}"));
-        let gateway = Gateway::start(&bench.binary, &directory, platform.address, None)?;
+        let gateway = Gateway::start(&bench.binary, &directory, &platform, None)?;
         starts.push(gateway.started_in.as_secs_f64());
         if start + 1 == STARTS {
             thread::sleep(SETTLING);

@@ -16,6 +16,7 @@ use anyhow::{Context as _, Result};
 use tokio::sync::oneshot;
 
 use super::{Bench, at, spread};
+use crate::interface::Interface;
 use crate::load::{self, Answer, Connection, Plan, Requests};
 use crate::messages::Order;
 use crate::platform::Platform;
@@ -25,7 +26,7 @@ use crate::server;
 pub const NAME: &str = "least create";
 
 pub fn run(bench: &Bench, report: &mut Report) -> Result<()> {
-    let platform = Platform::start()?;
+    let platform = Platform::start(Interface::V2)?;
     let journal = bench.directory.join("least");
     let arguments = ["least-server".to_owned(), platform.address.to_string(), journal.display().to_string()];
     let (process, address) = server::start(&arguments)?;

@@ -9,6 +9,7 @@ pub mod machine;
 pub mod notify;
 pub mod pages;
 pub mod webhooks;
+pub mod wechat_v3;
 
 use std::path::PathBuf;
 use std::time::Duration;

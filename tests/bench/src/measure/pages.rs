@@ -25,7 +25,7 @@ pub fn run(bench: &Bench, report: &mut Report) -> Result<()> {
     let Session { gateway, platform, .. } = session;
     gateway.stop()?;
     Ledger::open(&directory)?.copy_payment(u32::try_from(PAYMENTS - 1)?)?;
-    let gateway = Gateway::start(&bench.binary, &directory, platform.address, None)?;
+    let gateway = Gateway::start(&bench.binary, &directory, &platform, None)?;
     for (name, filter, count) in [
         ("a page of 50 of a million, p99", "", PAYMENTS),
         ("the same, the closed tenth, p99", "&status=closed", PAYMENTS / 10 - 1),

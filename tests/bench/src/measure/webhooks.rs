@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result};
 use super::Bench;
 use crate::gateway::{Gateway, Shop};
 use crate::ledger::Ledger;
+use crate::platform::Platform;
 use crate::report::{Aim, Report};
 use crate::session::Session;
 use crate::sink::Sink;
@@ -53,7 +54,7 @@ fn deliver(bench: &Bench, name: &str, dead: bool) -> Result<Delivered> {
         .collect();
     let waiting: Vec<String> = shops.iter().skip(usize::from(!dead)).map(|shop| shop.id.clone()).collect();
     let platform = fill(bench, &directory, &waiting)?;
-    let gateway = Gateway::start_with(&bench.binary, &directory, platform, None, &shops)?;
+    let gateway = Gateway::start_with(&bench.binary, &directory, &platform, None, &shops)?;
     let before = gateway.process.cpu()?;
     let time = sink.wait((TENANTS - 1) * EVENTS, PATIENCE).with_context(|| gateway.log_tail())?;
     let cpu = gateway.process.cpu()?.saturating_sub(before);
@@ -62,11 +63,11 @@ fn deliver(bench: &Bench, name: &str, dead: bool) -> Result<Delivered> {
 }
 
 /// A store in which as many events wait for each tenant, copies of one that the API made.
-fn fill(bench: &Bench, directory: &Path, tenants: &[String]) -> Result<std::net::SocketAddr> {
+fn fill(bench: &Bench, directory: &Path, tenants: &[String]) -> Result<Platform> {
     let mut session = Session::start(&bench.binary, directory)?;
     session.create(1, 1, PATIENCE)?;
-    let platform = session.platform.address;
-    session.gateway.stop()?;
+    let Session { platform, gateway, .. } = session;
+    gateway.stop()?;
     Ledger::open(directory)?.copy_event(u32::try_from(tenants.len() * EVENTS)?, tenants)?;
     Ok(platform)
 }
