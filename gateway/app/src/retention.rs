@@ -23,6 +23,7 @@ const REST: Duration = Duration::from_millis(50);
 pub struct RetentionSettings {
     pub idempotency_keys: Duration,
     pub deliveries: Duration,
+    pub platform_calls: Duration,
     pub notifications: Duration,
 }
 
@@ -31,6 +32,7 @@ impl RetentionSettings {
         match what {
             Old::Calls => self.idempotency_keys,
             Old::Deliveries => self.deliveries,
+            Old::PlatformCalls => self.platform_calls,
             Old::Notifications => self.notifications,
         }
     }

@@ -150,6 +150,8 @@ impl Service {
         let mut jobs = Jobs::start(&engine, retention);
         let served = Arc::clone(&tenants);
         jobs.add(|stopping| trust::renew(served, stopping));
+        let recorder = Arc::clone(&engine);
+        jobs.add(|stopping| async move { recorder.keep_calls(stopping).await });
         jobs.add(|stopping| plugins.clone().follow_events(stopping));
         jobs.add(|stopping| plugins.clone().look_after_documents(stopping));
         jobs.add(|stopping| open_work::watch(Arc::clone(&engine), open_metrics, stopping));

@@ -1,20 +1,21 @@
 //! What surrounds every call to a platform, written once: one repetition where nothing was sent,
-//! a panic kept from spreading, and the measurement. In this order, from the inside out.
+//! a panic kept from spreading, the measurement and the record. In this order, from the inside out.
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use dukou_domain::{ProviderName, Secret};
+use dukou_domain::{OutRefundNo, PaymentId, ProviderName, Secret, TenantId};
 use dukou_spi::{
     ErrorKind, Login, OrderStatus, PayOrder, Prepay, Provider, ProviderError, Reason, RefundOrder, RefundQuery,
-    RefundStatus, Verified,
+    RefundStatus, Verified, with_request_id,
 };
 use futures_util::FutureExt;
 
+use crate::engine::Engine;
 use crate::fail_points::fail_point;
-use crate::ports::Telemetry;
+use crate::records::{CallOutcome, PlatformCall};
 
 /// How often a call that was certainly not sent is made again.
 const REPETITIONS: u32 = 1;
@@ -24,7 +25,15 @@ const PAUSE: Duration = Duration::from_millis(50);
 pub(crate) struct Calls<'a> {
     pub name: &'a ProviderName,
     pub provider: &'a Arc<dyn Provider>,
-    pub telemetry: &'a dyn Telemetry,
+    pub engine: &'a Engine,
+    pub about: Option<About>,
+}
+
+/// Whose history a call belongs to.
+pub(crate) struct About {
+    pub tenant: TenantId,
+    pub payment: PaymentId,
+    pub refund: Option<OutRefundNo>,
 }
 
 impl Calls<'_> {
@@ -75,23 +84,42 @@ impl Calls<'_> {
         operation: &'static str,
         call: impl Future<Output = Result<T, ProviderError>>,
     ) -> Result<T, ProviderError> {
-        let started = Instant::now();
+        let (started, at) = (Instant::now(), self.engine.now());
         let guarded = async {
             fail_point!("provider.call");
             call.await
         };
-        let (outcome, result) = match AssertUnwindSafe(guarded).catch_unwind().await {
-            Ok(Ok(answer)) => ("ok", Ok(answer)),
-            Ok(Err(error)) => (word(error.kind), Err(error)),
+        let (answer, request_id) = with_request_id(AssertUnwindSafe(guarded).catch_unwind()).await;
+        let (outcome, result) = match answer {
+            Ok(Ok(answer)) => (CallOutcome::Ok, Ok(answer)),
+            Ok(Err(error)) => (outcome_of(error.kind), Err(error)),
             Err(_) => {
                 tracing::error!(provider = %self.name, operation, "a provider panicked");
                 let message = "the provider failed inside; what became of the call is not known";
-                ("panicked", Err(ProviderError::new(ErrorKind::Unknown, Reason::Other, message)))
+                (CallOutcome::Panicked, Err(ProviderError::new(ErrorKind::Unknown, Reason::Other, message)))
             }
         };
-        self.telemetry.provider_call(self.name, operation, outcome, started.elapsed());
-        if let Err(error) = &result {
-            tracing::warn!(provider = %self.name, operation, outcome, %error, "a call to the platform failed");
+        let took = started.elapsed();
+        self.engine.telemetry.provider_call(self.name, operation, outcome.as_str(), took);
+        let error = result.as_ref().err();
+        if let Some(error) = error {
+            let (outcome, request_id) = (outcome.as_str(), request_id.as_deref());
+            tracing::warn!(provider = %self.name, operation, outcome, request_id, %error, "a call to the platform failed");
+        }
+        if let Some(About { tenant, payment, refund }) = &self.about {
+            self.engine.journal.note(PlatformCall {
+                tenant: tenant.clone(),
+                payment: *payment,
+                refund: refund.clone(),
+                provider: self.name.clone(),
+                operation: operation.to_owned(),
+                at,
+                millis: u32::try_from(took.as_millis()).unwrap_or(u32::MAX),
+                outcome,
+                code: error.and_then(|error| error.code.clone()),
+                message: error.map(|error| error.message.clone()),
+                request_id,
+            });
         }
         result
     }
@@ -105,10 +133,10 @@ fn may_repeat(error: &ProviderError) -> bool {
     }
 }
 
-const fn word(kind: ErrorKind) -> &'static str {
+const fn outcome_of(kind: ErrorKind) -> CallOutcome {
     match kind {
-        ErrorKind::NotSent => "not_sent",
-        ErrorKind::Refused => "refused",
-        ErrorKind::Unknown => "unknown",
+        ErrorKind::NotSent => CallOutcome::NotSent,
+        ErrorKind::Refused => CallOutcome::Refused,
+        ErrorKind::Unknown => CallOutcome::Unknown,
     }
 }

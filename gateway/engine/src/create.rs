@@ -203,7 +203,7 @@ impl Engine {
         payment: Payment,
     ) -> Result<PaymentAnswer, EngineError> {
         let order = order_of(&payment);
-        let result = self.calls(&payment.attempt.provider, provider).pay(&order).await;
+        let result = self.calls_about(&payment, &payment.attempt.provider, provider).pay(&order).await;
         fail_point!("create.answered");
         match result {
             Ok(prepay) => {

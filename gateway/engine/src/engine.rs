@@ -6,8 +6,9 @@ use std::time::Duration;
 use dukou_domain::{OutTradeNo, PaymentState, ProviderName, RefundState, TenantId, Timestamp};
 use dukou_spi::{Clock, FieldProblem, NotifyKind, PayOrder, Provider};
 
-use crate::calls::Calls;
+use crate::calls::{About, Calls};
 use crate::error::EngineError;
+use crate::journal::Journal;
 use crate::number;
 use crate::ports::{Change, Coordinator, Store, StoreError, Target, Telemetry, View};
 use crate::records::{Attempt, EventKind, Payment, Refund};
@@ -37,6 +38,7 @@ pub struct Engine {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) telemetry: Arc<dyn Telemetry>,
     pub(crate) sessions: Sessions,
+    pub(crate) journal: Journal,
 }
 
 impl Engine {
@@ -48,7 +50,8 @@ impl Engine {
         clock: Arc<dyn Clock>,
         telemetry: Arc<dyn Telemetry>,
     ) -> Self {
-        Engine { config, store, coordinator, tenants, clock, telemetry, sessions: Sessions::default() }
+        let (sessions, journal) = (Sessions::default(), Journal::default());
+        Engine { config, store, coordinator, tenants, clock, telemetry, sessions, journal }
     }
 
     pub fn tenants(&self) -> &dyn Tenants {
@@ -114,7 +117,25 @@ impl Engine {
 
     /// Calls to the platform, with everything that is the same for every provider around them.
     pub(crate) fn calls<'a>(&'a self, name: &'a ProviderName, provider: &'a Arc<dyn Provider>) -> Calls<'a> {
-        Calls { name, provider, telemetry: self.telemetry.as_ref() }
+        Calls { name, provider, engine: self, about: None }
+    }
+
+    /// Calls about a payment, which become part of its history.
+    pub(crate) fn calls_about<'a>(
+        &'a self,
+        payment: &Payment,
+        name: &'a ProviderName,
+        provider: &'a Arc<dyn Provider>,
+    ) -> Calls<'a> {
+        let about = About { tenant: payment.tenant.clone(), payment: payment.id, refund: None };
+        Calls { about: Some(about), ..self.calls(name, provider) }
+    }
+
+    /// Calls about a refund, which become part of its payment's history.
+    pub(crate) fn calls_about_refund<'a>(&'a self, refund: &'a Refund, provider: &'a Arc<dyn Provider>) -> Calls<'a> {
+        let number = Some(refund.out_refund_no.clone());
+        let about = About { tenant: refund.tenant.clone(), payment: refund.payment, refund: number };
+        Calls { about: Some(about), ..self.calls(&refund.provider, provider) }
     }
 
     pub(crate) fn notify_url(&self, tenant: &Tenant, provider: &ProviderName, kind: NotifyKind) -> String {

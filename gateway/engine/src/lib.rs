@@ -15,6 +15,7 @@ mod error;
 mod fail_points;
 mod invoke;
 mod jobs;
+mod journal;
 mod notify;
 mod number;
 pub mod open;
@@ -29,6 +30,7 @@ mod schedule;
 mod session;
 mod success;
 pub mod tenant;
+pub mod timeline;
 
 pub use command::{
     CreatePayment, CreateRefund, CreateRefundRequest, Decision, InvokePayment, Payer, PaymentAnswer, RefundAnswer,

@@ -186,6 +186,12 @@ impl MessageKind {
             MessageKind::Callback => "callback",
         }
     }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        [MessageKind::Payment, MessageKind::Refund, MessageKind::Callback]
+            .into_iter()
+            .find(|kind| kind.as_str() == text)
+    }
 }
 
 impl From<NotifyKind> for MessageKind {
@@ -239,6 +245,57 @@ impl Recorded {
     }
 }
 
+/// One call to a platform, as it is remembered for people who ask what happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlatformCall {
+    pub tenant: TenantId,
+    pub payment: PaymentId,
+    /// The refund that it was about, where it was about one.
+    pub refund: Option<OutRefundNo>,
+    pub provider: ProviderName,
+    /// `pay`, `query`, `close`, `refund` or `query_refund`.
+    pub operation: String,
+    /// When it began.
+    pub at: Timestamp,
+    pub millis: u32,
+    pub outcome: CallOutcome,
+    /// The platform's error code.
+    pub code: Option<String>,
+    pub message: Option<String>,
+    /// The platform's own number for the call, by which its support finds it.
+    pub request_id: Option<String>,
+}
+
+/// How a call to a platform ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CallOutcome {
+    Ok,
+    NotSent,
+    Refused,
+    Unknown,
+    /// The provider failed inside; what became of the call is not known.
+    Panicked,
+}
+
+impl CallOutcome {
+    pub const ALL: [CallOutcome; 5] =
+        [CallOutcome::Ok, CallOutcome::NotSent, CallOutcome::Refused, CallOutcome::Unknown, CallOutcome::Panicked];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            CallOutcome::Ok => "ok",
+            CallOutcome::NotSent => "not_sent",
+            CallOutcome::Refused => "refused",
+            CallOutcome::Unknown => "unknown",
+            CallOutcome::Panicked => "panicked",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|outcome| outcome.as_str() == text)
+    }
+}
+
 /// Something that happened, to be written with the change it tells of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewEvent {
@@ -255,6 +312,20 @@ pub struct Event {
     /// Grows with every entry, in the order of commits.
     pub position: i64,
     pub event: NewEvent,
+}
+
+impl Subject {
+    /// The payment that it is about, where it is about one that is known.
+    pub const fn payment(&self) -> Option<PaymentId> {
+        match self {
+            Subject::Payment(payment) | Subject::Duplicate { payment, .. } | Subject::Mismatch { payment, .. } => {
+                Some(payment.id)
+            }
+            Subject::Refund(refund) => Some(refund.payment),
+            Subject::RefundRequest(request) => Some(request.payment),
+            Subject::UnknownOrder { .. } | Subject::Endpoint(_) | Subject::Plugin { .. } => None,
+        }
+    }
 }
 
 /// What an event tells of, as it was at that moment.

@@ -30,6 +30,10 @@ impl Deliveries for Away {
         away()
     }
 
+    async fn deliveries_of(&self, _: &TenantId, _: Vec<i64>) -> Result<Vec<Delivery>, StoreError> {
+        away()
+    }
+
     async fn endpoint(&self, _: &TenantId) -> Result<Endpoint, StoreError> {
         away()
     }

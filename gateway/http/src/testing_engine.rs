@@ -15,12 +15,12 @@ use dukou_domain::{
 use dukou_engine::open::OldestOpen;
 use dukou_engine::plugin::{PluginHost, PluginHostConfig, PluginOutcome, PluginTelemetry};
 use dukou_engine::ports::{
-    Claim, ClaimToken, Coordinator, Decide, Deliveries, DocumentOwner, Health, IdempotencyOutcome, Lock, Marker,
-    NotifyOutcome, Old, PluginRecords, Store, StoreError, Target, Telemetry,
+    Claim, ClaimToken, Coordinator, Decide, Deliveries, DocumentOwner, Health, History, IdempotencyOutcome, Lock,
+    Marker, NotifyOutcome, Old, PluginRecords, Store, StoreError, Target, Telemetry,
 };
 use dukou_engine::records::{
-    Begun, Event, EventKind, IdempotentCall, NewEvent, NotificationKey, Page, Payment, PaymentFilter, Refund,
-    RefundRequest, RefundRequestFilter, StoreIdentity, StoredAnswer,
+    Begun, Event, EventKind, IdempotentCall, NewEvent, Notification, NotificationKey, Page, Payment, PaymentFilter,
+    PlatformCall, Refund, RefundRequest, RefundRequestFilter, StoreIdentity, StoredAnswer,
 };
 use dukou_engine::tenant::{ApiKey, LatePayment, Tenant, Tenants};
 use dukou_engine::{Engine, EngineConfig, Schedule};
@@ -47,6 +47,25 @@ pub struct Away {
 
 pub(crate) fn away<T>() -> Result<T, StoreError> {
     Err(StoreError::Unavailable("a test took it away".to_owned()))
+}
+
+#[async_trait]
+impl History for Away {
+    async fn keep_calls(&self, _: Vec<PlatformCall>) -> Result<(), StoreError> {
+        away()
+    }
+
+    async fn calls_about(&self, _: &TenantId, _: PaymentId, _: u32) -> Result<Vec<PlatformCall>, StoreError> {
+        away()
+    }
+
+    async fn events_about(&self, _: &TenantId, _: PaymentId, _: u32) -> Result<Vec<Event>, StoreError> {
+        away()
+    }
+
+    async fn messages_about(&self, _: &TenantId, _: Vec<String>, _: u32) -> Result<Vec<Notification>, StoreError> {
+        away()
+    }
 }
 
 #[async_trait]
@@ -167,6 +186,10 @@ impl Store for Away {
     }
 
     fn deliveries(&self) -> &dyn Deliveries {
+        self
+    }
+
+    fn history(&self) -> &dyn History {
         self
     }
 

@@ -7,6 +7,7 @@
 
 mod error;
 mod facts;
+mod noted;
 mod notify;
 mod order;
 pub mod plugin;
@@ -20,6 +21,7 @@ mod verified;
 
 pub use error::{ErrorKind, FieldProblem, ProviderError, Reason};
 pub use facts::{OrderStatus, OrderWord, PaidFacts, RefundStatus, RefundWord};
+pub use noted::{note_request_id, with_request_id};
 pub use notify::{
     Notice, NotifyError, NotifyKind, NotifyReply, PaymentNotice, PaymentOutcome, RawNotify, RefundHint, RefundNotice,
     Verdict,

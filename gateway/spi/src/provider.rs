@@ -136,6 +136,10 @@ pub trait Provider: Send + Sync {
     /// Puts a verdict into the platform's own form.
     fn acknowledge(&self, kind: NotifyKind, verdict: Verdict) -> NotifyReply;
 
+    /// What a person may see of a kept message: fields by name, in its order. Never a signature or a
+    /// nonce, and of who paid no more than tells two apart. Empty when it cannot be read.
+    fn show(&self, body: &[u8]) -> Vec<(String, String)>;
+
     /// Fetches and reads the bill of one day (the platform's calendar day). A day without trade
     /// is an empty bill.
     ///

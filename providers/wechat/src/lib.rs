@@ -12,6 +12,7 @@ mod doctor;
 mod hosts;
 mod identity;
 mod login;
+mod shown;
 mod text;
 #[doc(hidden)]
 pub mod v2;

@@ -330,6 +330,7 @@ impl<'a> Reader<'a> {
         let settings = RetentionSettings {
             idempotency_keys: section.duration("idempotency_keys", DAY..=DAY * 30, DAY * 2),
             deliveries: section.duration("deliveries", DAY * 7..=DAY * 3650, DAY * 30),
+            platform_calls: section.duration("platform_calls", DAY * 7..=DAY * 3650, DAY * 180),
             notifications: section.duration("notifications", DAY * 7..=DAY * 3650, DAY * 180),
         };
         self.finish(section);

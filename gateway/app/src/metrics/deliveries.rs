@@ -30,6 +30,10 @@ impl Deliveries for MeasuredStore {
         timed(&self.deliveries, self.inner.deliveries().record(tried)).await
     }
 
+    async fn deliveries_of(&self, tenant: &TenantId, positions: Vec<i64>) -> Result<Vec<Delivery>, StoreError> {
+        timed(&self.list, self.inner.deliveries().deliveries_of(tenant, positions)).await
+    }
+
     async fn endpoint(&self, tenant: &TenantId) -> Result<Endpoint, StoreError> {
         timed(&self.read, self.inner.deliveries().endpoint(tenant)).await
     }

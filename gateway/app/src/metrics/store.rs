@@ -6,7 +6,7 @@ use std::time::Instant;
 use async_trait::async_trait;
 use dukou_domain::{EventId, OutRefundNo, OutTradeNo, PaymentId, RefundRequestId, Secret, TenantId, Timestamp};
 use dukou_engine::open::OldestOpen;
-use dukou_engine::ports::{Decide, Deliveries, Old, PluginRecords, Store, StoreError, Target};
+use dukou_engine::ports::{Decide, Deliveries, History, Old, PluginRecords, Store, StoreError, Target};
 use dukou_engine::records::{
     Begun, Event, IdempotentCall, Page, Payment, PaymentFilter, Refund, RefundRequest, RefundRequestFilter,
     StoreIdentity, StoredAnswer,
@@ -169,6 +169,10 @@ impl Store for MeasuredStore {
 
     fn deliveries(&self) -> &dyn Deliveries {
         self
+    }
+
+    fn history(&self) -> &dyn History {
+        self.inner.history()
     }
 
     fn plugins(&self) -> &dyn PluginRecords {

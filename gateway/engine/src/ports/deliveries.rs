@@ -61,6 +61,9 @@ pub trait Deliveries: Send + Sync {
     /// Newest first.
     async fn deliveries(&self, filter: DeliveryFilter) -> Result<Page<Delivery>, StoreError>;
 
+    /// The deliveries of a tenant's events at these positions of the log, in their order.
+    async fn deliveries_of(&self, tenant: &TenantId, positions: Vec<i64>) -> Result<Vec<Delivery>, StoreError>;
+
     /// Makes a delivery due at once: an exhausted one with its schedule from the beginning, a
     /// pending one where it is in its schedule. A delivered one stays as it is. Returns it as it is
     /// afterwards; `None` when the tenant has no such delivery.

@@ -2,12 +2,14 @@
 
 mod coordinator;
 mod deliveries;
+mod history;
 mod plugins;
 mod store;
 mod telemetry;
 
 pub use coordinator::{Claim, ClaimToken, Coordinator, Health, Lock, Marker};
 pub use deliveries::{Deliveries, NewDelivery, Room};
+pub use history::History;
 pub use plugins::{DocumentOwner, PluginRecords};
 pub use store::{Change, Decide, Old, PaymentKey, Store, StoreError, Target, View};
 pub use telemetry::{IdempotencyOutcome, NotifyOutcome, Telemetry};

@@ -8,7 +8,7 @@ use dukou_spi::Kept;
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use super::{Deliveries, PluginRecords};
+use super::{Deliveries, History, PluginRecords};
 use crate::open::OldestOpen;
 use crate::records::{
     Begun, Event, IdempotentCall, NewEvent, Notification, NotificationKey, Page, Payment, PaymentFilter, Recorded,
@@ -116,18 +116,21 @@ pub enum Old {
     /// Deliveries that were delivered or exhausted, by when they were entered. One that still waits
     /// is never old.
     Deliveries,
+    /// Records of calls to the platforms, by when they were made.
+    PlatformCalls,
     /// Raw messages of the platforms, by when they came. What they said is in the payment, whose
     /// state knows a copy that comes later still.
     Notifications,
 }
 
 impl Old {
-    pub const ALL: [Old; 3] = [Old::Calls, Old::Deliveries, Old::Notifications];
+    pub const ALL: [Old; 4] = [Old::Calls, Old::Deliveries, Old::PlatformCalls, Old::Notifications];
 
     pub const fn as_str(self) -> &'static str {
         match self {
             Old::Calls => "idempotency_keys",
             Old::Deliveries => "deliveries",
+            Old::PlatformCalls => "platform_calls",
             Old::Notifications => "notifications",
         }
     }
@@ -235,6 +238,9 @@ pub trait Store: Send + Sync {
 
     /// The deliveries of this store's events.
     fn deliveries(&self) -> &dyn Deliveries;
+
+    /// What happened to one payment.
+    fn history(&self) -> &dyn History;
 
     /// What plugins keep.
     fn plugins(&self) -> &dyn PluginRecords;

@@ -214,6 +214,10 @@ impl Provider for Platform {
         NotifyReply { status: 200, content_type: "text/plain", body: Bytes::from(format!("{verdict:?}")) }
     }
 
+    fn show(&self, body: &[u8]) -> Vec<(String, String)> {
+        vec![("body".to_owned(), String::from_utf8_lossy(body).into_owned())]
+    }
+
     async fn bill(&self, _day: time::Date) -> Result<Bill, ProviderError> {
         Ok(Bill::default())
     }

@@ -61,6 +61,14 @@ impl<'r, 'stmt> Columns<'r, 'stmt> {
         Uuid::from_slice(bytes).map_err(|_| self.wrong("16 bytes"))
     }
 
+    pub fn optional_uuid(&mut self) -> Result<Option<Uuid>> {
+        match self.value()? {
+            ValueRef::Null => Ok(None),
+            ValueRef::Blob(bytes) => Uuid::from_slice(bytes).map(Some).map_err(|_| self.wrong("16 bytes")),
+            _ => Err(self.wrong("a blob")),
+        }
+    }
+
     pub fn optional_integer(&mut self) -> Result<Option<i64>> {
         match self.value()? {
             ValueRef::Null => Ok(None),

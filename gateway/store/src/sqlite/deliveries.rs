@@ -37,6 +37,8 @@ const RECORD: &str = "UPDATE deliveries SET state = ?3, made = made + 1, failed 
 
 const BY_ID: &str = concat!("SELECT ", columns!(), " FROM deliveries v WHERE id = ?1 AND tenant = ?2");
 
+const AT_POSITION: &str = concat!("SELECT ", columns!(), " FROM deliveries v WHERE position = ?1 AND tenant = ?2");
+
 /// One that is being tried at this moment is left to that.
 const RETRY: &str = "UPDATE deliveries SET next_at = ?3, failed = CASE state WHEN 'exhausted' THEN 0 ELSE failed END, \
      state = 'pending' WHERE id = ?1 AND tenant = ?2 AND leased_from IS NULL \
@@ -117,6 +119,22 @@ impl Deliveries for SqliteStore {
 
     async fn deliveries(&self, filter: DeliveryFilter) -> Result<Page<Delivery>> {
         self.read(move |connection| list(connection, &filter)).await
+    }
+
+    async fn deliveries_of(&self, tenant: &TenantId, positions: Vec<i64>) -> Result<Vec<Delivery>> {
+        let tenant = tenant.clone();
+        self.read(move |connection| {
+            let mut statement = connection.prepare_cached(AT_POSITION).map_err(store_error)?;
+            let mut found = Vec::new();
+            for position in positions {
+                let mut rows = statement.query(params![position, tenant.as_str()]).map_err(store_error)?;
+                if let Some(row) = rows.next().map_err(store_error)? {
+                    found.push(read(&mut Columns::new(row))?);
+                }
+            }
+            Ok(found)
+        })
+        .await
     }
 
     async fn retry(&self, tenant: &TenantId, id: DeliveryId, now: Timestamp) -> Result<Option<Delivery>> {

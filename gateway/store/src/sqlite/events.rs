@@ -11,7 +11,7 @@ use super::writing::Writing;
 use crate::codec;
 
 const INSERT_EVENT: &str =
-    "INSERT INTO events (position, id, tenant, kind, at, subject) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+    "INSERT INTO events (position, id, tenant, kind, at, subject, payment) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
 
 const EVENTS_AFTER: &str = "SELECT position, id, kind, at, subject FROM events INDEXED BY events_tenant \
      WHERE tenant = ?1 AND position > ?2 ORDER BY position LIMIT ?3";
@@ -41,6 +41,7 @@ pub(super) fn append(w: &mut Writing<'_>, event: &NewEvent) -> Result<()> {
             event.kind.as_str(),
             event.at.as_millis(),
             codec::write_subject(&event.subject)?,
+            event.subject.payment().map(|payment| payment.as_uuid().into_bytes()),
         ],
     )?;
     Ok(())

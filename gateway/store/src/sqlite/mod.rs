@@ -11,6 +11,7 @@ mod deliveries;
 mod endpoints;
 mod error;
 mod events;
+mod history;
 mod leases;
 mod open;
 mod open_work;
@@ -35,7 +36,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use dukou_domain::{EventId, OutRefundNo, OutTradeNo, PaymentId, RefundRequestId, Secret, TenantId, Timestamp};
 use dukou_engine::open::OldestOpen;
-use dukou_engine::ports::{Decide, Deliveries, Old, PluginRecords, Store, StoreError, Target};
+use dukou_engine::ports::{Decide, Deliveries, History, Old, PluginRecords, Store, StoreError, Target};
 use dukou_engine::records::{
     Begun, Event, IdempotentCall, Page, Payment, PaymentFilter, Refund, RefundRequest, RefundRequestFilter,
     StoreIdentity, StoredAnswer,
@@ -269,6 +270,10 @@ impl Store for SqliteStore {
     }
 
     fn deliveries(&self) -> &dyn Deliveries {
+        self
+    }
+
+    fn history(&self) -> &dyn History {
         self
     }
 

@@ -6,6 +6,7 @@ use rusqlite::{Connection, params};
 
 use super::columns::Columns;
 use super::error::{Result, store_error};
+use super::history;
 use super::writing::Writing;
 
 const CALLS: &str = "SELECT row FROM calls WHERE entered_at < ?1 ORDER BY entered_at LIMIT ?2";
@@ -31,6 +32,7 @@ pub(super) fn old(connection: &Connection, what: Old, before: Timestamp, limit: 
     match what {
         Old::Calls => rows(connection, CALLS, params![before.as_millis(), limit]),
         Old::Notifications => rows(connection, NOTIFICATIONS, params![before.as_millis(), limit]),
+        Old::PlatformCalls => rows(connection, history::OLD_CALLS, params![before.as_millis(), limit]),
         Old::Deliveries => deliveries(connection, before, limit),
     }
 }
@@ -66,6 +68,7 @@ pub(super) fn delete(w: &mut Writing<'_>, what: Old, before: Timestamp, found: &
     let sql = match what {
         Old::Calls => DELETE_CALL,
         Old::Deliveries => DELETE_DELIVERY,
+        Old::PlatformCalls => history::DELETE_CALL,
         Old::Notifications => DELETE_NOTIFICATION,
     };
     for row in found {

@@ -48,6 +48,13 @@ impl Deliveries for SteadySchedules {
         self.inner.deliveries().record(tried).await
     }
 
+    async fn deliveries_of(&self, tenant: &TenantId, positions: Vec<i64>) -> Result<Vec<Delivery>, StoreError> {
+        let ahead = self.time.ahead();
+        let mut deliveries = self.inner.deliveries().deliveries_of(tenant, positions).await?;
+        deliveries.iter_mut().for_each(|delivery| out(delivery, ahead));
+        Ok(deliveries)
+    }
+
     async fn endpoint(&self, tenant: &TenantId) -> Result<Endpoint, StoreError> {
         self.inner.deliveries().endpoint(tenant).await
     }

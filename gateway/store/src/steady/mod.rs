@@ -14,7 +14,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use dukou_domain::{EventId, OutRefundNo, OutTradeNo, PaymentId, RefundRequestId, Secret, TenantId, Timestamp};
 use dukou_engine::open::OldestOpen;
-use dukou_engine::ports::{Decide, Deliveries, Old, PluginRecords, Store, StoreError, Target};
+use dukou_engine::ports::{Decide, Deliveries, History, Old, PluginRecords, Store, StoreError, Target};
 use dukou_engine::records::{
     Begun, Check, Event, IdempotentCall, Page, Payment, PaymentFilter, Refund, RefundRequest, RefundRequestFilter,
     StoreIdentity, StoredAnswer,
@@ -197,6 +197,11 @@ impl Store for SteadySchedules {
 
     fn deliveries(&self) -> &dyn Deliveries {
         self
+    }
+
+    /// What happened, by the clock.
+    fn history(&self) -> &dyn History {
+        self.inner.history()
     }
 
     /// A plugin's moments are ends that people and platforms are told of: by the clock.

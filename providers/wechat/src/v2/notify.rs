@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 use super::answer;
 use super::config::Settings;
 use super::xml::{self, Fields};
+use crate::shown;
 
 /// A payment's message: verified over every field it has, then read. Which app and merchant it
 /// names is reported as it stands; comparing them is the engine's.
@@ -86,6 +87,19 @@ pub const fn acknowledge(verdict: Verdict) -> NotifyReply {
         }
     };
     NotifyReply { status: 200, content_type: "text/xml; charset=utf-8", body: Bytes::from_static(body.as_bytes()) }
+}
+
+/// What a person may see of a kept message; of a refund's, what was encrypted in it too.
+pub fn show(body: &[u8], settings: &Settings) -> Vec<(String, String)> {
+    let Ok(fields) = xml::parse(body, "xml") else { return Vec::new() };
+    let mut all: Vec<(String, String)> = fields.iter().map(|(name, value)| shown::field(name, value)).collect();
+    let plain = fields.get("req_info").and_then(|sealed| decrypt(sealed, settings.signer.key()));
+    if let Some(plain) = plain
+        && let Ok(inner) = xml::parse(&plain, "root")
+    {
+        all.extend(inner.iter().map(|(name, value)| shown::field(name, value)));
+    }
+    all
 }
 
 fn parse<'a>(body: &'a [u8], root: &str) -> Result<Fields<'a>, NotifyError> {

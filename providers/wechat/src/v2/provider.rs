@@ -187,6 +187,10 @@ impl Provider for WechatV2 {
         notify::acknowledge(verdict)
     }
 
+    fn show(&self, body: &[u8]) -> Vec<(String, String)> {
+        notify::show(body, &self.settings)
+    }
+
     async fn bill(&self, day: Date) -> Result<Bill, ProviderError> {
         let date = beijing::day(day)
             .ok_or_else(|| ProviderError::new(ErrorKind::Refused, Reason::Other, "the bill's day is out of range"))?;

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use dukou_domain::Timestamp;
 use dukou_spi::transport::{HttpAnswer, HttpMethod, HttpRequest, InvalidTransport, Transport};
-use dukou_spi::{Clock, Context, ErrorKind, PlatformTime, Proof, ProviderError, Random, Reason};
+use dukou_spi::{Clock, Context, ErrorKind, PlatformTime, Proof, ProviderError, Random, Reason, note_request_id};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -170,6 +170,7 @@ impl Client {
             self.signed(base, method, &request.target, &body)
         })
         .await
+        .inspect(|answer| note_request_id(answer.header("request-id").unwrap_or_default()))
     }
 
     fn signed(&self, base: &str, method: HttpMethod, target: &str, body: &Bytes) -> Result<HttpRequest, ProviderError> {

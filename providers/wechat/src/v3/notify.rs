@@ -8,6 +8,7 @@ use super::answer::{Refund, Transaction};
 use super::cipher::Sealed;
 use super::client::{Client, Doubt, place};
 use super::map;
+use crate::shown;
 
 /// A message around what it carries.
 #[derive(Deserialize)]
@@ -42,6 +43,20 @@ pub async fn read(client: &Client, raw: &RawNotify) -> Result<Notice, NotifyErro
         }
         _ => Err(malformed("its resource.original_type is neither transaction nor refund")),
     }
+}
+
+/// What a person may see of a kept message: its envelope, and what was encrypted in it.
+pub fn show(client: &Client, body: &[u8]) -> Vec<(String, String)> {
+    let Ok(envelope) = serde_json::from_slice::<serde_json::Value>(body) else { return Vec::new() };
+    let mut fields = Vec::new();
+    shown::json("", &envelope, &mut fields);
+    if let Ok(Envelope { resource }) = serde_json::from_slice(body)
+        && let Some(plain) = client.trust.api_v3_key().open(&resource)
+        && let Ok(plain) = serde_json::from_slice(&plain)
+    {
+        shown::json("", &plain, &mut fields);
+    }
+    fields
 }
 
 fn payment(transaction: &Transaction) -> Result<PaymentNotice, NotifyError> {

@@ -203,6 +203,10 @@ impl Provider for WechatV3 {
         notify::acknowledge(verdict)
     }
 
+    fn show(&self, body: &[u8]) -> Vec<(String, String)> {
+        notify::show(&self.client, body)
+    }
+
     async fn bill(&self, day: Date) -> Result<Bill, ProviderError> {
         bills::trade(&self.client, wire::trade_bill(self.caller(), day).ok_or_else(out_of_range)?).await
     }

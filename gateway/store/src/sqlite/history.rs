@@ -1,0 +1,144 @@
+//! What happened to one payment.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use dukou_domain::{OutRefundNo, PaymentId, ProviderName, TenantId, TradeNo};
+use dukou_engine::ports::History;
+use dukou_engine::records::{CallOutcome, Event, MessageKind, Notification, NotificationKey, PlatformCall, Recorded};
+use rusqlite::{Connection, params};
+
+use super::columns::Columns;
+use super::error::{Result, store_error};
+use super::writing::Writing;
+use super::{SqliteStore, events};
+
+const KEEP: &str = "INSERT INTO platform_calls (tenant, payment, refund, provider, operation, at, millis, outcome, \
+     code, message, request_id) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
+
+const CALLS: &str = "SELECT refund, provider, operation, at, millis, outcome, code, message, request_id \
+     FROM platform_calls INDEXED BY platform_calls_payment WHERE payment = ?1 AND tenant = ?2 \
+     ORDER BY row DESC LIMIT ?3";
+
+const EVENTS: &str = "SELECT position, id, kind, at, subject FROM events INDEXED BY events_payment \
+     WHERE payment = ?1 AND tenant = ?2 ORDER BY position DESC LIMIT ?3";
+
+/// A message's digest begins with the number that it is about, and a colon, after which `;` comes.
+const MESSAGES: &str = "SELECT digest, provider, kind, outcome, payment, trade_no, received_at, body \
+     FROM notifications WHERE digest > ?1 || ':' AND digest < ?1 || ';' AND tenant = ?2 ORDER BY digest LIMIT ?3";
+
+#[async_trait]
+impl History for SqliteStore {
+    async fn keep_calls(&self, calls: Vec<PlatformCall>) -> Result<()> {
+        self.write(move |w| calls.iter().try_for_each(|call| keep(w, call))).await
+    }
+
+    async fn calls_about(&self, tenant: &TenantId, payment: PaymentId, limit: u32) -> Result<Vec<PlatformCall>> {
+        let tenant = tenant.clone();
+        self.read(move |connection| calls(connection, &tenant, payment, limit)).await
+    }
+
+    async fn events_about(&self, tenant: &TenantId, payment: PaymentId, limit: u32) -> Result<Vec<Event>> {
+        let tenant = tenant.clone();
+        self.read(move |connection| {
+            let mut statement = connection.prepare_cached(EVENTS).map_err(store_error)?;
+            let key = params![payment.as_uuid().into_bytes(), tenant.as_str(), limit];
+            let mut rows = statement.query(key).map_err(store_error)?;
+            let mut found = Vec::new();
+            while let Some(row) = rows.next().map_err(store_error)? {
+                found.push(events::read(&mut Columns::new(row), |_| Ok(tenant.clone()))?);
+            }
+            found.reverse();
+            Ok(found)
+        })
+        .await
+    }
+
+    async fn messages_about(&self, tenant: &TenantId, numbers: Vec<String>, limit: u32) -> Result<Vec<Notification>> {
+        let tenant = tenant.clone();
+        self.read(move |connection| {
+            let mut found = Vec::new();
+            for number in &numbers {
+                messages(connection, &tenant, number, limit, &mut found)?;
+            }
+            found.sort_by_key(|message: &Notification| message.received_at);
+            Ok(found)
+        })
+        .await
+    }
+}
+
+fn keep(w: &mut Writing<'_>, call: &PlatformCall) -> Result<()> {
+    w.execute(
+        KEEP,
+        params![
+            call.tenant.as_str(),
+            call.payment.as_uuid().into_bytes(),
+            call.refund.as_ref().map(OutRefundNo::as_str),
+            call.provider.as_str(),
+            call.operation,
+            call.at.as_millis(),
+            call.millis,
+            call.outcome.as_str(),
+            call.code,
+            call.message,
+            call.request_id,
+        ],
+    )?;
+    Ok(())
+}
+
+fn calls(connection: &Connection, tenant: &TenantId, payment: PaymentId, limit: u32) -> Result<Vec<PlatformCall>> {
+    let mut statement = connection.prepare_cached(CALLS).map_err(store_error)?;
+    let key = params![payment.as_uuid().into_bytes(), tenant.as_str(), limit];
+    let mut rows = statement.query(key).map_err(store_error)?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next().map_err(store_error)? {
+        let mut c = Columns::new(row);
+        found.push(PlatformCall {
+            tenant: tenant.clone(),
+            payment,
+            refund: c.optional_id(OutRefundNo::new)?,
+            provider: c.id(ProviderName::new)?,
+            operation: c.string()?,
+            at: c.time()?,
+            millis: c.small()?,
+            outcome: c.word(CallOutcome::parse)?,
+            code: c.optional_string()?,
+            message: c.optional_string()?,
+            request_id: c.optional_string()?,
+        });
+    }
+    found.reverse();
+    Ok(found)
+}
+
+fn messages(
+    connection: &Connection,
+    tenant: &TenantId,
+    number: &str,
+    limit: u32,
+    found: &mut Vec<Notification>,
+) -> Result<()> {
+    let mut statement = connection.prepare_cached(MESSAGES).map_err(store_error)?;
+    let mut rows = statement.query(params![number, tenant.as_str(), limit]).map_err(store_error)?;
+    while let Some(row) = rows.next().map_err(store_error)? {
+        let mut c = Columns::new(row);
+        let digest = c.string()?;
+        let (provider, kind) = (c.id(ProviderName::new)?, c.word(MessageKind::parse)?);
+        let key = NotificationKey { tenant: tenant.clone(), provider, kind, digest };
+        found.push(Notification {
+            key,
+            outcome: c.word(Recorded::parse)?,
+            payment: c.optional_uuid()?.map(PaymentId::from_uuid),
+            trade_no: c.id(TradeNo::new)?,
+            received_at: c.time()?,
+            body: Bytes::copy_from_slice(c.blob()?),
+        });
+    }
+    Ok(())
+}
+
+/// The rows of calls that are old, in the order in which they were written.
+pub(super) const OLD_CALLS: &str =
+    "SELECT row FROM (SELECT row, at FROM platform_calls ORDER BY row LIMIT ?2) WHERE at < ?1";
+pub(super) const DELETE_CALL: &str = "DELETE FROM platform_calls WHERE row = ?1 AND at < ?2";
