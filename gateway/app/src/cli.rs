@@ -8,7 +8,7 @@ use clap_complete::Shell;
 
 #[cfg(feature = "sandbox")]
 use crate::commands::demo;
-use crate::commands::{backup, check, doctor, serve};
+use crate::commands::{backup, check, doctor, serve, trace};
 use crate::logging::{self, LogForm};
 
 /// The version, and what is compiled in that must not be in production.
@@ -56,6 +56,22 @@ enum Command {
         /// once.
         #[arg(long, requires = "live")]
         openid: Option<String>,
+        /// The folder of gateway.toml and tenants/.
+        #[arg(long, default_value = "config")]
+        config: PathBuf,
+    },
+    /// Show everything that happened to a payment, and what it waits for; asks the running gateway.
+    Trace {
+        /// The tenant's id.
+        tenant: String,
+        /// The tenant's number of the payment.
+        out_trade_no: String,
+        /// As JSON, with everything that is known.
+        #[arg(long)]
+        json: bool,
+        /// The language of the sentences; left out, what LANG asks for.
+        #[arg(long, value_enum)]
+        lang: Option<trace::Language>,
         /// The folder of gateway.toml and tenants/.
         #[arg(long, default_value = "config")]
         config: PathBuf,
@@ -116,6 +132,11 @@ pub fn run() -> ExitCode {
         Command::Doctor { tenant, live, openid, config } => {
             let _logging = logging::start(form, "error");
             doctor::run(&doctor::Question { directory: &config, tenant: &tenant, live, openid })
+        }
+        Command::Trace { tenant, out_trade_no, json, lang, config } => {
+            let _logging = logging::start(form, "error");
+            let (tenant, out_trade_no, language) = (&tenant, &out_trade_no, lang);
+            trace::run(&trace::Question { directory: &config, tenant, out_trade_no, json, language })
         }
         Command::Backup { to, config } => {
             let _logging = logging::start(form, "error");

@@ -11,7 +11,7 @@ use anyhow::Context as _;
 use dukou_engine::plugin::{PluginHost, PluginHostConfig};
 use dukou_engine::ports::{Coordinator, Store};
 use dukou_engine::{Engine, EngineConfig};
-use dukou_http::{AdminState, Gateway, HttpConfig};
+use dukou_http::{AdminState, AdminToken, Gateway, HttpConfig};
 use dukou_store::{
     ProcessCoordinator, ProcessOptions, RedisCoordinator, RedisOptions, SqliteOptions, SqliteStore, SteadySchedules,
     SteadyTime,
@@ -45,6 +45,7 @@ pub struct Service {
     public_server: ServerHandle,
     admin_server: ServerHandle,
     gateway: Data<Gateway>,
+    engine: Arc<Engine>,
     jobs: Jobs,
     webhooks: Worker,
     plugins: PluginHost,
@@ -144,6 +145,8 @@ impl Service {
             readiness,
             draining: Arc::clone(&draining),
             document: gateway.document.clone(),
+            engine: Arc::clone(&engine),
+            token: AdminToken(settings.admin_token),
         });
         let public_server = run(dukou_http::serve_public(public_listener, gateway.clone())?);
         let admin_server = run(dukou_http::serve_admin(admin_listener, admin_config, state)?);
@@ -156,7 +159,7 @@ impl Service {
         jobs.add(|stopping| plugins.clone().look_after_documents(stopping));
         jobs.add(|stopping| open_work::watch(Arc::clone(&engine), open_metrics, stopping));
         let webhooks = Worker::start(
-            engine,
+            Arc::clone(&engine),
             Arc::new(dukou_http::dto::event_json),
             webhook_metrics,
             WorkerOptions {
@@ -171,6 +174,7 @@ impl Service {
             public_server,
             admin_server,
             gateway,
+            engine,
             jobs,
             webhooks,
             plugins,
@@ -202,6 +206,8 @@ impl Service {
         let work = async {
             tokio::join!(self.public_server.stop(true), self.jobs.stop(), self.webhooks.stop());
             self.gateway.idle().await;
+            // What was called until now is part of its payment's history.
+            self.engine.write_calls().await;
         };
         if timeout_at(deadline, work).await.is_err() {
             tracing::warn!("some requests were still running after {DRAIN_LIMIT:?}");

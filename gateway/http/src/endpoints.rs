@@ -40,6 +40,8 @@ pub enum Access {
     Limited,
     /// The merchant's backend, with an API key.
     Key,
+    /// An operator, with the token of the admin API.
+    Admin,
     /// A user of the mini-program, with a session token.
     Session,
     KeyOrSession,
@@ -58,6 +60,7 @@ impl Access {
     const fn errors(self) -> &'static [ErrorCode] {
         match self {
             Access::Anyone => &[],
+            Access::Admin => &[ErrorCode::Unauthorized, ErrorCode::Forbidden],
             Access::Limited => &[ErrorCode::Unauthorized, ErrorCode::RateLimited],
             Access::Key | Access::Session | Access::KeyOrSession => {
                 // A session token is limited also where it opens nothing.
@@ -374,6 +377,14 @@ pub const ADMIN: &[Endpoint] = &[
         idempotent: false,
         errors: &[],
         handler: Handler::Own(|| web::get().to(admin::ready)),
+    },
+    Endpoint {
+        method: "GET",
+        path: "/timeline/{tenant}/{out_trade_no}",
+        access: Access::Admin,
+        idempotent: false,
+        errors: &[ErrorCode::NotFound, ErrorCode::Unavailable],
+        handler: Handler::Own(|| web::get().to(admin::timeline)),
     },
     OPENAPI,
 ];

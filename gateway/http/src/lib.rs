@@ -4,6 +4,7 @@
 //! A handler reads a request, calls one use case of `dukou-engine` and writes the answer; it
 //! decides nothing about a payment. Begin reading at [`endpoints`], the routing table.
 
+mod admin_auth;
 mod answer;
 mod auth;
 mod body;
@@ -37,6 +38,7 @@ mod testing_deliveries;
 mod testing_engine;
 mod unkept;
 
+pub use admin_auth::{AdminToken, Operator};
 pub use client_address::TrustedProxies;
 pub use gateway::{Gateway, HttpConfig, HttpTelemetry};
 pub use limits::{LimitConfig, Rate};

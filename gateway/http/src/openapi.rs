@@ -15,7 +15,7 @@ use utoipa::openapi::{Content, ObjectBuilder, Ref, RefOr, Required, Schema, Type
 use utoipa::{Modify, OpenApi};
 
 use crate::dto;
-use crate::endpoints::{ADMIN, Endpoint, PUBLIC};
+use crate::endpoints::{ADMIN, Access, Endpoint, PUBLIC};
 use crate::errors::ErrorCode;
 use crate::openapi_plugins;
 use crate::problem::{FieldError, PROBLEM_JSON, ProblemDocument};
@@ -23,6 +23,7 @@ use crate::routes::{admin, deliveries, events, notify, payments, plugins, refund
 
 const API_KEY: &str = "api_key";
 const SESSION_TOKEN: &str = "session_token";
+const ADMIN_TOKEN: &str = "admin_token";
 /// Bodies that are read strictly: a field that is not documented is refused.
 const REQUESTS: &[&str] =
     &["CreatePayment", "Payer", "InvokePayment", "CreateRefund", "CreateSession", "CreateRefundRequest"];
@@ -61,6 +62,7 @@ const REQUESTS: &[&str] =
         admin::metrics,
         admin::health,
         admin::ready,
+        admin::timeline,
         serve,
     ),
     components(schemas(ProblemDocument<'static>, FieldError, dto::EventData)),
@@ -74,7 +76,7 @@ const REQUESTS: &[&str] =
         (name = "events"),
         (name = "notify", description = "For the platforms."),
         (name = "plugins", description = "What plugins add; a tenant has those that its file names."),
-        (name = "admin", description = "On the admin listener only; no key."),
+        (name = "admin", description = "On the admin listener only; metrics and probes without a token."),
     )
 )]
 struct Interface;
@@ -130,6 +132,11 @@ impl Modify for Table {
                 .description(Some("The session token of a user of the tenant's mini-program; see `createSession`."))
                 .build();
             components.add_security_scheme(SESSION_TOKEN, SecurityScheme::Http(scheme));
+            let scheme = HttpBuilder::new()
+                .scheme(HttpAuthScheme::Bearer)
+                .description(Some("The token of `admin.token`; on the admin listener only."))
+                .build();
+            components.add_security_scheme(ADMIN_TOKEN, SecurityScheme::Http(scheme));
             // A mismatch is a payment as well, so exactly one of them would be wrong.
             if let Some(RefOr::T(data)) = components.schemas.get_mut("EventData")
                 && let Schema::OneOf(kinds) = data
@@ -180,7 +187,11 @@ pub(crate) fn describe(operation: &mut Operation, endpoint: &Endpoint) {
                      for the same request; what may pass (5xx) is not kept.";
         parameters.push(RefOr::T(text_parameter("Idempotency-Key", ParameterIn::Header, Required::False, words)));
     }
-    let schemes = [(API_KEY, endpoint.access.key()), (SESSION_TOKEN, endpoint.access.session())];
+    let schemes = [
+        (API_KEY, endpoint.access.key()),
+        (SESSION_TOKEN, endpoint.access.session()),
+        (ADMIN_TOKEN, endpoint.access == Access::Admin),
+    ];
     let security: Vec<SecurityRequirement> = schemes
         .into_iter()
         .filter(|(_, opens)| *opens)
@@ -314,7 +325,8 @@ mod tests {
                 operation["parameters"].as_array().unwrap().iter().filter_map(|p| p["name"].as_str()).collect();
             assert!(placeholders(endpoint.path).all(|name| named.contains(name)), "{}", endpoint.path);
             assert_eq!(named.contains("Idempotency-Key"), endpoint.idempotent, "{}", endpoint.path);
-            let opens = usize::from(endpoint.access.key()) + usize::from(endpoint.access.session());
+            let admin = usize::from(endpoint.access == Access::Admin);
+            let opens = usize::from(endpoint.access.key()) + usize::from(endpoint.access.session()) + admin;
             let security = operation.get("security").and_then(|schemes| schemes.as_array());
             assert_eq!(security.map_or(0, Vec::len), opens, "{}", endpoint.path);
         }

@@ -33,9 +33,10 @@ pub fn public_routes(config: &mut ServiceConfig, gateway: Data<Gateway>) {
     config.app_data(gateway);
 }
 
-/// All routes of the admin listener. None of them needs a token.
+/// All routes of the admin listener. What a probe or Prometheus asks for needs no token.
 pub fn admin_routes(config: &mut ServiceConfig, state: Data<AdminState>) {
     config.app_data(Data::new(state.document.clone()));
+    config.app_data(Data::new(state.token.clone()));
     config.app_data(state);
     endpoints::configure(config, ADMIN);
 }

@@ -6,3 +6,4 @@ pub mod check;
 pub mod demo;
 pub mod doctor;
 pub mod serve;
+pub mod trace;

@@ -10,6 +10,7 @@ mod payment_request;
 mod refund;
 mod refund_request;
 mod session;
+mod timeline;
 
 pub use buyer_request::{CreateRefundRequestBody, RefundRequestBody, RefundRequestList, read_refund_request};
 pub use delivery::{DeliveryAttempt, DeliveryBody, DeliveryList, WebhookBody};
@@ -21,3 +22,6 @@ pub use payment_request::{CreatePaymentBody, PayerBody, PaymentRequest};
 pub use refund::{RefundBody, RefundList};
 pub use refund_request::{CreateRefundBody, read_refund};
 pub use session::{CreateSessionBody, KeptSession, SessionBody, read_login};
+pub use timeline::{
+    CallBody, EntryDetails, MessageBody, TimelineBody, TimelineEntry, TracedPayment, WaitingBody, Words,
+};

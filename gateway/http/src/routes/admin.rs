@@ -3,13 +3,17 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use actix_web::HttpResponse;
 use actix_web::web::Data;
+use actix_web::{HttpRequest, HttpResponse};
 use async_trait::async_trait;
+use dukou_engine::Engine;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::{no_store, out_trade_no};
+use crate::admin_auth::{AdminToken, Operator};
 use crate::answer::Answer;
+use crate::dto::TimelineBody;
 use crate::openapi::Document;
 use crate::problem::Problem;
 
@@ -50,6 +54,9 @@ pub struct AdminState {
     pub draining: Arc<AtomicBool>,
     /// The interface, described; the same as on the public listener.
     pub document: Document,
+    pub engine: Arc<Engine>,
+    /// Opens what the probes and the metrics do not need.
+    pub token: AdminToken,
 }
 
 /// The answer to a readiness probe.
@@ -110,6 +117,22 @@ pub async fn health() -> HttpResponse {
 pub async fn ready(state: Data<AdminState>) -> Result<HttpResponse, Problem> {
     let report = ReadyReport::new(state.readiness.checks().await, state.draining.load(Ordering::Relaxed));
     Ok(Answer::json(report.http_status(), &report)?.response())
+}
+
+/// Where a payment is: everything that happened to it, in order, and what it waits for.
+#[utoipa::path(
+    get, path = "/timeline/{tenant}/{out_trade_no}", operation_id = "getTimeline", tag = "admin",
+    responses((status = 200, description = "Its history.", body = TimelineBody))
+)]
+pub async fn timeline(state: Data<AdminState>, _: Operator, request: HttpRequest) -> Result<HttpResponse, Problem> {
+    let number = out_trade_no(&request)?;
+    let named = request.match_info().get("tenant").unwrap_or_default();
+    // A tenant whose file is gone still has payments.
+    let tenant = state.engine.tenants().find_even_removed(named).ok_or_else(|| Problem::not_found("tenant"))?;
+    let timeline = state.engine.timeline(&tenant, &number).await?;
+    let mut response = Answer::json(200, &TimelineBody::from(&timeline))?.response();
+    no_store(&mut response);
+    Ok(response)
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ mod coordinator_behaviour;
 #[cfg(feature = "failpoints")]
 mod crash;
 mod delivery_behaviour;
+mod history_behaviour;
 mod plugin_behaviour;
 mod process;
 mod records;

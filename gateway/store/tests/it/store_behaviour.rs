@@ -12,6 +12,7 @@ use dukou_engine::records::{
 };
 use uuid::Uuid;
 
+use crate::history_behaviour;
 use crate::records::*;
 
 /// Runs all of it, each part on a new store.
@@ -36,6 +37,7 @@ pub async fn all<S: Store, F: Future<Output = S>>(new: impl Fn() -> F) {
     f12_who_was_frozen_in_a_call_answers_nobody(&new().await).await;
     calls_are_forgotten(&new().await).await;
     old_messages_are_forgotten_and_change_nothing(&new().await).await;
+    history_behaviour::what_happened_to_a_payment_is_found(&new().await).await;
     a_secret_is_made_once(&new().await).await;
     a_panic_hurts_nobody_else(&new().await).await;
     a_failing_change_leaves_nothing(&new().await).await;

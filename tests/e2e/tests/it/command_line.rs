@@ -110,7 +110,7 @@ async fn shells_complete_every_command() {
     for shell in ["bash", "zsh", "fish"] {
         let script = dukou(&["completions", shell], &[]).await;
         assert_eq!(script.code, Some(0), "{script:?}");
-        for command in ["serve", "check", "doctor", "backup", "restore", "completions"] {
+        for command in ["serve", "check", "doctor", "trace", "backup", "restore", "completions"] {
             assert!(script.stdout.contains(command), "{shell} does not know {command}");
         }
     }

@@ -26,6 +26,7 @@ mod sessions;
 mod shares_douyin;
 mod shop_page;
 mod tenants;
+mod trace;
 mod watching;
 mod with_redis;
 

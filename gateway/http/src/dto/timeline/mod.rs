@@ -1,0 +1,223 @@
+//! The history of one payment, as JSON and in words.
+
+mod words;
+
+use std::collections::BTreeMap;
+
+use dukou_engine::records::{Payment, PlatformCall};
+use dukou_engine::timeline::{Entry, Message, Timeline, Waiting, What};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::{AttemptBody, DeliveryAttempt, FailureBody, rfc3339};
+
+/// Everything that happened to one payment, and what it waits for.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = Timeline)]
+pub struct TimelineBody {
+    pub payment: TracedPayment,
+    /// The most pressing first; empty when nothing is left to happen.
+    pub waiting: Vec<WaitingBody>,
+    /// Oldest first.
+    pub entries: Vec<TimelineEntry>,
+}
+
+/// A payment as an operator sees it: nothing about who pays.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct TracedPayment {
+    pub id: String,
+    pub tenant: String,
+    pub out_trade_no: String,
+    pub status: String,
+    pub late: bool,
+    /// In minor units (fen).
+    pub amount: i64,
+    pub currency: String,
+    /// In minor units (fen).
+    pub refunded_amount: i64,
+    #[schema(required = true)]
+    pub provider_transaction_id: Option<String>,
+    #[schema(format = DateTime)]
+    pub created_at: String,
+    #[schema(required = true, format = DateTime)]
+    pub paid_at: Option<String>,
+    #[schema(format = DateTime)]
+    pub expires_at: String,
+    #[schema(required = true)]
+    pub failure: Option<FailureBody>,
+    pub attempts: Vec<AttemptBody>,
+}
+
+/// A sentence in both languages.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Words {
+    pub zh: String,
+    pub en: String,
+}
+
+/// One thing that is still to happen.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = Waiting)]
+pub struct WaitingBody {
+    /// `lost_answer`, `unsent`, `payer`, `payment`, `lost_refund`, `unsent_refund`, `refund`, `decision`,
+    /// `endpoint`, `delivery` or `exhausted`.
+    pub code: String,
+    /// When the gateway itself does something about it.
+    #[schema(required = true, format = DateTime)]
+    pub next_at: Option<String>,
+    pub words: Words,
+}
+
+/// One thing that happened.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct TimelineEntry {
+    #[schema(format = DateTime)]
+    pub at: String,
+    pub words: Words,
+    #[serde(flatten)]
+    pub details: EntryDetails,
+}
+
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum EntryDetails {
+    /// A state changed, or somebody was to be told.
+    Event { event_id: String, event_type: String },
+    /// The platform was called.
+    Call(CallBody),
+    /// The platform told something.
+    Notify(MessageBody),
+    /// An event was sent to the merchant's webhook.
+    Delivery { delivery_id: String, event_type: String, attempt: DeliveryAttempt },
+}
+
+/// One call to the platform.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = PlatformCall)]
+pub struct CallBody {
+    pub provider: String,
+    /// `pay`, `query`, `close`, `refund` or `query_refund`.
+    pub operation: String,
+    #[schema(required = true)]
+    pub out_refund_no: Option<String>,
+    /// `ok`, `not_sent`, `refused`, `unknown` or `panicked`.
+    pub outcome: String,
+    #[schema(required = true)]
+    pub provider_code: Option<String>,
+    #[schema(required = true)]
+    pub provider_message: Option<String>,
+    /// The platform's own number for the call, by which its support finds it.
+    #[schema(required = true)]
+    pub provider_request_id: Option<String>,
+    pub duration_ms: u32,
+}
+
+/// One message of the platform.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = PlatformMessage)]
+pub struct MessageBody {
+    pub provider: String,
+    /// `payment` or `refund`.
+    pub about: String,
+    /// `applied`, `mismatch`, `not_paid` or `unknown_order`.
+    pub outcome: String,
+    /// Bytes as it came.
+    pub size: usize,
+    /// What it said; `***` stands for what is not shown.
+    pub fields: BTreeMap<String, String>,
+}
+
+impl From<&Timeline> for TimelineBody {
+    fn from(timeline: &Timeline) -> Self {
+        TimelineBody {
+            payment: TracedPayment::from(&timeline.payment),
+            waiting: timeline.waiting.iter().map(WaitingBody::from).collect(),
+            entries: timeline.entries.iter().map(TimelineEntry::from).collect(),
+        }
+    }
+}
+
+impl From<&Payment> for TracedPayment {
+    fn from(payment: &Payment) -> Self {
+        TracedPayment {
+            id: payment.id.to_string(),
+            tenant: payment.tenant.to_string(),
+            out_trade_no: payment.out_trade_no.to_string(),
+            status: payment.state.to_string(),
+            late: payment.late,
+            amount: payment.amount.minor(),
+            currency: payment.amount.currency().to_string(),
+            refunded_amount: payment.refunded.minor(),
+            provider_transaction_id: payment.transaction_id.as_ref().map(ToString::to_string),
+            created_at: rfc3339(payment.created_at),
+            paid_at: payment.paid_at.map(rfc3339),
+            expires_at: rfc3339(payment.expires_at),
+            failure: payment.failure.as_ref().map(FailureBody::from),
+            attempts: payment.attempts().into_iter().map(AttemptBody::from).collect(),
+        }
+    }
+}
+
+impl From<&Waiting> for WaitingBody {
+    fn from(waiting: &Waiting) -> Self {
+        let next_at = match waiting {
+            Waiting::LostAnswer { check }
+            | Waiting::Unsent { check }
+            | Waiting::Payment { check, .. }
+            | Waiting::LostRefund { check, .. }
+            | Waiting::UnsentRefund { check, .. }
+            | Waiting::Refund { check, .. } => check.map(|check| check.at),
+            Waiting::Delivery { next_at, .. } => *next_at,
+            Waiting::Payer { .. } | Waiting::Decision { .. } | Waiting::Endpoint { .. } | Waiting::Exhausted { .. } => {
+                None
+            }
+        };
+        let (code, words) = words::waiting(waiting);
+        WaitingBody { code: code.to_owned(), next_at: next_at.map(rfc3339), words }
+    }
+}
+
+impl From<&Entry> for TimelineEntry {
+    fn from(entry: &Entry) -> Self {
+        let details = match &entry.what {
+            What::Event(event) => {
+                EntryDetails::Event { event_id: event.id.to_string(), event_type: event.kind.as_str().to_owned() }
+            }
+            What::Call(call) => EntryDetails::Call(CallBody::from(call.as_ref())),
+            What::Message(message) => EntryDetails::Notify(MessageBody::from(message.as_ref())),
+            What::Delivery { id, kind, tried } => EntryDetails::Delivery {
+                delivery_id: id.to_string(),
+                event_type: kind.as_str().to_owned(),
+                attempt: DeliveryAttempt::from(tried),
+            },
+        };
+        TimelineEntry { at: rfc3339(entry.at), words: words::entry(&entry.what), details }
+    }
+}
+
+impl From<&PlatformCall> for CallBody {
+    fn from(call: &PlatformCall) -> Self {
+        CallBody {
+            provider: call.provider.to_string(),
+            operation: call.operation.clone(),
+            out_refund_no: call.refund.as_ref().map(ToString::to_string),
+            outcome: call.outcome.as_str().to_owned(),
+            provider_code: call.code.clone(),
+            provider_message: call.message.clone(),
+            provider_request_id: call.request_id.clone(),
+            duration_ms: call.millis,
+        }
+    }
+}
+
+impl From<&Message> for MessageBody {
+    fn from(message: &Message) -> Self {
+        MessageBody {
+            provider: message.provider.to_string(),
+            about: message.kind.to_owned(),
+            outcome: message.outcome.as_str().to_owned(),
+            size: message.size,
+            fields: message.fields.iter().cloned().collect(),
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! What every store must find of one payment's history.
+
+use dukou_domain::{OutRefundNo, TenantId};
+use dukou_engine::ports::{Old, Store};
+use dukou_engine::records::{CallOutcome, Payment, PlatformCall};
+
+use crate::records::*;
+
+pub async fn what_happened_to_a_payment_is_found(store: &dyn Store) {
+    let (one, other) = (payment("B1", 1_000), payment("B12", 1_000));
+    for payment in [&one, &other] {
+        create(store, payment).await.unwrap();
+    }
+    for number in ["B1", "B12"] {
+        notify(store, number, &format!("{number}:{:032x}", 7)).await.unwrap();
+    }
+    let call = |payment: &Payment, operation: &str, millis| PlatformCall {
+        tenant: tenant(),
+        payment: payment.id,
+        refund: None,
+        provider: payment.attempt.provider.clone(),
+        operation: operation.to_owned(),
+        at: at(millis),
+        millis: 12,
+        outcome: CallOutcome::Ok,
+        code: None,
+        message: None,
+        request_id: Some("08F1".to_owned()),
+    };
+    let lost = PlatformCall {
+        refund: Some(OutRefundNo::new("R-1").unwrap()),
+        outcome: CallOutcome::Unknown,
+        code: Some("SYSTEMERROR".into()),
+        message: Some("no answer".into()),
+        request_id: None,
+        ..call(&one, "refund", 9)
+    };
+    let calls = vec![call(&one, "pay", 1), call(&other, "pay", 1), call(&one, "query", 5), lost.clone()];
+    let history = store.history();
+    history.keep_calls(calls.clone()).await.unwrap();
+    let kept = history.calls_about(&tenant(), one.id, 100).await.unwrap();
+    assert_eq!(kept, [calls[0].clone(), calls[2].clone(), lost.clone()]);
+    assert_eq!(history.calls_about(&tenant(), one.id, 1).await.unwrap(), [lost], "the newest are kept");
+
+    let events = history.events_about(&tenant(), one.id, 100).await.unwrap();
+    assert!(!events.is_empty() && events.iter().all(|event| event.event.subject.payment() == Some(one.id)));
+    assert!(events.is_sorted_by_key(|event| event.position));
+    let all = store.events(&tenant(), 0, 100).await.unwrap();
+    assert_eq!(events, all.into_iter().filter(|e| e.event.subject.payment() == Some(one.id)).collect::<Vec<_>>());
+
+    let messages = history.messages_about(&tenant(), vec!["B1".to_owned()], 100).await.unwrap();
+    assert_eq!(messages.len(), 1, "another number that begins alike is another's");
+    assert_eq!(messages[0].payment, Some(one.id));
+    assert!(history.messages_about(&tenant(), vec!["B".to_owned()], 100).await.unwrap().is_empty());
+
+    let stranger = TenantId::new("other").unwrap();
+    assert!(history.calls_about(&stranger, one.id, 100).await.unwrap().is_empty());
+    assert!(history.events_about(&stranger, one.id, 100).await.unwrap().is_empty());
+    assert!(history.messages_about(&stranger, vec!["B1".to_owned()], 100).await.unwrap().is_empty());
+
+    assert_eq!(store.forget(Old::PlatformCalls, at(5), 100).await.unwrap(), 2);
+    assert_eq!(history.calls_about(&tenant(), one.id, 100).await.unwrap().len(), 2);
+}
