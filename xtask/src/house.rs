@@ -15,6 +15,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("gateway/transport", &["dukou-domain", "dukou-spi"]),
     ("gateway/webhook", &["dukou-domain", "dukou-spi", "dukou-engine", "dukou-transport"]),
     ("gateway/http", &["dukou-domain", "dukou-spi", "dukou-engine"]),
+    ("gateway/console", &["dukou-domain", "dukou-spi", "dukou-engine", "dukou-http"]),
     (
         "gateway/app",
         &[
@@ -24,6 +25,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
             "dukou-store",
             "dukou-transport",
             "dukou-http",
+            "dukou-console",
             "dukou-webhook",
             "dukou-wechat",
             "dukou-douyin-share",
@@ -37,13 +39,13 @@ const IMPORTS: &[(&str, &[&str])] = &[
 
 /// Libraries that belong to one place, and the crates (besides the tests') that may use them.
 const HOMES: &[(&str, &[&str])] = &[
-    ("actix-web", &["gateway/http", "gateway/app"]),
+    ("actix-web", &["gateway/http", "gateway/console", "gateway/app"]),
     ("rusqlite", &["gateway/store"]),
     ("redis", &["gateway/store"]),
     ("reqwest", &["gateway/transport", "gateway/webhook", "gateway/app"]),
     ("quick-xml", &["providers/wechat"]),
     ("md-5", &["providers/wechat", "plugins/douyin-share"]),
-    ("askama", &["plugins/douyin-share"]),
+    ("askama", &["gateway/console", "plugins/douyin-share"]),
     ("prometheus", &["gateway/app"]),
     ("config", &["gateway/app"]),
     ("utoipa", &["gateway/http"]),

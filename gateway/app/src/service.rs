@@ -6,8 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use actix_web::dev::{Server, ServerHandle};
-use actix_web::web::Data;
+use actix_web::web::{Data, ServiceConfig};
 use anyhow::Context as _;
+use dukou_console::Console;
 use dukou_engine::plugin::{PluginHost, PluginHostConfig};
 use dukou_engine::ports::{Coordinator, Store};
 use dukou_engine::{Engine, EngineConfig};
@@ -34,6 +35,8 @@ use crate::trust;
 
 /// How long what is in flight may go on after the stop was asked for.
 const DRAIN_LIMIT: Duration = Duration::from_secs(30);
+/// Under which the store keeps the key of the console's sessions.
+const CONSOLE_SECRET: &str = "console";
 /// Connections that may wait to be accepted.
 const BACKLOG: u32 = 1024;
 
@@ -46,6 +49,7 @@ pub struct Service {
     admin_server: ServerHandle,
     gateway: Data<Gateway>,
     engine: Arc<Engine>,
+    console: Arc<Console>,
     jobs: Jobs,
     webhooks: Worker,
     plugins: PluginHost,
@@ -140,21 +144,36 @@ impl Service {
         let (open_metrics, reload_metrics) = (Arc::clone(&metrics.open), Arc::clone(&metrics.reload));
         let webhook_metrics = Arc::clone(&metrics.webhook);
         let retention = Retention { settings: settings.retention, metrics: Arc::clone(&metrics.retention) };
+        let render_metrics: Arc<dyn Fn() -> String + Send + Sync> = Arc::new(move || metrics.render());
+        let token = AdminToken(settings.admin_token);
+        let secret = engine.store().secret(CONSOLE_SECRET).await.context("the console's key")?;
+        let console = Arc::new(Console::new(
+            Arc::clone(&engine),
+            Arc::clone(&readiness) as _,
+            token.clone(),
+            &secret,
+            Arc::clone(&render_metrics),
+        ));
         let state = Data::new(AdminState {
-            render_metrics: Arc::new(move || metrics.render()),
+            render_metrics,
             readiness,
             draining: Arc::clone(&draining),
             document: gateway.document.clone(),
             engine: Arc::clone(&engine),
-            token: AdminToken(settings.admin_token),
+            token,
         });
         let public_server = run(dukou_http::serve_public(public_listener, gateway.clone())?);
-        let admin_server = run(dukou_http::serve_admin(admin_listener, admin_config, state)?);
+        let admin_server = {
+            let console = Arc::clone(&console);
+            let more = move |routes: &mut ServiceConfig| dukou_console::configure(routes, &console);
+            run(dukou_http::serve_admin(admin_listener, admin_config, state, more)?)
+        };
         let mut jobs = Jobs::start(&engine, retention);
         let served = Arc::clone(&tenants);
         jobs.add(|stopping| trust::renew(served, stopping));
         let recorder = Arc::clone(&engine);
         jobs.add(|stopping| async move { recorder.keep_calls(stopping).await });
+        jobs.add(|stopping| Arc::clone(&console).watch(stopping));
         jobs.add(|stopping| plugins.clone().follow_events(stopping));
         jobs.add(|stopping| plugins.clone().look_after_documents(stopping));
         jobs.add(|stopping| open_work::watch(Arc::clone(&engine), open_metrics, stopping));
@@ -175,6 +194,7 @@ impl Service {
             admin_server,
             gateway,
             engine,
+            console,
             jobs,
             webhooks,
             plugins,
@@ -203,6 +223,7 @@ impl Service {
         let deadline = Instant::now() + DRAIN_LIMIT;
         self.draining.store(true, Ordering::Release);
         self.gateway.end_streams();
+        self.console.end_streams();
         let work = async {
             tokio::join!(self.public_server.stop(true), self.jobs.stop(), self.webhooks.stop());
             self.gateway.idle().await;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use dukou_domain::{AttemptState, EventId, OutRefundNo, OutTradeNo, PaymentFact, PaymentState};
+use dukou_domain::{AttemptState, EventId, OutRefundNo, OutTradeNo, PaymentFact, PaymentState, TradeNo};
 use dukou_spi::{FieldProblem, OrderStatus, OrderWord, Provider, RefundQuery, RefundStatus};
 
 use crate::command::PaymentAnswer;
@@ -62,6 +62,28 @@ impl Engine {
         let answer = self.payment(tenant, out_trade_no, refresh).await?;
         // Between the two reads another channel may have been tried for somebody else.
         if answer.payment.attempt.openid.as_deref() == Some(openid) { Ok(answer) } else { Err(EngineError::NotFound) }
+    }
+
+    /// The payment with this number, which is the merchant's own or that of one of its attempts at a platform.
+    ///
+    /// # Errors
+    /// [`EngineError::Store`].
+    pub async fn find_payment(&self, tenant: &Tenant, number: &str) -> Result<Option<Payment>, EngineError> {
+        if let Ok(number) = OutTradeNo::new(number)
+            && let Some(payment) = self.store.payment(&tenant.id, &number).await?
+        {
+            return Ok(Some(payment));
+        }
+        let Ok(trade_no) = TradeNo::new(number) else { return Ok(None) };
+        for provider in tenant.providers.keys() {
+            let key = PaymentKey::TradeNo { provider: provider.clone(), trade_no: trade_no.clone() };
+            let target = Target::payment(tenant.id.clone(), key);
+            let found = self.change(target, |view| (Change::default(), view.payment)).await?;
+            if found.is_some() {
+                return Ok(found);
+            }
+        }
+        Ok(None)
     }
 
     /// # Errors

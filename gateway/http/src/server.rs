@@ -99,15 +99,24 @@ pub fn serve_public(listener: TcpListener, gateway: Data<Gateway>) -> io::Result
     })
 }
 
-/// Serves metrics and probes; otherwise as [`serve_public`].
+/// Serves metrics, probes, the admin API and what `more` adds; otherwise as [`serve_public`].
 ///
 /// # Errors
 /// When the listener cannot be used.
-pub fn serve_admin(listener: TcpListener, limits: HttpConfig, state: Data<AdminState>) -> io::Result<Server> {
+pub fn serve_admin(
+    listener: TcpListener,
+    limits: HttpConfig,
+    state: Data<AdminState>,
+    more: impl Fn(&mut ServiceConfig) + Clone + Send + 'static,
+) -> io::Result<Server> {
     let edge = Data::new(Edge { telemetry: None, endpoints: ADMIN.into() });
     serve!(listener, limits, ADMIN_WORKERS, ADMIN_CONNECTIONS, move || {
-        let state = state.clone();
-        App::new().app_data(edge.clone()).wrap(from_fn(around)).configure(move |routes| admin_routes(routes, state))
+        let (state, more) = (state.clone(), more.clone());
+        App::new()
+            .app_data(edge.clone())
+            .wrap(from_fn(around))
+            .configure(move |routes| admin_routes(routes, state))
+            .configure(more)
     })
 }
 

@@ -148,6 +148,23 @@ impl Browser {
         self.post("/goog/cdp/execute", command).await;
     }
 
+    /// Presses keys, one after another, where the focus is.
+    pub async fn keys(&self, keys: &str) {
+        let presses: Vec<Value> = keys
+            .chars()
+            .flat_map(|key| ["keyDown", "keyUp"].map(|kind| json!({ "type": kind, "value": key.to_string() })))
+            .collect();
+        self.post("/actions", json!({ "actions": [{ "type": "key", "id": "keyboard", "actions": presses }] })).await;
+    }
+
+    /// Shows pages as a device does that is set to dark.
+    pub async fn dark(&self) {
+        let features = json!({ "features": [
+            { "name": "prefers-reduced-motion", "value": "reduce" }, { "name": "prefers-color-scheme", "value": "dark" },
+        ] });
+        self.post("/goog/cdp/execute", json!({ "cmd": "Emulation.setEmulatedMedia", "params": features })).await;
+    }
+
     /// Says to be another browser from now on.
     pub async fn user_agent(&self, agent: &str) {
         let command = json!({ "cmd": "Emulation.setUserAgentOverride", "params": { "userAgent": agent } });

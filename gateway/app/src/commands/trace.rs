@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use bytes::Bytes;
 use clap::ValueEnum;
+use dukou_domain::{Currency, Money};
 use dukou_spi::settings::Severity;
 use dukou_spi::transport::{HttpAnswer, HttpMethod, HttpRequest, TransportOptions};
 use serde_json::Value;
@@ -142,12 +143,11 @@ fn write(timeline: &Value, language: Language) -> String {
     let said = |value: &Value| text(&value["words"][language.key()]);
     let payment = &timeline["payment"];
     let mut lines = vec![format!(
-        "{} / {}  {}  {} {}",
+        "{} / {}  {}  {}",
         text(&payment["tenant"]),
         text(&payment["out_trade_no"]),
         text(&payment["status"]),
-        payment["amount"],
-        text(&payment["currency"])
+        amount(payment)
     )];
     for entry in timeline["entries"].as_array().into_iter().flatten() {
         lines.push(format!("{:<25} {}", text(&entry["at"]), said(entry)));
@@ -163,6 +163,14 @@ fn write(timeline: &Value, language: Language) -> String {
     }
     lines.extend(waiting.iter().map(|one| format!("{waits}{}", said(one))));
     lines.join("\n")
+}
+
+/// In major units, as people say it.
+fn amount(payment: &Value) -> String {
+    let currency = payment["currency"].as_str().and_then(Currency::parse);
+    let amount =
+        currency.zip(payment["amount"].as_i64()).and_then(|(currency, minor)| Money::new(minor, currency).ok());
+    amount.map_or_else(String::new, |amount| amount.to_string())
 }
 
 /// What stands in the fields of an entry besides its sentence.
@@ -223,7 +231,7 @@ mod tests {
         });
         let text = write(&timeline, Language::En);
         let lines: Vec<&str> = text.lines().collect();
-        assert_eq!(lines[0], "bookshop / B-1  unknown  101 CNY");
+        assert_eq!(lines[0], "bookshop / B-1  unknown  1.01 CNY");
         assert!(lines[1].starts_with("2026-11-23T10:00:00Z") && lines[1].ends_with("called"), "{text}");
         assert!(
             lines[2].contains("operation=pay  outcome=unknown  duration_ms=12  provider_request_id=08F1"),

@@ -5,6 +5,7 @@ mod admin;
 mod backup;
 mod checker_sees_it;
 mod command_line;
+mod console;
 mod doctor;
 mod event_stream;
 mod events_log;

@@ -58,6 +58,7 @@ async fn stay(setting: &Setting, shop: &shop::Shop) -> anyhow::Result<()> {
     say(&format!("  商店 shop     {}", shop.url));
     say(&format!("  手机 phone    {}/_sandbox/phone", setting.sandbox.http_url()));
     say(&format!("  抖音 Douyin   {}/_sandbox/douyin", setting.sandbox.http_url()));
+    say(&format!("  控制台 console {}/console  (令牌 token: {})", setting.admin_url, setting.admin_token.expose()));
     say(&format!("  metrics       {}/metrics", setting.admin_url));
     say(&format!("  readiness     {}/readyz", setting.admin_url));
     say(&format!("  interface     {}/openapi.json", setting.gateway_url));

@@ -33,6 +33,8 @@ pub struct Setting {
     pub sandbox: Sandbox,
     pub gateway_url: String,
     pub admin_url: String,
+    /// Opens the console of this demonstration alone.
+    pub admin_token: Secret,
     pub client: Client,
     service: Service,
     _folder: TempDir,
@@ -41,7 +43,7 @@ pub struct Setting {
 impl Setting {
     pub async fn start(kind: Kind) -> anyhow::Result<Self> {
         let folder = tempfile::Builder::new().prefix("dukou-demo-").tempdir()?;
-        let (api_key, douyin_secret) = (random_text(16), random_text(16));
+        let (api_key, douyin_secret, admin_token) = (random_text(16), random_text(16), random_text(8));
         let sandbox = {
             let merchant = Merchant::new(MERCHANT, &random_text(16)).app(APP, &random_text(16));
             let merchant = merchant.v3(&random_text(16), TrustMode::PublicKey);
@@ -54,7 +56,8 @@ impl Setting {
         let configuration = folder.path().join("config");
         let port = free_port()?;
         let provider = provider_section(kind, folder.path(), &sandbox)?;
-        write_configuration(&configuration, folder.path(), port, &sandbox, &provider, [&api_key, &douyin_secret])?;
+        let secrets = [api_key.as_str(), &douyin_secret, &admin_token];
+        write_configuration(&configuration, folder.path(), port, &sandbox, &provider, secrets)?;
 
         // No variables: what is set for a real gateway must not reach into the demonstration.
         let outside = outside::Outside::new();
@@ -69,7 +72,8 @@ impl Setting {
         let gateway_url = format!("http://{}", service.public);
         let admin_url = format!("http://{}", service.admin);
         let client = Client::new(&gateway_url, &sandbox.http_url(), Secret::new(api_key))?;
-        Ok(Setting { kind, sandbox, gateway_url, admin_url, client, service, _folder: folder })
+        let admin_token = Secret::new(admin_token);
+        Ok(Setting { kind, sandbox, gateway_url, admin_url, admin_token, client, service, _folder: folder })
     }
 
     pub async fn stop(self) {
@@ -86,16 +90,17 @@ fn write_configuration(
     port: u16,
     sandbox: &Sandbox,
     provider: &str,
-    [api_key, douyin_secret]: [&str; 2],
+    [api_key, douyin_secret, admin_token]: [&str; 3],
 ) -> anyhow::Result<()> {
     let tenants = configuration.join("tenants");
     std::fs::create_dir_all(&tenants)?;
     std::fs::write(tenants.join("backend.key"), api_key)?;
     std::fs::write(tenants.join("douyin.secret"), douyin_secret)?;
+    std::fs::write(configuration.join("admin.token"), admin_token)?;
     let store = folder.join("dukou.db");
     let gateway = format!(
         "[server]\nlisten = \"127.0.0.1:{port}\"\npublic_url = \"http://127.0.0.1:{port}\"\ninsecure = true\n\n\
-         [admin]\nlisten = \"127.0.0.1:0\"\n\n[storage]\nurl = {}\n",
+         [admin]\nlisten = \"127.0.0.1:0\"\ntoken = \"file:admin.token\"\n\n[storage]\nurl = {}\n",
         quoted(&format!("sqlite://{}", store.display()))
     );
     std::fs::write(configuration.join("gateway.toml"), gateway)?;

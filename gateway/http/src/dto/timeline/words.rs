@@ -174,9 +174,9 @@ fn of_event(event: &NewEvent) -> Words {
     words(format!("{zh}{more}"), format!("{en}{more}"))
 }
 
-/// In minor units, as everywhere in the interface.
+/// In major units, as people say it; `12800` would be read as yuan.
 fn amount(amount: Money) -> String {
-    format!("{} {}", amount.minor(), amount.currency())
+    amount.to_string()
 }
 
 fn of_call(call: &PlatformCall) -> Words {

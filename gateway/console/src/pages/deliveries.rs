@@ -1,0 +1,104 @@
+//! Events on their way to merchants' webhooks.
+
+use std::collections::HashMap;
+
+use actix_web::http::StatusCode;
+use actix_web::web::{Data, Form};
+use actix_web::{HttpRequest, HttpResponse};
+use askama::Template;
+use dukou_domain::{DeliveryId, DeliveryState};
+use dukou_engine::EngineError;
+use dukou_engine::delivery::{Delivery, DeliveryFilter};
+
+use super::{Choice, PAGE, Query, chosen, states, tenant};
+use crate::texts::Language;
+use crate::visitor::Visitor;
+use crate::{Console, answer, moments};
+
+struct Row {
+    event: String,
+    id: String,
+    state: String,
+    state_name: String,
+    created_at: String,
+    made: u32,
+    next_at: String,
+    error: String,
+    /// Where it is tried again; `None` when it was delivered.
+    retry: Option<String>,
+}
+
+impl Row {
+    fn of(delivery: &Delivery, visitor: &Visitor) -> Self {
+        let state = delivery.state.to_string();
+        let error = delivery.tries.last().and_then(|tried| {
+            let status = tried.status.map(|status| format!(" HTTP {status}")).unwrap_or_default();
+            tried.error.map(|error| format!("{}{status}", error.as_str()))
+        });
+        Row {
+            event: delivery.kind.as_str().to_owned(),
+            id: delivery.event.to_string(),
+            state_name: visitor.language.state_of_work(&state).to_owned(),
+            state,
+            created_at: moments::shown(delivery.created_at, visitor.language),
+            made: delivery.made,
+            next_at: delivery.next_at.map(|at| moments::shown(at, visitor.language)).unwrap_or_default(),
+            error: error.unwrap_or_default(),
+            retry: (delivery.state != DeliveryState::Delivered)
+                .then(|| format!("/console/deliveries/{}/{}/retry", delivery.tenant, delivery.id)),
+        }
+    }
+}
+
+#[derive(Template)]
+#[template(path = "deliveries.html")]
+struct List<'a> {
+    v: &'a Visitor,
+    tab: &'static str,
+    tenants: Vec<Choice>,
+    states: Vec<Choice>,
+    rows: Vec<Row>,
+    next: Option<String>,
+}
+
+pub async fn list(console: Data<Console>, request: HttpRequest) -> HttpResponse {
+    let visitor = match Visitor::of(&console, &request) {
+        Ok(visitor) => visitor,
+        Err(login) => return *login,
+    };
+    let query = Query::of(request.query_string());
+    let (tenant, tenants) = chosen(&console, &query);
+    let (mut rows, mut next) = (Vec::new(), None);
+    if let Some(tenant) = tenant {
+        let state = DeliveryState::parse(query.get("status"));
+        let filter = DeliveryFilter { tenant: tenant.id.clone(), state, cursor: query.cursor(), limit: PAGE };
+        match console.engine.deliveries(filter).await {
+            Ok(page) => {
+                rows = page.items.iter().map(|one| Row::of(one, &visitor)).collect();
+                next = page.next.map(|cursor| format!("/console/deliveries?{}", query.with_cursor(cursor)));
+            }
+            Err(error) => return visitor.failed(&error),
+        }
+    }
+    let words: Vec<&str> = DeliveryState::ALL.into_iter().map(DeliveryState::as_str).collect();
+    let states = states(&visitor, &words, query.get("status"), Language::state_of_work);
+    answer::page(StatusCode::OK, &List { v: &visitor, tab: "deliveries", tenants, states, rows, next })
+}
+
+pub async fn retry(console: Data<Console>, request: HttpRequest, form: Form<HashMap<String, String>>) -> HttpResponse {
+    let visitor = match Visitor::of(&console, &request) {
+        Ok(visitor) => visitor,
+        Err(login) => return *login,
+    };
+    if let Err(refused) = visitor.sent(&console, &request, &form) {
+        return *refused;
+    }
+    let part = |name| request.match_info().get(name).unwrap_or_default();
+    let (Some(tenant), Ok(id)) = (tenant(&console, part("tenant")), DeliveryId::parse(part("id"))) else {
+        return visitor.failed(&EngineError::NotFound);
+    };
+    match console.engine.retry_delivery(&tenant, id).await {
+        Ok(_) => answer::see(&format!("/console/deliveries?tenant={}", tenant.id)),
+        Err(error) => visitor.failed(&error),
+    }
+}

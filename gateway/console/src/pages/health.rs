@@ -1,0 +1,90 @@
+//! What the gateway needs, and the keys that the tenants' accounts depend on.
+
+use actix_web::http::StatusCode;
+use actix_web::web::Data;
+use actix_web::{HttpRequest, HttpResponse};
+use askama::Template;
+use dukou_domain::Timestamp;
+use dukou_http::ReadyStatus;
+use dukou_spi::TrustKey;
+
+use super::all_tenants;
+use crate::visitor::Visitor;
+use crate::{Console, answer, moments};
+
+const DAY_SECONDS: u64 = 24 * 60 * 60;
+/// A key that ends sooner is marked.
+const SOON_DAYS: u64 = 30;
+
+struct Check {
+    name: String,
+    class: &'static str,
+    word: &'static str,
+    detail: String,
+}
+
+struct Key {
+    serial: String,
+    expires_at: String,
+    days: String,
+    class: &'static str,
+}
+
+struct Account {
+    tenant: String,
+    provider: String,
+    kind: &'static str,
+    keys: Vec<Key>,
+}
+
+#[derive(Template)]
+#[template(path = "health.html")]
+struct Page<'a> {
+    v: &'a Visitor,
+    tab: &'static str,
+    checks: Vec<Check>,
+    accounts: Vec<Account>,
+}
+
+pub async fn show(console: Data<Console>, request: HttpRequest) -> HttpResponse {
+    let visitor = match Visitor::of(&console, &request) {
+        Ok(visitor) => visitor,
+        Err(login) => return *login,
+    };
+    let now = console.engine.clock().now();
+    let checks = console.readiness.checks().await.into_iter().map(|check| {
+        let (class, word) = match check.status {
+            ReadyStatus::Ready => ("good", visitor.texts.ready),
+            ReadyStatus::Degraded => ("warn", visitor.texts.degraded),
+            ReadyStatus::Unready => ("bad", visitor.texts.unready),
+        };
+        Check { name: check.name, class, word, detail: check.detail }
+    });
+    let mut accounts = Vec::new();
+    for tenant in all_tenants(&console) {
+        for (name, provider) in &tenant.providers {
+            accounts.push(Account {
+                tenant: tenant.id.to_string(),
+                provider: name.to_string(),
+                kind: provider.info().kind,
+                keys: provider.trust().iter().map(|key| shown(key, now, &visitor)).collect(),
+            });
+        }
+    }
+    let checks = checks.collect();
+    answer::page(StatusCode::OK, &Page { v: &visitor, tab: "health", checks, accounts })
+}
+
+fn shown(key: &TrustKey, now: Timestamp, visitor: &Visitor) -> Key {
+    let serial = key.serial.clone();
+    let Some(at) = key.expires_at else {
+        return Key { serial, expires_at: String::new(), days: visitor.texts.no_end.to_owned(), class: "good" };
+    };
+    let left = if at > now { at.since(now).as_secs() / DAY_SECONDS } else { 0 };
+    let class = match left {
+        0 => "bad",
+        1..SOON_DAYS => "warn",
+        _ => "good",
+    };
+    Key { serial, expires_at: moments::shown(at, visitor.language), days: left.to_string(), class }
+}

@@ -1,0 +1,198 @@
+//! How it goes, at a glance.
+
+use std::collections::BTreeMap;
+
+use actix_web::http::StatusCode;
+use actix_web::web::Data;
+use actix_web::{HttpRequest, HttpResponse};
+use askama::Template;
+use dukou_domain::{Currency, DeliveryState, RefundRequestState, Timestamp};
+use dukou_engine::delivery::DeliveryFilter;
+use dukou_engine::open::OpenKind;
+use dukou_engine::records::{PaymentFilter, RefundRequestFilter};
+use dukou_engine::tenant::Tenant;
+use dukou_engine::{Engine, EngineError};
+use dukou_http::ReadyStatus;
+
+use super::all_tenants;
+use crate::figures::{self, Counts};
+use crate::visitor::Visitor;
+use crate::{Console, amounts, answer, moments};
+
+/// So many of today's payments are read for the sums of a tenant, the newest; of more it says "at least".
+const READ: usize = 1000;
+const PAGE: u32 = 200;
+/// Tenants that are summed up; more would make the page slow.
+const TENANTS: usize = 20;
+/// What is waited for longer than this needs somebody.
+const LONG_SECONDS: u64 = 15 * 60;
+/// Requests and deliveries that are counted.
+const COUNTED: u32 = 100;
+
+#[derive(Default)]
+struct Today {
+    id: String,
+    name: String,
+    created: usize,
+    paid: usize,
+    /// Not everything was read.
+    more: bool,
+    sums: Vec<String>,
+    refunds: Vec<String>,
+}
+
+impl Today {
+    fn share(&self) -> usize {
+        (self.paid * 100).checked_div(self.created).unwrap_or(0)
+    }
+}
+
+struct Chart {
+    name: &'static str,
+    now: u64,
+    unit: &'static str,
+    bars: Vec<(usize, u64, usize, u64)>,
+}
+
+struct Need {
+    words: String,
+    href: String,
+}
+
+#[derive(Template)]
+#[template(path = "overview.html")]
+struct Overview<'a> {
+    v: &'a Visitor,
+    tab: &'static str,
+    charts: Vec<Chart>,
+    today: Vec<Today>,
+    needs: Vec<Need>,
+}
+
+pub async fn show(console: Data<Console>, request: HttpRequest) -> HttpResponse {
+    let visitor = match Visitor::of(&console, &request) {
+        Ok(visitor) => visitor,
+        Err(login) => return *login,
+    };
+    let tenants = all_tenants(&console);
+    let now = console.engine.clock().now();
+    let mut today = Vec::new();
+    let mut needs = Vec::new();
+    for tenant in tenants.iter().take(TENANTS) {
+        let summed = sum_up(&console.engine, tenant, moments::midnight(now, visitor.language)).await;
+        let needed = of_tenant(&console.engine, tenant, &visitor).await;
+        match (summed, needed) {
+            (Ok(summed), Ok(needed)) => {
+                today.push(summed);
+                needs.extend(needed);
+            }
+            (Err(error), _) | (_, Err(error)) => return visitor.failed(&error),
+        }
+    }
+    needs.extend(of_gateway(&console, &visitor, now).await);
+    let charts = charts(&console, &visitor);
+    answer::page(StatusCode::OK, &Overview { v: &visitor, tab: "overview", charts, today, needs })
+}
+
+async fn sum_up(engine: &Engine, tenant: &Tenant, since: Timestamp) -> Result<Today, EngineError> {
+    let mut today = Today { id: tenant.id.to_string(), name: tenant.name.clone(), ..Today::default() };
+    let (mut sums, mut refunds) = (BTreeMap::new(), BTreeMap::new());
+    let mut cursor = None;
+    loop {
+        let filter =
+            PaymentFilter { tenant: tenant.id.clone(), state: None, created_after: Some(since), cursor, limit: PAGE };
+        let page = engine.payments(filter).await?;
+        for payment in &page.items {
+            today.created += 1;
+            if payment.state.is_paid() {
+                today.paid += 1;
+                let currency = payment.amount.currency();
+                let add = |sums: &mut BTreeMap<&'static str, (Currency, i128)>, minor: i64| {
+                    sums.entry(currency.code()).or_insert((currency, 0)).1 += i128::from(minor);
+                };
+                add(&mut sums, payment.amount.minor());
+                add(&mut refunds, payment.refunded.minor());
+            }
+        }
+        cursor = page.next;
+        today.more = cursor.is_some();
+        if cursor.is_none() || today.created >= READ {
+            break;
+        }
+    }
+    let shown = |sums: BTreeMap<&str, (Currency, i128)>| {
+        sums.into_values().map(|(currency, minor)| amounts::sum(currency, minor)).collect()
+    };
+    (today.sums, today.refunds) = (shown(sums), shown(refunds));
+    Ok(today)
+}
+
+/// What a person should see to.
+async fn of_tenant(engine: &Engine, tenant: &Tenant, visitor: &Visitor) -> Result<Vec<Need>, EngineError> {
+    let (id, texts) = (&tenant.id, visitor.texts);
+    let mut needs = Vec::new();
+    let state = Some(RefundRequestState::Pending);
+    let filter = RefundRequestFilter { tenant: id.clone(), state, cursor: None, limit: COUNTED };
+    let undecided = engine.refund_requests(filter).await?.items.len();
+    if undecided > 0 {
+        let words = format!("{id}: {undecided} {}", texts.undecided);
+        needs.push(Need { words, href: format!("/console/requests?tenant={id}&status=pending") });
+    }
+    let state = Some(DeliveryState::Exhausted);
+    let filter = DeliveryFilter { tenant: id.clone(), state, cursor: None, limit: COUNTED };
+    let exhausted = engine.deliveries(filter).await?.items.len();
+    if exhausted > 0 {
+        let words = format!("{id}: {exhausted} {}", texts.exhausted);
+        needs.push(Need { words, href: format!("/console/deliveries?tenant={id}&status=exhausted") });
+    }
+    Ok(needs)
+}
+
+async fn of_gateway(console: &Console, visitor: &Visitor, now: Timestamp) -> Vec<Need> {
+    let texts = visitor.texts;
+    let mut needs = Vec::new();
+    for check in console.readiness.checks().await {
+        let words = match check.status {
+            ReadyStatus::Ready => continue,
+            ReadyStatus::Degraded => texts.degraded,
+            ReadyStatus::Unready => texts.unready,
+        };
+        let words = format!("{}: {words} {}", check.name, check.detail);
+        needs.push(Need { words, href: "/console/health".to_owned() });
+    }
+    // While the store is away its check says so.
+    for open in console.engine.store().oldest_open().await.unwrap_or_default() {
+        if open.since > now || now.since(open.since).as_secs() < LONG_SECONDS {
+            continue;
+        }
+        let (words, status) = match open.kind {
+            OpenKind::PaymentUnknown => (texts.payment_unknown, "unknown"),
+            OpenKind::PaymentOverdue => (texts.payment_overdue, "pending"),
+            OpenKind::RefundUnknown => (texts.refund_unknown, ""),
+            OpenKind::RefundProcessing => (texts.refund_processing, ""),
+        };
+        let words = format!("{}: {words} {}", open.tenant, moments::shown(open.since, visitor.language));
+        needs.push(Need { words, href: format!("/console/payments?tenant={}&status={status}", open.tenant) });
+    }
+    needs
+}
+
+fn charts(console: &Console, visitor: &Visitor) -> Vec<Chart> {
+    let texts = visitor.texts;
+    let now = console.figures.now();
+    let flow = |name, of: fn(&Counts) -> u64| {
+        let minutes = console.figures.minutes(now, of);
+        let bars = figures::bars(&minutes);
+        Chart { name, now: minutes.last().copied().unwrap_or(0), unit: texts.per_minute, bars }
+    };
+    let mut charts = vec![
+        flow(texts.created, |counts| counts.created),
+        flow(texts.paid, |counts| counts.succeeded),
+        flow(texts.refunds, |counts| counts.refunded),
+        flow(texts.notifies, |counts| counts.notified),
+        flow(texts.not_verified, |counts| counts.not_verified),
+        flow(texts.delivered, |counts| counts.delivered),
+    ];
+    charts.push(Chart { name: texts.waiting, now: now.waiting, unit: "", bars: Vec::new() });
+    charts
+}
