@@ -14,8 +14,8 @@ use clap::{Parser, Subcommand};
 
 use crate::step::cargo;
 
-/// With this the binary under test can be stopped and killed at its fail points.
-const TEST_FEATURES: [&str; 2] = ["--features", "dukou/failpoints"];
+/// With these the binary under test can be stopped and killed at its fail points, and sends traces where told to.
+const TEST_FEATURES: [&str; 2] = ["--features", "dukou/failpoints,dukou/otlp"];
 
 #[derive(Parser)]
 #[command(about = "What developers and CI type")]

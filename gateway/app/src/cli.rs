@@ -121,10 +121,7 @@ pub fn run() -> ExitCode {
     let cli = Cli::parse();
     let form = cli.log.unwrap_or(LogForm::Json);
     match cli.command {
-        Command::Serve { config } => {
-            let _logging = logging::start(form, "info");
-            serve::run(&config)
-        }
+        Command::Serve { config } => serve::run(&config, form),
         Command::Check { config } => {
             let _logging = logging::start(form, "warn");
             check::run(&config)

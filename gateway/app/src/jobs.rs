@@ -6,6 +6,7 @@ use std::time::Duration;
 use dukou_engine::Engine;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tracing::Instrument as _;
 
 use crate::retention::Retention;
 
@@ -50,7 +51,9 @@ async fn ask(engine: Arc<Engine>, mut stopping: watch::Receiver<bool>) {
     while !*stopping.borrow() {
         let round = Arc::clone(&engine);
         // On a task of its own, so that a panic costs one round and not all that would follow.
-        let asked = match tokio::spawn(async move { round.run_due().await }).await {
+        // What is logged of it can be found together, as what is logged of a request.
+        let span = tracing::info_span!("job", request_id = %uuid::Uuid::now_v7());
+        let asked = match tokio::spawn(async move { round.run_due().await }.instrument(span)).await {
             Ok(asked) => asked,
             // The runtime is going away.
             Err(error) if error.is_cancelled() => return,

@@ -20,6 +20,7 @@ mod service;
 mod service_manager;
 mod shutdown;
 mod tenants;
+mod traces;
 mod trust;
 
 pub use cli::run;

@@ -12,10 +12,12 @@ use dukou_spi::{
     RefundStatus, Verified, with_request_id,
 };
 use futures_util::FutureExt;
+use tracing::Instrument as _;
 
 use crate::engine::Engine;
 use crate::fail_points::fail_point;
 use crate::records::{CallOutcome, PlatformCall};
+use crate::spans::TARGET;
 
 /// How often a call that was certainly not sent is made again.
 const REPETITIONS: u32 = 1;
@@ -89,7 +91,8 @@ impl Calls<'_> {
             fail_point!("provider.call");
             call.await
         };
-        let (answer, request_id) = with_request_id(AssertUnwindSafe(guarded).catch_unwind()).await;
+        let span = tracing::debug_span!(target: TARGET, "platform.call", provider = %self.name, operation);
+        let (answer, request_id) = with_request_id(AssertUnwindSafe(guarded).catch_unwind()).instrument(span).await;
         let (outcome, result) = match answer {
             Ok(Ok(answer)) => (CallOutcome::Ok, Ok(answer)),
             Ok(Err(error)) => (outcome_of(error.kind), Err(error)),

@@ -13,6 +13,7 @@ use crate::number;
 use crate::ports::{Change, PaymentKey, Target};
 use crate::records::{Attempt, EventKind, Failure, Payment, Subject};
 use crate::rules;
+use crate::spans::{payment_span, within};
 use crate::tenant::Tenant;
 
 /// The least time a payer gets.
@@ -29,7 +30,10 @@ impl Engine {
     pub async fn create_payment(&self, tenant: &Tenant, command: CreatePayment) -> Result<PaymentAnswer, EngineError> {
         let provider = provider_of(tenant, &command.provider)?;
         let lock = self.coordinator.lock(&Self::payment_lock(tenant, &command.out_trade_no)).await;
-        let answer = self.create_alone(tenant, provider, command).await;
+        let (number, telemetry) = (command.out_trade_no.clone(), self.telemetry.as_ref());
+        let span = payment_span!("payment.create", tenant.id, number);
+        let work = self.create_alone(tenant, provider, command);
+        let answer = within(span, telemetry, &tenant.id, number.as_str(), work).await;
         if let Some(lock) = lock {
             self.coordinator.unlock(lock).await;
         }

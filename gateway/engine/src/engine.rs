@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use dukou_domain::{OutTradeNo, PaymentState, ProviderName, RefundState, TenantId, Timestamp};
 use dukou_spi::{Clock, FieldProblem, NotifyKind, PayOrder, Provider};
+use tracing::Instrument as _;
 
 use crate::calls::{About, Calls};
 use crate::error::EngineError;
@@ -14,6 +15,7 @@ use crate::ports::{Change, Coordinator, Store, StoreError, Target, Telemetry, Vi
 use crate::records::{Attempt, EventKind, Payment, Refund};
 use crate::schedule::Schedule;
 use crate::session::Sessions;
+use crate::spans::TARGET;
 use crate::success::Policy;
 use crate::tenant::{Tenant, Tenants};
 
@@ -95,7 +97,8 @@ impl Engine {
             change
         });
         let tenant = target.tenant.clone();
-        self.store.apply(target, decide).await?;
+        let span = tracing::debug_span!(target: TARGET, "transaction", tenant = %tenant);
+        self.store.apply(target, decide).instrument(span).await?;
         let said = said.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
         let (answer, told) = said.ok_or_else(|| StoreError::Unavailable("the change was never decided".to_owned()))?;
         told.report(&tenant, self.telemetry.as_ref());

@@ -17,6 +17,7 @@ use crate::ports::{Change, PaymentKey, Target};
 use crate::records::{Payment, Refund};
 use crate::refund::refund_lock;
 use crate::rules;
+use crate::spans::{payment_span, within};
 use crate::tenant::Tenant;
 
 /// How many of each are asked after in one round.
@@ -51,7 +52,10 @@ impl Engine {
         let Some(tenant) = self.tenants.find_even_removed(payment.tenant.as_str()) else { return };
         let Some(provider) = tenant.providers.get(&payment.attempt.provider) else { return };
         let lock = self.coordinator.lock(&Self::payment_lock(&tenant, &payment.out_trade_no)).await;
-        let result = self.follow_payment_alone(&tenant, provider, &payment).await;
+        let (number, telemetry) = (&payment.out_trade_no, self.telemetry.as_ref());
+        let span = payment_span!("payment.ask", tenant.id, number);
+        let work = self.follow_payment_alone(&tenant, provider, &payment);
+        let result = within(span, telemetry, &tenant.id, number.as_str(), work).await;
         if let Some(lock) = lock {
             self.coordinator.unlock(lock).await;
         }

@@ -21,6 +21,7 @@ use crate::number;
 use crate::ports::{Change, Claim, IdempotencyOutcome, Marker, NotifyOutcome, PaymentKey, StoreError, Target, View};
 use crate::records::{EventKind, NewEvent, Notification, NotificationKey, Payment, Recorded, Refund, Subject};
 use crate::rules::{Heard, RefundWords};
+use crate::spans::{payment_span, within};
 use crate::success::{self, Policy};
 use crate::tenant::Tenant;
 
@@ -28,14 +29,23 @@ use crate::tenant::Tenant;
 /// the platforms give a notify.
 const CONFIRMATION: Duration = Duration::from_secs(4);
 
+/// What became of a platform's message.
+#[derive(Debug)]
+pub struct Notified {
+    pub reply: NotifyReply,
+    /// The number that it is about, an order's or a refund's, once it was verified.
+    pub number: Option<String>,
+}
+
 impl Engine {
     /// Deals with one message and says what to answer, in the platform's own form. Whatever goes
     /// wrong becomes such an answer too. `None` when there is no such tenant or provider.
-    pub async fn notify(&self, tenant: &str, provider: &str, raw: RawNotify) -> Option<NotifyReply> {
+    pub async fn notify(&self, tenant: &str, provider: &str, raw: RawNotify) -> Option<Notified> {
         let started = Instant::now();
         let tenant = self.tenants.find_even_removed(tenant)?;
         let (name, provider) = tenant.providers.iter().find(|(name, _)| name.as_str() == provider)?;
-        let outcome = self.judge(&tenant, name, provider, &raw).await;
+        let mut number = None;
+        let outcome = self.judge(&tenant, name, provider, &raw, &mut number).await;
         let verdict = match outcome {
             NotifyOutcome::Applied | NotifyOutcome::Duplicate | NotifyOutcome::Mismatch | NotifyOutcome::NotPaid => {
                 Verdict::Accepted
@@ -44,7 +54,7 @@ impl Engine {
             NotifyOutcome::BadSignature | NotifyOutcome::Malformed => Verdict::Rejected,
         };
         self.telemetry.notify(&tenant.id, name, raw.kind, outcome, started.elapsed());
-        Some(provider.acknowledge(raw.kind, verdict))
+        Some(Notified { reply: provider.acknowledge(raw.kind, verdict), number })
     }
 
     async fn judge(
@@ -53,6 +63,7 @@ impl Engine {
         name: &ProviderName,
         provider: &Arc<dyn Provider>,
         raw: &RawNotify,
+        number: &mut Option<String>,
     ) -> NotifyOutcome {
         let verified = AssertUnwindSafe(provider.notify(raw)).catch_unwind().await;
         let notice = match verified {
@@ -82,6 +93,14 @@ impl Engine {
             Notice::Refund(notice) => notice_key(&tenant.id, name, notice.get()),
             Notice::RefundHint(hint) => refund_key(&tenant.id, name, hint),
         };
+        let trade_no = match &notice {
+            Notice::Payment(notice) => notice.get().trade_no.as_str(),
+            Notice::Refund(notice) => notice.get().trade_no.as_str(),
+            // Which payment it is about is known only once the refund is found.
+            Notice::RefundHint(hint) => hint.out_refund_no.as_str(),
+        };
+        let about = trade_no.strip_prefix(tenant.trade_no_prefix.as_str()).unwrap_or(trade_no).to_owned();
+        *number = Some(about.clone());
         let claim = self.coordinator.claim(&key).await;
         let backend = self.coordinator.backend();
         let token = match claim {
@@ -103,17 +122,21 @@ impl Engine {
             }
         };
         fail_point!("notify.claimed");
-        let outcome = match notice {
-            Notice::Payment(notice) => {
-                self.enter_payment_notice(tenant, name, notice, key.clone(), raw.body.clone()).await
-            }
-            Notice::Refund(notice) => {
-                self.enter_refund_notice(tenant, name, notice, key.clone(), raw.body.clone()).await
-            }
-            Notice::RefundHint(hint) => {
-                self.confirm_refund(tenant, name, provider, &hint, key.clone(), raw.body.clone()).await
+        let span = payment_span!("payment.notify", tenant.id, about);
+        let work = async {
+            match notice {
+                Notice::Payment(notice) => {
+                    self.enter_payment_notice(tenant, name, notice, key.clone(), raw.body.clone()).await
+                }
+                Notice::Refund(notice) => {
+                    self.enter_refund_notice(tenant, name, notice, key.clone(), raw.body.clone()).await
+                }
+                Notice::RefundHint(hint) => {
+                    self.confirm_refund(tenant, name, provider, &hint, key.clone(), raw.body.clone()).await
+                }
             }
         };
+        let outcome = within(span, self.telemetry.as_ref(), &tenant.id, &about, work).await;
         fail_point!("notify.committed");
         let settled = match outcome {
             NotifyOutcome::Applied | NotifyOutcome::Duplicate | NotifyOutcome::Mismatch | NotifyOutcome::NotPaid => {

@@ -315,6 +315,18 @@ pub struct Event {
 }
 
 impl Subject {
+    /// The merchant's number of that payment.
+    pub const fn out_trade_no(&self) -> Option<&OutTradeNo> {
+        match self {
+            Subject::Payment(payment) | Subject::Duplicate { payment, .. } | Subject::Mismatch { payment, .. } => {
+                Some(&payment.out_trade_no)
+            }
+            Subject::Refund(refund) => Some(&refund.out_trade_no),
+            Subject::RefundRequest(request) => Some(&request.out_trade_no),
+            Subject::UnknownOrder { .. } | Subject::Endpoint(_) | Subject::Plugin { .. } => None,
+        }
+    }
+
     /// The payment that it is about, where it is about one that is known.
     pub const fn payment(&self) -> Option<PaymentId> {
         match self {

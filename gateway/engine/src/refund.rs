@@ -14,6 +14,7 @@ use crate::number;
 use crate::ports::{Change, PaymentKey, Target};
 use crate::records::{EventKind, Payment, Refund};
 use crate::rules;
+use crate::spans::{payment_span, within};
 use crate::tenant::Tenant;
 
 /// What the record said to a refund that was asked for.
@@ -54,7 +55,9 @@ impl Engine {
             return Err(EngineError::Invalid(vec![FieldProblem { field: "amount", message }]));
         }
         let lock = self.coordinator.lock(&refund_lock(tenant, command.out_refund_no.as_str())).await;
-        let answer = self.refund_alone(tenant, out_trade_no, command).await;
+        let span = payment_span!("payment.refund", tenant.id, out_trade_no);
+        let work = self.refund_alone(tenant, out_trade_no, command);
+        let answer = within(span, self.telemetry.as_ref(), &tenant.id, out_trade_no.as_str(), work).await;
         if let Some(lock) = lock {
             self.coordinator.unlock(lock).await;
         }

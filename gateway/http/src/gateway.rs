@@ -66,6 +66,10 @@ pub trait HttpTelemetry: Send + Sync {
     /// A request was answered. `route` is the pattern of the route (`/v1/{tenant}/payments`) or
     /// `unmatched`; `method` is one of HTTP's own or `OTHER`.
     fn request(&self, route: &str, method: &'static str, status: u16, took: Duration);
+
+    /// A request's span is about to begin; its caller may have named the trace that it belongs to (W3C
+    /// Trace Context).
+    fn begin(&self, _span: &tracing::Span, _traceparent: Option<&str>) {}
 }
 
 /// What every route of the public listener works with.

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Instant;
 
@@ -44,6 +44,24 @@ pub struct Edge {
 #[derive(Clone)]
 struct RequestId(String);
 
+/// The payment that a request was about, for its log line.
+#[derive(Clone, Default)]
+pub struct TradeNumber(Arc<OnceLock<String>>);
+
+impl TradeNumber {
+    /// Leaves a place with a request for a number that is not in its address.
+    pub fn of(request: &HttpRequest) -> Self {
+        let place = TradeNumber::default();
+        request.extensions_mut().insert(place.clone());
+        place
+    }
+
+    /// The first one counts.
+    pub fn set(&self, number: &str) {
+        let _ = self.0.set(number.to_owned());
+    }
+}
+
 /// The id that the middleware gave this request.
 pub fn request_id(request: &HttpRequest) -> String {
     request.extensions().get::<RequestId>().map_or_else(String::new, |id| id.0.clone())
@@ -66,6 +84,10 @@ pub async fn around(request: ServiceRequest, next: Next<BoxBody>) -> Result<Serv
     let (request, unread) = watch_payload(request);
 
     let span = tracing::info_span!("request", request_id = %id, route, method);
+    if let Some(telemetry) = telemetry {
+        let traceparent = request.headers().get("traceparent").and_then(|value| value.to_str().ok());
+        telemetry.begin(&span, traceparent);
+    }
     let handled = AssertUnwindSafe(async { next.call(request).await }).catch_unwind().instrument(span.clone()).await;
     // The request's own line says what the span says, so that it stands outside of it.
     let mut ended = span.in_scope(|| match handled {
@@ -81,11 +103,14 @@ pub async fn around(request: ServiceRequest, next: Next<BoxBody>) -> Result<Serv
         if let Ok(value) = HeaderValue::from_str(&id) {
             response.headers_mut().insert(REQUEST_ID, value);
         }
-        let caller = response.request().extensions().get::<Caller>().cloned();
+        let request = response.request();
+        let caller = request.extensions().get::<Caller>().cloned();
+        let left = request.extensions().get::<TradeNumber>().cloned().unwrap_or_default();
+        let number = left.0.get().map(String::as_str).or(request.match_info().get("out_trade_no"));
         let status = response.status().as_u16();
-        tell(telemetry, &id, route, method, status, caller.as_ref(), started);
+        tell(telemetry, &id, route, method, status, caller.as_ref(), number, started);
     } else if let Err(problem) = &ended {
-        tell(telemetry, &id, route, method, problem.code.status(), None, started);
+        tell(telemetry, &id, route, method, problem.code.status(), None, None, started);
     }
     match ended {
         Ok(response) => Ok(close_if_unread(response, unread)),
@@ -93,6 +118,7 @@ pub async fn around(request: ServiceRequest, next: Next<BoxBody>) -> Result<Serv
     }
 }
 
+#[allow(clippy::too_many_arguments, reason = "the fields of one line")]
 fn tell(
     telemetry: Option<&dyn HttpTelemetry>,
     request_id: &str,
@@ -100,6 +126,7 @@ fn tell(
     method: &'static str,
     status: u16,
     caller: Option<&Caller>,
+    out_trade_no: Option<&str>,
     started: Instant,
 ) {
     let Some(telemetry) = telemetry else { return };
@@ -107,7 +134,8 @@ fn tell(
     telemetry.request(route, method, status, took);
     let (tenant, key) = caller.map_or(("", ""), |caller| (&caller.tenant, &caller.key));
     let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-    tracing::info!(request_id, tenant, key, route, method, status, ms, "request");
+    let out_trade_no = out_trade_no.unwrap_or_default();
+    tracing::info!(request_id, tenant, key, out_trade_no, route, method, status, ms, "request");
 }
 
 /// The caller's own id, where it is short and plain enough for a log.

@@ -75,7 +75,14 @@ impl Sender {
     }
 
     /// One try. `at` is signed, so that an old message cannot be passed off as a new one.
-    pub async fn send(&self, webhook: &Webhook, id: EventId, at: Timestamp, body: Bytes) -> Answer {
+    pub async fn send(
+        &self,
+        webhook: &Webhook,
+        id: EventId,
+        at: Timestamp,
+        body: Bytes,
+        traceparent: Option<String>,
+    ) -> Answer {
         // The resolver is not asked about a host that is an address.
         let url = match Url::parse(&webhook.url) {
             Ok(url) if self.allow_private || check_host(&url).is_ok() => url,
@@ -95,6 +102,10 @@ impl Sender {
             .header(TIMESTAMP, seconds)
             .header(SIGNATURE, signature)
             .body(body);
+        let request = match traceparent {
+            Some(traceparent) => request.header("traceparent", traceparent),
+            None => request,
+        };
         match tokio::time::timeout(self.limit, request.send()).await {
             Err(_) => Answer::failed(TryError::Timeout),
             Ok(Err(error)) => Answer::failed(failure::classify(&error)),

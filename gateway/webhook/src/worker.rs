@@ -8,9 +8,10 @@ use dukou_domain::{DeliveryState, TenantId, Timestamp};
 use dukou_engine::delivery::{Backlog, Leased, Try};
 use dukou_engine::ports::StoreError;
 use dukou_engine::records::NewEvent;
-use dukou_engine::{Engine, Made, Place};
+use dukou_engine::{Engine, Made, Place, TRACE_TARGET};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
+use tracing::{Instrument as _, Span};
 
 use crate::load::Load;
 use crate::recorder;
@@ -35,6 +36,14 @@ pub type Render = Arc<dyn Fn(&NewEvent) -> Bytes + Send + Sync>;
 pub trait WebhookTelemetry: Send + Sync {
     /// A try ended, and left its delivery in this state.
     fn delivery(&self, tenant: &TenantId, state: DeliveryState);
+
+    /// What a message is sent with, so that its receiver goes on with the trace (W3C Trace Context).
+    fn traceparent(&self) -> Option<String> {
+        None
+    }
+
+    /// A span began that is about a payment.
+    fn about(&self, _span: &tracing::Span, _tenant: &TenantId, _out_trade_no: &str) {}
 
     /// What waits at this moment; a tenant that is not in it has nothing waiting.
     fn backlog(&self, backlog: &[Backlog], now: Timestamp);
@@ -90,7 +99,8 @@ impl Worker {
         let (stop, stopping) = watch::channel(false);
         let (tried, tries) = mpsc::unbounded_channel();
         let load = Mutex::new(Load::new(options.per_tenant.max(1), options.in_all.max(1)));
-        let shared = Arc::new(Shared { engine: Arc::clone(&engine), render, sender, load, wake: Notify::new() });
+        let (own, heard, wake) = (Arc::clone(&engine), Arc::clone(&telemetry), Notify::new());
+        let shared = Arc::new(Shared { engine: own, telemetry: heard, render, sender, load, wake });
         let tasks = vec![
             tokio::spawn(enter(Arc::clone(&shared), stopping.clone())),
             tokio::spawn(dispatch(shared, tried, stopping.clone())),
@@ -113,6 +123,7 @@ impl Worker {
 
 struct Shared {
     engine: Arc<Engine>,
+    telemetry: Arc<dyn WebhookTelemetry>,
     render: Render,
     sender: Sender,
     load: Mutex<Load>,
@@ -224,12 +235,31 @@ async fn deliver(leased: Leased, mut slot: Slot, tried: mpsc::UnboundedSender<Ma
     let body = (shared.render)(&leased.event);
     let at = shared.engine.clock().now();
     let started = Instant::now();
-    let answer = shared.sender.send(webhook, leased.delivery.event, at, body).await;
+    let span = span(&shared, &leased);
+    let answer = async {
+        let traceparent = shared.telemetry.traceparent();
+        shared.sender.send(webhook, leased.delivery.event, at, body, traceparent).await
+    };
+    let answer = answer.instrument(span).await;
     let millis = u32::try_from(started.elapsed().as_millis()).unwrap_or(u32::MAX);
     slot.failed = Some(answer.error.is_some());
     let attempt = Try { number: 0, at, status: answer.status, error: answer.error, millis };
     // The recorder ends only after us.
     let _ = tried.send(Made::new(leased, attempt));
+}
+
+/// For those who collect traces; otherwise none.
+fn span(shared: &Shared, leased: &Leased) -> Span {
+    let (tenant, kind) = (&leased.delivery.tenant, leased.delivery.kind.as_str());
+    let span = tracing::debug_span!(
+        target: TRACE_TARGET, "webhook", %tenant, event_type = kind, request_id = %leased.delivery.id
+    );
+    if !span.is_disabled()
+        && let Some(number) = leased.event.subject.out_trade_no()
+    {
+        shared.telemetry.about(&span, tenant, number.as_str());
+    }
+    span
 }
 
 /// One delivery under way, counted for as long as it lives, also through a panic.

@@ -6,11 +6,20 @@ use std::process::ExitCode;
 use dukou_spi::settings::Severity;
 
 use crate::config::{self, Loaded};
+use crate::logging::{self, LogForm};
 use crate::outside::Outside;
 use crate::service::Service;
+use crate::traces::Traces;
 use crate::{service_manager, shutdown};
 
-pub fn run(directory: &Path) -> ExitCode {
+pub fn run(directory: &Path, form: LogForm) -> ExitCode {
+    // Before anything is logged, so that it is known who collects.
+    let settings = config::trace_settings(directory, config::process_variables());
+    let traces = Traces::start(settings.as_ref());
+    let _logging = logging::start_with(form, "info", traces.as_ref().ok().and_then(Option::as_ref));
+    if let Err(error) = &traces {
+        tracing::error!("traces cannot be sent: {error:#}");
+    }
     let outside = Outside::new();
     let mut loaded = config::load(directory, config::process_variables(), config::Factories::builtin(), |insecure| {
         outside.context(insecure)

@@ -13,6 +13,7 @@ use serde_json::{Map, Value};
 
 use super::sources::{Merged, Sources};
 use crate::retention::RetentionSettings;
+use crate::traces::{self, TraceSettings};
 
 /// Every key with its default, as the repository shows it.
 pub const DEFAULTS: &str = include_str!("../../../../config/gateway.toml");
@@ -86,6 +87,15 @@ pub fn read_storage(sources: &Sources, problems: &mut Vec<Problem>) -> Option<Pa
     storage.map(|(path, _)| path)
 }
 
+/// Where traces go, from `[telemetry]` alone.
+pub fn read_telemetry(sources: &Sources) -> Option<TraceSettings> {
+    let merged = sources.gateway(DEFAULTS, &mut Vec::new())?;
+    let mut reader =
+        Reader { merged: &merged, sources, problems: Vec::new(), broken: false, allow_private_networks: false };
+    let table = merged.table.get("telemetry").and_then(Value::as_object)?;
+    reader.telemetry(table).filter(|_| !reader.broken)
+}
+
 /// Listen address, public address, insecure, body limit, proxies.
 type ServerSettings = (Option<SocketAddr>, Option<String>, bool, usize, Option<TrustedProxies>);
 
@@ -125,6 +135,7 @@ impl<'a> Reader<'a> {
             "limits",
             "queries",
             "retention",
+            "telemetry",
         ] {
             let table = match top.take(name) {
                 Some(Value::Object(table)) => Some(table),
@@ -134,7 +145,8 @@ impl<'a> Reader<'a> {
             sections.push(table);
         }
         self.finish(top);
-        let [server, admin, storage, redis, webhooks, payments, sessions, limits, queries, retention] = sections[..]
+        let [server, admin, storage, redis, webhooks, payments, sessions, limits, queries, retention, telemetry] =
+            sections[..]
         else {
             return (None, false);
         };
@@ -166,6 +178,10 @@ impl<'a> Reader<'a> {
         let limits = limits.map(|table| self.limits(table));
         let schedule = queries.map(|table| self.queries(table));
         let retention = retention.map(|table| self.retention(table));
+        if let Some(table) = telemetry {
+            // Read again before anything is logged; here only what is wrong with it counts.
+            let _ = self.telemetry(table);
+        }
 
         let settings = (|| {
             let (storage_path, max_batch) = storage?;
@@ -323,6 +339,27 @@ impl<'a> Reader<'a> {
         };
         self.finish(section);
         schedule
+    }
+
+    fn telemetry(&mut self, table: &'a Map<String, Value>) -> Option<TraceSettings> {
+        let mut section = self.section("telemetry", table);
+        let percent = section.integer("sample_percent", 0..=100, 100);
+        let expected = "the collector's address, such as \"http://127.0.0.1:4318\"";
+        let endpoint = section.optional_text("otlp_endpoint").and_then(|text| {
+            let known =
+                url::Url::parse(&text).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+            match known {
+                false => section.wrong("otlp_endpoint", "is not an http address", expected),
+                true if !traces::BUILT_IN => section.wrong(
+                    "otlp_endpoint",
+                    "is set, but this program was built without traces",
+                    "a program built with --features otlp, or the key left out",
+                ),
+                true => Some(text),
+            }
+        });
+        self.finish(section);
+        Some(TraceSettings { endpoint: endpoint?, sample_percent: u32::try_from(percent).ok()? })
     }
 
     fn retention(&mut self, table: &'a Map<String, Value>) -> RetentionSettings {

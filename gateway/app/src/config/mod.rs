@@ -24,6 +24,7 @@ pub use files::{Change, Look, Patience, TenantFiles};
 pub use gateway::{DEFAULTS, GatewaySettings, RedisSettings};
 pub use tenant::TenantSettings;
 
+use crate::traces::TraceSettings;
 use sources::Sources;
 
 /// The configuration as far as it can be used, and everything that is wrong with it.
@@ -92,6 +93,11 @@ pub fn load(
     problems.extend(look.problems);
     problems.extend(tenants.sources().unused_variables());
     Loaded { gateway: gateway.settings, tenants, refused: look.refused, problems }
+}
+
+/// Where traces go, if anywhere; what is wrong with it is told where the whole configuration is read.
+pub fn trace_settings(directory: &Path, variables: BTreeMap<String, String>) -> Option<TraceSettings> {
+    gateway::read_telemetry(&Sources::new(directory, variables))
 }
 
 /// The file of the embedded store that a configuration folder names.

@@ -5,9 +5,13 @@ mod lines;
 use std::io::IsTerminal;
 
 use clap::ValueEnum;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer};
 
 use self::lines::Lines;
+use crate::traces::Traces;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum LogForm {
@@ -29,6 +33,12 @@ impl Drop for Logging {
 /// Starts logging. `RUST_LOG` sets the level; without it, or with one that cannot be read, `level`.
 #[must_use = "lines are lost that were not written before the end"]
 pub fn start(form: LogForm, level: &str) -> Logging {
+    start_with(form, level, None)
+}
+
+/// The same, with traces to a collector.
+#[must_use = "lines are lost that were not written before the end"]
+pub fn start_with(form: LogForm, level: &str, traces: Option<&Traces>) -> Logging {
     // The web server tells of its threads and its listeners, all of which is in a line of ours.
     let default = || EnvFilter::new(format!("{level},actix_server=warn"));
     let (filter, unreadable) = match std::env::var("RUST_LOG") {
@@ -39,12 +49,32 @@ pub fn start(form: LogForm, level: &str) -> Logging {
         _ => (default(), false),
     };
     let lines = Lines::to(std::io::stderr());
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(lines.clone());
+    let subscriber = tracing_subscriber::registry();
+    #[cfg(feature = "otlp")]
+    if let Some(traces) = traces {
+        // Each with a filter of its own: what is collected is not written, and the other way round.
+        let _ = subscriber.with(traces.layer()).with(written(form, &lines).with_filter(filter)).try_init();
+        return finish(lines, unreadable, level);
+    }
+    let _ = traces;
     // A second start in one process (tests) keeps the first one's.
-    let _ = match form {
-        LogForm::Json => builder.json().flatten_event(true).with_current_span(true).with_span_list(false).try_init(),
-        LogForm::Text => builder.with_ansi(std::io::stderr().is_terminal()).try_init(),
-    };
+    let _ = subscriber.with(written(form, &lines)).with(filter).try_init();
+    finish(lines, unreadable, level)
+}
+
+/// What writes the lines.
+fn written<S>(form: LogForm, lines: &Lines) -> Box<dyn Layer<S> + Send + Sync>
+where
+    S: tracing::Subscriber + for<'s> LookupSpan<'s>,
+{
+    let written = tracing_subscriber::fmt::layer().with_writer(lines.clone());
+    match form {
+        LogForm::Json => written.json().flatten_event(true).with_current_span(true).with_span_list(false).boxed(),
+        LogForm::Text => written.with_ansi(std::io::stderr().is_terminal()).boxed(),
+    }
+}
+
+fn finish(lines: Lines, unreadable: bool, level: &str) -> Logging {
     // A panic in a request ends that request alone; it belongs into the log like anything else.
     std::panic::set_hook(Box::new(|panic| {
         let text = panic.payload_as_str().unwrap_or("without a text");

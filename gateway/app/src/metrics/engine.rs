@@ -11,6 +11,7 @@ use dukou_spi::NotifyKind;
 use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, Registry};
 
 use super::{LOCAL_BUCKETS, REMOTE_BUCKETS, counter, histogram};
+use crate::traces;
 
 /// Counters of the engine's use cases. Handles are looked up by label once and kept, so that an
 /// event costs a read lock and an addition.
@@ -164,6 +165,10 @@ impl EngineMetrics {
 }
 
 impl Telemetry for EngineMetrics {
+    fn about(&self, span: &tracing::Span, tenant: &TenantId, out_trade_no: &str) {
+        traces::link(span, tenant, out_trade_no);
+    }
+
     fn notify(
         &self,
         tenant: &TenantId,

@@ -8,6 +8,7 @@ use dukou_http::HttpTelemetry;
 use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, Registry};
 
 use super::{LOCAL_BUCKETS, counter, histogram};
+use crate::traces;
 
 /// Requests by route. Handles are looked up by label once and kept.
 pub struct HttpMetrics {
@@ -68,6 +69,12 @@ impl HttpMetrics {
 }
 
 impl HttpTelemetry for HttpMetrics {
+    fn begin(&self, span: &tracing::Span, traceparent: Option<&str>) {
+        if let Some(traceparent) = traceparent {
+            traces::parent(span, traceparent);
+        }
+    }
+
     fn request(&self, route: &str, method: &'static str, status: u16, took: Duration) {
         let handles = self.handles(route, method, status);
         handles.requests.inc();

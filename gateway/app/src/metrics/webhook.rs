@@ -9,6 +9,7 @@ use dukou_webhook::WebhookTelemetry;
 use prometheus::{IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
 use super::counter;
+use crate::traces;
 
 /// Deliveries and what waits for them.
 pub struct WebhookMetrics {
@@ -59,6 +60,14 @@ const fn outcome(state: DeliveryState) -> &'static str {
 }
 
 impl WebhookTelemetry for WebhookMetrics {
+    fn traceparent(&self) -> Option<String> {
+        traces::traceparent()
+    }
+
+    fn about(&self, span: &tracing::Span, tenant: &TenantId, out_trade_no: &str) {
+        traces::link(span, tenant, out_trade_no);
+    }
+
     fn delivery(&self, tenant: &TenantId, state: DeliveryState) {
         self.deliveries.with_label_values(&[tenant.as_str(), outcome(state)]).inc();
     }

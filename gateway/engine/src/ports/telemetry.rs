@@ -90,6 +90,9 @@ pub trait Telemetry: Send + Sync {
     /// A call to a platform ended; `outcome` is `ok`, `not_sent`, `refused`, `unknown` or `panicked`.
     fn provider_call(&self, provider: &ProviderName, operation: &'static str, outcome: &'static str, took: Duration);
 
+    /// A span began that is about a payment. What nobody collects need not be led anywhere.
+    fn about(&self, _span: &tracing::Span, _tenant: &TenantId, _out_trade_no: &str) {}
+
     fn idempotency(&self, backend: &'static str, outcome: IdempotencyOutcome);
 
     /// An event was committed to the tenant's log.

@@ -481,7 +481,7 @@ impl House {
     pub async fn notify_from(&self, provider: &str, words: &str) -> String {
         let kind = if words.starts_with("refund") { NotifyKind::Refund } else { NotifyKind::Payment };
         let raw = RawNotify { kind, headers: Vec::new(), body: Bytes::from(words.to_owned()) };
-        let reply = self.engine.notify("shop", provider, raw).await.unwrap();
+        let reply = self.engine.notify("shop", provider, raw).await.unwrap().reply;
         String::from_utf8(reply.body.to_vec()).unwrap()
     }
 

@@ -9,6 +9,7 @@ use dukou_spi::{NotifyKind, RawNotify};
 
 use crate::body;
 use crate::gateway::Gateway;
+use crate::middleware::TradeNumber;
 use crate::problem::Problem;
 
 /// A platform reports a payment.
@@ -55,8 +56,12 @@ async fn receive(
     let path = request.match_info();
     let tenant = path.get("tenant").unwrap_or_default();
     let provider = path.get("provider").unwrap_or_default();
-    let reply =
+    let notified =
         gateway.engine.notify(tenant, provider, raw).await.ok_or_else(|| Problem::not_found("notify address"))?;
+    if let Some(number) = &notified.number {
+        TradeNumber::of(request).set(number);
+    }
+    let reply = notified.reply;
     let status = StatusCode::from_u16(reply.status).map_err(|error| {
         tracing::error!(%error, status = reply.status, "a provider's reply has a status that is none");
         Problem::internal()

@@ -16,6 +16,7 @@ use crate::dto::{
 };
 use crate::fields::parse_moment;
 use crate::gateway::Gateway;
+use crate::middleware::TradeNumber;
 use crate::problem::Problem;
 use crate::query::Parameters;
 use crate::{body, cursor, idempotency, json};
@@ -47,9 +48,11 @@ pub async fn create(
     let engine = Arc::clone(&gateway.engine);
     let peer = gateway.config.trusted_proxies.client(&request);
     let (shop, content) = (Arc::clone(&tenant), bytes.clone());
+    let number = TradeNumber::of(&request);
     idempotency::run(&gateway, &request, &tenant, &bytes, move |made_number| async move {
         let content = json::parse(&content).map_err(|fault| Problem::invalid(vec![fault]))?;
         let read = PaymentRequest::read(content, made_number, peer, engine.clock().now()).map_err(Problem::invalid)?;
+        number.set(read.command.out_trade_no.as_str());
         if let Some(too_near) = read.too_near
             && engine.store().payment(&shop.id, &read.command.out_trade_no).await?.is_none()
         {

@@ -27,7 +27,7 @@ fn sender(allow_private: bool) -> Sender {
 }
 
 async fn send(sender: &Sender, url: &str) -> Answer {
-    sender.send(&webhook(url), id(), AT, Bytes::from_static(b"{}")).await
+    sender.send(&webhook(url), id(), AT, Bytes::from_static(b"{}"), None).await
 }
 
 fn said(status: u16, error: Option<TryError>) -> Answer {
@@ -138,7 +138,7 @@ async fn an_endpoint_that_is_not_there_or_not_trusted_gets_nothing() {
 async fn a_secret_that_cannot_sign_sends_nothing() {
     let sink = Sink::start(Behaviour::Status(200)).await;
     let webhook = Webhook { url: sink.url(), secrets: vec![Secret::new("hush")] };
-    let answer = sender(true).send(&webhook, id(), AT, Bytes::new()).await;
+    let answer = sender(true).send(&webhook, id(), AT, Bytes::new(), None).await;
     assert!(answer.error.is_some());
     assert_eq!(sink.connections(), 0);
 }

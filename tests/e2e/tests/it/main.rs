@@ -28,6 +28,7 @@ mod shares_douyin;
 mod shop_page;
 mod tenants;
 mod trace;
+mod traces;
 mod watching;
 mod with_redis;
 

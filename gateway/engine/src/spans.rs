@@ -1,0 +1,34 @@
+//! Spans about payments, for those who collect traces. Of a target of their own and at the level
+//! `debug`, so that a gateway whose traces nobody collects makes none.
+
+use std::future::Future;
+
+use dukou_domain::TenantId;
+use tracing::{Instrument, Span};
+
+use crate::ports::Telemetry;
+
+/// The target of all of them.
+pub const TARGET: &str = "dukou::trace";
+
+macro_rules! payment_span {
+    ($name:literal, $tenant:expr, $number:expr) => {
+        tracing::debug_span!(target: $crate::spans::TARGET, $name, tenant = %$tenant, out_trade_no = %$number)
+    };
+}
+pub(crate) use payment_span;
+
+/// Runs work in a span that leads to the payment it is about.
+pub(crate) async fn within<T>(
+    span: Span,
+    telemetry: &dyn Telemetry,
+    tenant: &TenantId,
+    out_trade_no: &str,
+    work: impl Future<Output = T>,
+) -> T {
+    if span.is_disabled() {
+        return work.await;
+    }
+    telemetry.about(&span, tenant, out_trade_no);
+    work.instrument(span).await
+}
