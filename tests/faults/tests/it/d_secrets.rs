@@ -26,6 +26,31 @@ fn forms(secret: &str) -> Vec<String> {
     ]
 }
 
+/// Every page of the console, and the history of each payment.
+async fn what_operators_see(world: &World) -> Vec<String> {
+    let admin = world.gateway.admin_url();
+    let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+    let entered = client.post(format!("{admin}/console/login")).form(&[("token", ADMIN_TOKEN)]).send().await.unwrap();
+    let cookie = entered.headers()["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned();
+    let mut paths = vec!["/console".to_owned(), "/console/health".to_owned(), "/console/tenants".to_owned()];
+    for id in ["bookshop", "teahouse"] {
+        for list in ["payments", "requests", "deliveries"] {
+            paths.push(format!("/console/{list}?tenant={id}"));
+        }
+        for number in ["F31-paid", "F31-code", "F31-lost"] {
+            paths.extend([format!("/console/payments/{id}/{number}"), format!("/timeline/{id}/{number}")]);
+        }
+    }
+    let mut pages = Vec::new();
+    for path in paths {
+        let request = client.get(format!("{admin}{path}")).header("cookie", &cookie).bearer_auth(ADMIN_TOKEN);
+        let answer = request.send().await.unwrap();
+        assert_eq!(answer.status(), 200, "{path}");
+        pages.push(answer.text().await.unwrap());
+    }
+    pages
+}
+
 /// Watches: the type that cannot be printed, errors of the HTTP client that would name a whole address, and libraries
 /// that log what they carry.
 #[tokio::test]
@@ -109,6 +134,7 @@ async fn f31_no_secret_leaves_at_the_most_detailed_log_level() {
     bodies.extend(post_notify(&world, &world.notify_url("bookshop", "payment"), document).await);
     becomes(&merchant, "F31-panic", "created").await;
 
+    let pages = what_operators_see(&world).await;
     let mut secrets: Vec<String> = world.tenants.iter().flat_map(Tenant::secrets).collect();
     secrets.extend([ADMIN_TOKEN.to_owned(), REDIS_PASSWORD.to_owned()]);
     for tenant in &world.tenants {
@@ -122,6 +148,9 @@ async fn f31_no_secret_leaves_at_the_most_detailed_log_level() {
         for form in forms(secret) {
             for answer in &bodies {
                 assert!(!answer.text.contains(&form), "{start}… is in an answer: {}", answer.text);
+            }
+            for page in &pages {
+                assert!(!page.contains(&form), "{start}… is shown to operators: {page}");
             }
             if let Some(line) = log.lines().find(|line| line.contains(&form)) {
                 panic!("{start}… is in the log: {}", line.replace(&form, "<the secret>"));
