@@ -75,6 +75,24 @@ impl Visitor {
     }
 }
 
+/// Who looks at a page, or what a stranger is answered; with a form, only one of the session's own.
+macro_rules! let_in {
+    ($console:expr, $request:expr) => {
+        match Visitor::of(&$console, &$request) {
+            Ok(visitor) => visitor,
+            Err(login) => return *login,
+        }
+    };
+    ($console:expr, $request:expr, $form:expr) => {{
+        let visitor = let_in!($console, $request);
+        match visitor.sent(&$console, &$request, &$form) {
+            Ok(()) => visitor,
+            Err(refused) => return *refused,
+        }
+    }};
+}
+pub(crate) use let_in;
+
 /// Browsers say where a request comes from; what says nothing has the form's token alone.
 pub fn is_own_site(request: &HttpRequest) -> bool {
     let site = request.headers().get("sec-fetch-site").and_then(|value| value.to_str().ok());

@@ -12,7 +12,7 @@ use dukou_engine::delivery::{Delivery, DeliveryFilter};
 
 use super::{Choice, PAGE, Query, chosen, states, tenant};
 use crate::texts::Language;
-use crate::visitor::Visitor;
+use crate::visitor::{Visitor, let_in};
 use crate::{Console, answer, moments};
 
 struct Row {
@@ -62,10 +62,7 @@ struct List<'a> {
 }
 
 pub async fn list(console: Data<Console>, request: HttpRequest) -> HttpResponse {
-    let visitor = match Visitor::of(&console, &request) {
-        Ok(visitor) => visitor,
-        Err(login) => return *login,
-    };
+    let visitor = let_in!(console, request);
     let query = Query::of(request.query_string());
     let (tenant, tenants) = chosen(&console, &query);
     let (mut rows, mut next) = (Vec::new(), None);
@@ -86,13 +83,7 @@ pub async fn list(console: Data<Console>, request: HttpRequest) -> HttpResponse 
 }
 
 pub async fn retry(console: Data<Console>, request: HttpRequest, form: Form<HashMap<String, String>>) -> HttpResponse {
-    let visitor = match Visitor::of(&console, &request) {
-        Ok(visitor) => visitor,
-        Err(login) => return *login,
-    };
-    if let Err(refused) = visitor.sent(&console, &request, &form) {
-        return *refused;
-    }
+    let visitor = let_in!(console, request, form);
     let part = |name| request.match_info().get(name).unwrap_or_default();
     let (Some(tenant), Ok(id)) = (tenant(&console, part("tenant")), DeliveryId::parse(part("id"))) else {
         return visitor.failed(&EngineError::NotFound);

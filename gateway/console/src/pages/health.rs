@@ -9,7 +9,7 @@ use dukou_http::ReadyStatus;
 use dukou_spi::TrustKey;
 
 use super::all_tenants;
-use crate::visitor::Visitor;
+use crate::visitor::{Visitor, let_in};
 use crate::{Console, answer, moments};
 
 const DAY_SECONDS: u64 = 24 * 60 * 60;
@@ -47,10 +47,7 @@ struct Page<'a> {
 }
 
 pub async fn show(console: Data<Console>, request: HttpRequest) -> HttpResponse {
-    let visitor = match Visitor::of(&console, &request) {
-        Ok(visitor) => visitor,
-        Err(login) => return *login,
-    };
+    let visitor = let_in!(console, request);
     let now = console.engine.clock().now();
     let checks = console.readiness.checks().await.into_iter().map(|check| {
         let (class, word) = match check.status {

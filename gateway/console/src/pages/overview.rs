@@ -16,7 +16,7 @@ use dukou_http::ReadyStatus;
 
 use super::all_tenants;
 use crate::figures::{self, Counts};
-use crate::visitor::Visitor;
+use crate::visitor::{Visitor, let_in};
 use crate::{Console, amounts, answer, moments};
 
 /// So many of today's payments are read for the sums of a tenant, the newest; of more it says "at least".
@@ -70,10 +70,7 @@ struct Overview<'a> {
 }
 
 pub async fn show(console: Data<Console>, request: HttpRequest) -> HttpResponse {
-    let visitor = match Visitor::of(&console, &request) {
-        Ok(visitor) => visitor,
-        Err(login) => return *login,
-    };
+    let visitor = let_in!(console, request);
     let tenants = all_tenants(&console);
     let now = console.engine.clock().now();
     let mut today = Vec::new();

@@ -11,7 +11,7 @@ use dukou_http::dto::{EntryDetails, TimelineBody, Words};
 
 use super::tenant;
 use crate::texts::Language;
-use crate::visitor::Visitor;
+use crate::visitor::{Visitor, let_in};
 use crate::{Console, amounts, answer, moments};
 
 struct Fact {
@@ -51,10 +51,7 @@ struct Page<'a> {
 }
 
 pub async fn show(console: Data<Console>, request: HttpRequest) -> HttpResponse {
-    let visitor = match Visitor::of(&console, &request) {
-        Ok(visitor) => visitor,
-        Err(login) => return *login,
-    };
+    let visitor = let_in!(console, request);
     let part = |name| request.match_info().get(name).unwrap_or_default();
     let (Some(tenant), Ok(number)) = (tenant(&console, part("tenant")), OutTradeNo::new(part("out_trade_no"))) else {
         return visitor.failed(&EngineError::NotFound);

@@ -9,7 +9,7 @@ use dukou_engine::records::{Payment, PaymentFilter};
 
 use super::{Choice, PAGE, Query, chosen, states};
 use crate::texts::Language;
-use crate::visitor::Visitor;
+use crate::visitor::{Visitor, let_in};
 use crate::{Console, amounts, answer, moments};
 
 struct Row {
@@ -59,10 +59,7 @@ struct List<'a> {
 }
 
 pub async fn list(console: Data<Console>, request: HttpRequest) -> HttpResponse {
-    let visitor = match Visitor::of(&console, &request) {
-        Ok(visitor) => visitor,
-        Err(login) => return *login,
-    };
+    let visitor = let_in!(console, request);
     let query = Query::of(request.query_string());
     let (tenant, tenants) = chosen(&console, &query);
     let (number, since) = (query.get("number"), query.get("since"));

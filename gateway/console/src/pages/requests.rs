@@ -12,7 +12,7 @@ use dukou_engine::{Decision, EngineError};
 
 use super::{Choice, PAGE, Query, chosen, states, tenant};
 use crate::texts::Language;
-use crate::visitor::Visitor;
+use crate::visitor::{Visitor, let_in};
 use crate::{Console, amounts, answer, moments};
 
 /// Who decided, as the record names it.
@@ -65,10 +65,7 @@ struct List<'a> {
 }
 
 pub async fn list(console: Data<Console>, request: HttpRequest) -> HttpResponse {
-    let visitor = match Visitor::of(&console, &request) {
-        Ok(visitor) => visitor,
-        Err(login) => return *login,
-    };
+    let visitor = let_in!(console, request);
     let query = Query::of(request.query_string());
     let (tenant, tenants) = chosen(&console, &query);
     let (mut rows, mut next) = (Vec::new(), None);
@@ -112,10 +109,7 @@ fn decision(request: &HttpRequest) -> Option<(RefundRequestId, Decision)> {
 
 /// Money moves only after a page of its own.
 pub async fn ask(console: Data<Console>, request: HttpRequest) -> HttpResponse {
-    let visitor = match Visitor::of(&console, &request) {
-        Ok(visitor) => visitor,
-        Err(login) => return *login,
-    };
+    let visitor = let_in!(console, request);
     let tenant = tenant(&console, request.match_info().get("tenant").unwrap_or_default());
     let (Some(tenant), Some((id, decision))) = (tenant, decision(&request)) else {
         return visitor.failed(&EngineError::NotFound);
@@ -135,13 +129,7 @@ pub async fn ask(console: Data<Console>, request: HttpRequest) -> HttpResponse {
 }
 
 pub async fn decide(console: Data<Console>, request: HttpRequest, form: Form<HashMap<String, String>>) -> HttpResponse {
-    let visitor = match Visitor::of(&console, &request) {
-        Ok(visitor) => visitor,
-        Err(login) => return *login,
-    };
-    if let Err(refused) = visitor.sent(&console, &request, &form) {
-        return *refused;
-    }
+    let visitor = let_in!(console, request, form);
     let tenant = tenant(&console, request.match_info().get("tenant").unwrap_or_default());
     let (Some(tenant), Some((id, decision))) = (tenant, decision(&request)) else {
         return visitor.failed(&EngineError::NotFound);

@@ -9,7 +9,7 @@ use askama::Template;
 use dukou_engine::EngineError;
 
 use super::{all_tenants, tenant};
-use crate::visitor::Visitor;
+use crate::visitor::{Visitor, let_in};
 use crate::{Console, answer, moments};
 
 struct Account {
@@ -41,10 +41,7 @@ struct Page<'a> {
 }
 
 pub async fn show(console: Data<Console>, request: HttpRequest) -> HttpResponse {
-    let visitor = match Visitor::of(&console, &request) {
-        Ok(visitor) => visitor,
-        Err(login) => return *login,
-    };
+    let visitor = let_in!(console, request);
     let mut shops = Vec::new();
     for tenant in all_tenants(&console) {
         let endpoint = match console.engine.store().deliveries().endpoint(&tenant.id).await {
@@ -83,13 +80,7 @@ pub async fn show(console: Data<Console>, request: HttpRequest) -> HttpResponse 
 }
 
 pub async fn enable(console: Data<Console>, request: HttpRequest, form: Form<HashMap<String, String>>) -> HttpResponse {
-    let visitor = match Visitor::of(&console, &request) {
-        Ok(visitor) => visitor,
-        Err(login) => return *login,
-    };
-    if let Err(refused) = visitor.sent(&console, &request, &form) {
-        return *refused;
-    }
+    let visitor = let_in!(console, request, form);
     let Some(tenant) = tenant(&console, request.match_info().get("tenant").unwrap_or_default()) else {
         return visitor.failed(&EngineError::NotFound);
     };
