@@ -3,17 +3,18 @@
 
 use std::iter;
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use aws_lc_rs::digest;
 use bytes::Bytes;
-use dukou_domain::{Money, OutRefundNo, ProviderName, RefundState, TenantId, Timestamp};
+use dukou_domain::{Money, OutRefundNo, OutTradeNo, ProviderName, RefundState, TenantId, Timestamp};
 use dukou_spi::{
     Notice, NotifyError, NotifyKind, NotifyReply, PaidFacts, PaymentNotice, PaymentOutcome, Provider, RawNotify,
     RefundHint, RefundNotice, Verdict, Verified,
 };
 use futures_util::FutureExt;
+use tracing::{Instrument as _, Span};
 
 use crate::engine::Engine;
 use crate::fail_points::fail_point;
@@ -21,7 +22,7 @@ use crate::number;
 use crate::ports::{Change, Claim, IdempotencyOutcome, Marker, NotifyOutcome, PaymentKey, StoreError, Target, View};
 use crate::records::{EventKind, NewEvent, Notification, NotificationKey, Payment, Recorded, Refund, Subject};
 use crate::rules::{Heard, RefundWords};
-use crate::spans::{payment_span, within};
+use crate::spans::TARGET;
 use crate::success::{self, Policy};
 use crate::tenant::Tenant;
 
@@ -33,7 +34,8 @@ const CONFIRMATION: Duration = Duration::from_secs(4);
 #[derive(Debug)]
 pub struct Notified {
     pub reply: NotifyReply,
-    /// The number that it is about, an order's or a refund's, once it was verified.
+    /// The merchant's number of the payment that it is about; of a copy that never reached the store the
+    /// platform's.
     pub number: Option<String>,
 }
 
@@ -93,14 +95,8 @@ impl Engine {
             Notice::Refund(notice) => notice_key(&tenant.id, name, notice.get()),
             Notice::RefundHint(hint) => refund_key(&tenant.id, name, hint),
         };
-        let trade_no = match &notice {
-            Notice::Payment(notice) => notice.get().trade_no.as_str(),
-            Notice::Refund(notice) => notice.get().trade_no.as_str(),
-            // Which payment it is about is known only once the refund is found.
-            Notice::RefundHint(hint) => hint.out_refund_no.as_str(),
-        };
-        let about = trade_no.strip_prefix(tenant.trade_no_prefix.as_str()).unwrap_or(trade_no).to_owned();
-        *number = Some(about.clone());
+        *number = trade_no_of(&notice)
+            .map(|number| number.strip_prefix(tenant.trade_no_prefix.as_str()).unwrap_or(number).to_owned());
         let claim = self.coordinator.claim(&key).await;
         let backend = self.coordinator.backend();
         let token = match claim {
@@ -122,21 +118,24 @@ impl Engine {
             }
         };
         fail_point!("notify.claimed");
-        let span = payment_span!("payment.notify", tenant.id, about);
+        let found = Found::new(&tenant.id);
         let work = async {
             match notice {
                 Notice::Payment(notice) => {
-                    self.enter_payment_notice(tenant, name, notice, key.clone(), raw.body.clone()).await
+                    self.enter_payment_notice(&found, tenant, name, notice, key.clone(), raw.body.clone()).await
                 }
                 Notice::Refund(notice) => {
-                    self.enter_refund_notice(tenant, name, notice, key.clone(), raw.body.clone()).await
+                    self.enter_refund_notice(&found, tenant, name, notice, key.clone(), raw.body.clone()).await
                 }
                 Notice::RefundHint(hint) => {
-                    self.confirm_refund(tenant, name, provider, &hint, key.clone(), raw.body.clone()).await
+                    self.confirm_refund(&found, tenant, name, (provider, &hint), key.clone(), raw.body.clone()).await
                 }
             }
         };
-        let outcome = within(span, self.telemetry.as_ref(), &tenant.id, &about, work).await;
+        let outcome = work.instrument(found.span.clone()).await;
+        if let Some(payment) = found.payment.get() {
+            *number = Some(payment.to_string());
+        }
         fail_point!("notify.committed");
         let settled = match outcome {
             NotifyOutcome::Applied | NotifyOutcome::Duplicate | NotifyOutcome::Mismatch | NotifyOutcome::NotPaid => {
@@ -161,6 +160,7 @@ impl Engine {
 
     async fn enter_payment_notice(
         &self,
+        found: &Found,
         tenant: &Tenant,
         name: &ProviderName,
         notice: Verified<PaymentNotice>,
@@ -176,8 +176,16 @@ impl Engine {
             notification: Some(entry.key.clone()),
             request: None,
         };
-        match self.change(target, move |view| entry.decide(view)).await {
-            Ok((outcome, changed)) => {
+        let entered = self.change(target, move |view| {
+            let number = view.payment.as_ref().map(|payment| payment.out_trade_no.clone());
+            let (change, (outcome, changed)) = entry.decide(view);
+            (change, (outcome, changed, number))
+        });
+        match entered.await {
+            Ok((outcome, changed, number)) => {
+                if let Some(number) = number {
+                    found.payment(self, tenant, number);
+                }
                 if let Some(payment) = changed {
                     self.count_payment(None, &payment);
                 }
@@ -204,6 +212,7 @@ impl Engine {
     /// A refund's message, signed.
     async fn enter_refund_notice(
         &self,
+        found: &Found,
         tenant: &Tenant,
         name: &ProviderName,
         notice: Verified<RefundNotice>,
@@ -227,6 +236,7 @@ impl Engine {
                 return NotifyOutcome::Error;
             }
         };
+        found.payment(self, tenant, refund.out_trade_no.clone());
         kept.payment = Some(refund.payment);
         let words = RefundWords { status, named: Some((trade_no, merchant_id)) };
         match self.record_refund_status(&refund, words, Some(kept)).await {
@@ -277,10 +287,10 @@ impl Engine {
     /// says it too.
     async fn confirm_refund(
         &self,
+        found: &Found,
         tenant: &Tenant,
         name: &ProviderName,
-        provider: &Arc<dyn Provider>,
-        hint: &RefundHint,
+        (provider, hint): (&Arc<dyn Provider>, &RefundHint),
         key: NotificationKey,
         body: Bytes,
     ) -> NotifyOutcome {
@@ -292,6 +302,7 @@ impl Engine {
                 return NotifyOutcome::Error;
             }
         };
+        found.payment(self, tenant, refund.out_trade_no.clone());
         if refund.state == RefundState::Succeeded {
             return NotifyOutcome::Duplicate;
         }
@@ -325,6 +336,37 @@ impl Engine {
                 NotifyOutcome::Error
             }
         }
+    }
+}
+
+/// Which payment a message turned out to be about, and its span, where somebody collects them.
+struct Found {
+    span: Span,
+    payment: OnceLock<OutTradeNo>,
+}
+
+impl Found {
+    fn new(tenant: &TenantId) -> Self {
+        let span =
+            tracing::debug_span!(target: TARGET, "payment.notify", %tenant, out_trade_no = tracing::field::Empty);
+        Found { span, payment: OnceLock::new() }
+    }
+
+    fn payment(&self, engine: &Engine, tenant: &Tenant, number: OutTradeNo) {
+        if !self.span.is_disabled() {
+            self.span.record("out_trade_no", number.as_str());
+            engine.telemetry.about(&self.span, &tenant.id, number.as_str());
+        }
+        let _ = self.payment.set(number);
+    }
+}
+
+/// The order's number at the platform, where the message names one.
+fn trade_no_of(notice: &Notice) -> Option<&str> {
+    match notice {
+        Notice::Payment(notice) => Some(notice.get().trade_no.as_str()),
+        Notice::Refund(notice) => Some(notice.get().trade_no.as_str()),
+        Notice::RefundHint(_) => None,
     }
 }
 

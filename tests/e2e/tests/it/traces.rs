@@ -77,7 +77,7 @@ async fn a_payment_is_followed_from_its_create_to_the_webhook() {
         .chain(
             found
                 .iter()
-                .filter(|span| span.name == "webhook")
+                .filter(|span| matches!(span.name.as_str(), "webhook" | "payment.notify"))
                 .flat_map(|span| span.links.iter().map(|link| link.trace_id.clone())),
         )
         .collect();
