@@ -26,21 +26,31 @@ pub fn run(bench: &Bench, report: &mut Report) -> Result<()> {
     report.line("RSA signatures, all cores", signatures, "/s", "");
     let directory = bench.directory.join("wechat-v3");
     let mut session = Session::start_with(&bench.binary, &directory, Interface::V3(keys))?;
-    create(bench, &mut session, signatures, report)?;
+    for connections in [64, 256] {
+        create(bench, &mut session, connections, signatures, report)?;
+    }
     for connections in [64, 256] {
         notify(bench, &mut session, connections, report)?;
     }
     session.gateway.stop()
 }
 
-fn create(bench: &Bench, session: &mut Session, signatures: f64, report: &mut Report) -> Result<()> {
+fn create(
+    bench: &Bench,
+    session: &mut Session,
+    connections: usize,
+    signatures: f64,
+    report: &mut Report,
+) -> Result<()> {
     let count = (bench.time.as_secs_f64() * CREATES_PER_SECOND as f64) as usize;
     let cpu = session.gateway.process.cpu()?;
-    let mut outcome = session.create(64, count, bench.time)?;
+    let mut outcome = session.create(connections, count, bench.time)?;
     let cpu = (session.gateway.process.cpu()? - cpu).as_secs_f64() * 1e6 / outcome.done as f64;
-    report.line(&at("v3 create", 64), outcome.rate(), "/s", spread(&mut outcome.latencies));
-    report.aimed("v3 create, server CPU each", cpu, "µs", Aim::AtMost(900.0), "one RSA signature among it");
-    report.aimed("v3 create / RSA signatures, all cores", outcome.rate() / signatures, "", Aim::AtLeast(0.35), "");
+    report.line(&at("v3 create", connections), outcome.rate(), "/s", spread(&mut outcome.latencies));
+    let (cpu_each, ratio) = (at("v3 create, server CPU each", connections), outcome.rate() / signatures);
+    report.aimed(&cpu_each, cpu, "µs", Aim::AtMost(900.0), "two RSA signatures among it");
+    let detail = "of all cores; two are made for each, so that 0.5 is the end";
+    report.aimed(&at("v3 create / RSA signatures", connections), ratio, "", Aim::AtLeast(0.35), detail);
     Ok(())
 }
 
