@@ -17,7 +17,7 @@ const LIES: [(&str, &str, &[u8]); 9] = [
     ),
     (
         "a success was raised twice",
-        "INSERT INTO events SELECT (SELECT max(position) + 1 FROM events), randomblob(16), tenant, kind, at, subject
+        "INSERT INTO events SELECT (SELECT max(position) + 1 FROM events), randomblob(16), tenant, kind, at, subject, payment
          FROM events WHERE kind = 'payment.succeeded' AND subject LIKE '%PAID-01%'",
         &[2],
     ),
