@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, ensure};
 
-use crate::step::{cargo, run};
+use crate::step::{cargo_with, run};
 
 /// Files and folders of the repository, and where they stand in the archive.
 const CONTENTS: &[(&str, &str)] = &[
@@ -25,7 +25,9 @@ const COMPLETIONS: &[(&str, &str)] = &[("bash", "dukou.bash"), ("zsh", "_dukou")
 
 pub fn make() -> anyhow::Result<()> {
     let build = ["build", "--profile", "dist", "--locked", "--package", "dukou", "--no-default-features"];
-    cargo("the program", &build)?;
+    // A build that was made before would name the commit of that time.
+    let commit = output(Command::new("git").args(["rev-parse", "--short=12", "HEAD"]))?;
+    cargo_with("the program", &build, &[("DUKOU_COMMIT", commit.trim())])?;
     let program = Path::new("target/dist/dukou");
     let version = output(Command::new(program).arg("--version"))?;
     let number = version.split_whitespace().nth(1).context("the program says no version")?;
