@@ -56,6 +56,11 @@ impl Figures {
         counts(&(self.metrics)())
     }
 
+    /// The calls to the platforms since the start.
+    pub fn calls(&self) -> Vec<Calls> {
+        calls(&(self.metrics)())
+    }
+
     /// How much of something there was in each of the last minutes, the present one last.
     pub fn minutes(&self, now: Counts, of: fn(&Counts) -> u64) -> Vec<u64> {
         let samples = self.samples.lock().unwrap_or_else(PoisonError::into_inner);
@@ -94,6 +99,31 @@ fn sum(metrics: &str, name: &str, label: &str) -> u64 {
     of_label.sum()
 }
 
+/// Calls to a platform that ended alike.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Calls {
+    pub provider: String,
+    pub operation: String,
+    /// `ok`, or how they failed.
+    pub outcome: String,
+    pub count: u64,
+}
+
+/// Labels hold no quotes: they come from configuration and closed lists.
+fn calls(metrics: &str) -> Vec<Calls> {
+    let of_metric = metrics.lines().filter_map(|line| line.strip_prefix("dukou_provider_request_seconds_count{"));
+    let one = |line: &str| {
+        let (labels, count) = line.rsplit_once("} ")?;
+        let label = |name: &str| {
+            let (_, rest) = labels.split_once(&format!("{name}=\""))?;
+            rest.split('"').next().map(str::to_owned)
+        };
+        let count = count.split('.').next()?.parse().ok()?;
+        Some(Calls { provider: label("provider")?, operation: label("operation")?, outcome: label("outcome")?, count })
+    };
+    of_metric.filter_map(one).filter(|calls| calls.count > 0).collect()
+}
+
 /// The bars of a chart: x, y, width and height of each, in a view of 240 by 36.
 pub fn bars(values: &[u64]) -> Vec<(usize, u64, usize, u64)> {
     let most = values.iter().copied().max().unwrap_or(0).max(1);
@@ -120,6 +150,15 @@ mod tests {
     fn series_are_summed_by_label() {
         let counts = counts(TEXT);
         assert_eq!((counts.created, counts.succeeded, counts.waiting, counts.notified), (7, 2, 5, 0));
+    }
+
+    #[test]
+    fn calls_are_told_by_their_labels() {
+        let text = "dukou_provider_request_seconds_count{operation=\"pay\",outcome=\"ok\",provider=\"wechat\"} 7\n\
+            dukou_provider_request_seconds_count{operation=\"pay\",outcome=\"unknown\",provider=\"wechat\"} 0\n\
+            dukou_provider_request_seconds_sum{operation=\"pay\",outcome=\"ok\",provider=\"wechat\"} 1.5\n";
+        let expected = Calls { provider: "wechat".into(), operation: "pay".into(), outcome: "ok".into(), count: 7 };
+        assert_eq!(calls(text), [expected]);
     }
 
     #[test]

@@ -155,6 +155,10 @@ pub struct Texts {
     pub plugins: &'static str,
     pub clock: &'static str,
     pub live: &'static str,
+    pub calls: &'static str,
+    pub operation: &'static str,
+    pub outcome: &'static str,
+    pub count: &'static str,
     pub name: &'static str,
 }
 
@@ -255,6 +259,10 @@ const ZH: Texts = Texts {
     plugins: "插件",
     clock: "时间为北京时间",
     live: "实时更新",
+    calls: "对平台的调用（启动以来）",
+    operation: "操作",
+    outcome: "结果",
+    count: "次数",
     name: "名称",
 };
 
@@ -355,5 +363,9 @@ const EN: Texts = Texts {
     plugins: "Plugins",
     clock: "Times are in UTC",
     live: "Live",
+    calls: "Calls to the platforms since the start",
+    operation: "Operation",
+    outcome: "Outcome",
+    count: "Count",
     name: "Name",
 };

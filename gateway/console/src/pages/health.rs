@@ -9,6 +9,7 @@ use dukou_http::ReadyStatus;
 use dukou_spi::TrustKey;
 
 use super::all_tenants;
+use crate::figures::Calls;
 use crate::visitor::{Visitor, let_in};
 use crate::{Console, answer, moments};
 
@@ -44,6 +45,7 @@ struct Page<'a> {
     tab: &'static str,
     checks: Vec<Check>,
     accounts: Vec<Account>,
+    calls: Vec<Calls>,
 }
 
 pub async fn show(console: Data<Console>, request: HttpRequest) -> HttpResponse {
@@ -68,8 +70,8 @@ pub async fn show(console: Data<Console>, request: HttpRequest) -> HttpResponse 
             });
         }
     }
-    let checks = checks.collect();
-    answer::page(StatusCode::OK, &Page { v: &visitor, tab: "health", checks, accounts })
+    let (checks, calls) = (checks.collect(), console.figures.calls());
+    answer::page(StatusCode::OK, &Page { v: &visitor, tab: "health", checks, accounts, calls })
 }
 
 fn shown(key: &TrustKey, now: Timestamp, visitor: &Visitor) -> Key {

@@ -119,6 +119,8 @@ async fn an_operators_day() {
 
     browser.press("nav a[href='/console/health']").await;
     browser.shows(".checks", "store").await;
+    // A call whose answer was lost is among them.
+    browser.shows(".calls .bad", "unknown").await;
     browser.screenshot(&picture("console-health")).await;
     browser.press("nav a[href='/console/tenants']").await;
     browser.shows("main", "wechat-v2").await;
