@@ -140,6 +140,12 @@ async fn f09_a_refund_that_went_through_is_not_known_to() {
         // The merchant asks again, and the gateway asks by itself.
         merchant.refund(&number, &refund_no, 60).await.expect(200);
         refund_becomes(&merchant, &refund_no, "processing").await;
+        // One that is about to be sent again is processing too.
+        eventually("the platform has it", SOON, async || {
+            let order = world.control.order(&tenant, &number).await.expect(200);
+            (order["refunds"].as_array().map(Vec::len) == Some(1)).then_some(())
+        })
+        .await;
         world.control.settle(&tenant, &number, &refund_no, "SUCCESS").await;
         refund_becomes(&merchant, &refund_no, "succeeded").await;
 
