@@ -1,6 +1,5 @@
 //! `dukou backup` and `dukou restore`: the embedded store into one file, and back.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -8,6 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::anyhow;
 use dukou_store::sqlite::{self, Copied};
 
+use super::say;
 use crate::config;
 
 pub fn back_up(directory: &Path, to: &Path) -> ExitCode {
@@ -40,16 +40,4 @@ fn store_path(directory: &Path) -> anyhow::Result<PathBuf> {
 fn holds(copied: Copied) -> String {
     let Copied { bytes, payments, position } = copied;
     format!("{bytes} bytes, {payments} payments, events up to position {position}")
-}
-
-fn say(outcome: anyhow::Result<String>) -> ExitCode {
-    match outcome {
-        Ok(text) if writeln!(std::io::stdout(), "{text}").is_ok() => ExitCode::SUCCESS,
-        Ok(_) => ExitCode::FAILURE,
-        Err(error) => {
-            // For a person; the log is for what runs.
-            let _ = writeln!(std::io::stderr(), "error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
 }

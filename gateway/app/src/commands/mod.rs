@@ -7,3 +7,21 @@ pub mod demo;
 pub mod doctor;
 pub mod serve;
 pub mod trace;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+/// Ends a command that was asked one thing: what it found on standard output, or why not on standard error.
+/// For a person; the log is for what runs.
+fn say(outcome: anyhow::Result<String>) -> ExitCode {
+    let mut output = std::io::stdout().lock();
+    let written = outcome.and_then(|text| Ok(writeln!(output, "{text}").and_then(|()| output.flush())?));
+    match written {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // That nobody reads it is no reason to fail otherwise.
+            let _ = writeln!(std::io::stderr(), "error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

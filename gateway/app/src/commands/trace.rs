@@ -1,6 +1,5 @@
 //! `dukou trace`: where a payment is, asked of the running gateway.
 
-use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::process::ExitCode;
@@ -14,6 +13,7 @@ use dukou_spi::settings::Severity;
 use dukou_spi::transport::{HttpAnswer, HttpMethod, HttpRequest, TransportOptions};
 use serde_json::Value;
 
+use super::say;
 use crate::config;
 use crate::outside;
 
@@ -65,19 +65,9 @@ pub fn run(question: &Question<'_>) -> ExitCode {
         .build()
         .context("cannot start")
         .and_then(|runtime| runtime.block_on(ask(question)));
-    let written = answered.and_then(|timeline| {
-        let mut output = std::io::stdout().lock();
-        let text = if question.json { serde_json::to_string_pretty(&timeline)? } else { write(&timeline, language) };
-        writeln!(output, "{text}").and_then(|()| output.flush()).context("cannot write")
-    });
-    match written {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            // For a person; the log is for what runs.
-            let _ = writeln!(std::io::stderr(), "error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    say(answered.and_then(|timeline| {
+        if question.json { Ok(serde_json::to_string_pretty(&timeline)?) } else { Ok(write(&timeline, language)) }
+    }))
 }
 
 async fn ask(question: &Question<'_>) -> anyhow::Result<Value> {

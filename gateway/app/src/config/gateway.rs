@@ -69,8 +69,7 @@ pub fn read(sources: &Sources, problems: &mut Vec<Problem>) -> Reading {
     let Some(merged) = sources.gateway(DEFAULTS, problems) else {
         return Reading { settings: None, insecure: false, allow_private_networks: false };
     };
-    let mut reader =
-        Reader { merged: &merged, sources, problems: Vec::new(), broken: false, allow_private_networks: false };
+    let mut reader = Reader::new(&merged, sources);
     let (settings, insecure) = reader.whole();
     let settings = settings.filter(|_| !reader.broken);
     problems.extend(merged.attribute(reader.problems));
@@ -80,8 +79,7 @@ pub fn read(sources: &Sources, problems: &mut Vec<Problem>) -> Reading {
 /// Where the store is, from `[storage]` alone: whoever copies it need not know the gateway's secrets.
 pub fn read_storage(sources: &Sources, problems: &mut Vec<Problem>) -> Option<PathBuf> {
     let merged = sources.gateway(DEFAULTS, problems)?;
-    let mut reader =
-        Reader { merged: &merged, sources, problems: Vec::new(), broken: false, allow_private_networks: false };
+    let mut reader = Reader::new(&merged, sources);
     let storage = merged.table.get("storage").and_then(Value::as_object).and_then(|table| reader.storage(table));
     problems.extend(merged.attribute(reader.problems));
     storage.map(|(path, _)| path)
@@ -90,8 +88,7 @@ pub fn read_storage(sources: &Sources, problems: &mut Vec<Problem>) -> Option<Pa
 /// Where traces go, from `[telemetry]` alone.
 pub fn read_telemetry(sources: &Sources) -> Option<TraceSettings> {
     let merged = sources.gateway(DEFAULTS, &mut Vec::new())?;
-    let mut reader =
-        Reader { merged: &merged, sources, problems: Vec::new(), broken: false, allow_private_networks: false };
+    let mut reader = Reader::new(&merged, sources);
     let table = merged.table.get("telemetry").and_then(Value::as_object)?;
     reader.telemetry(table).filter(|_| !reader.broken)
 }
@@ -108,6 +105,10 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
+    fn new(merged: &'a Merged, sources: &'a Sources) -> Self {
+        Reader { merged, sources, problems: Vec::new(), broken: false, allow_private_networks: false }
+    }
+
     fn section(&self, path: &str, table: &'a Map<String, Value>) -> Section<'a> {
         Section::new(&self.merged.file, path, table, &self.sources.environment)
     }

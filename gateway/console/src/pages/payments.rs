@@ -4,7 +4,7 @@ use actix_web::http::StatusCode;
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
-use dukou_domain::PaymentState;
+use dukou_domain::{OutTradeNo, PaymentState, TenantId};
 use dukou_engine::records::{Payment, PaymentFilter};
 
 use super::{Choice, PAGE, Query, chosen, states};
@@ -27,7 +27,7 @@ impl Row {
     fn of(payment: &Payment, visitor: &Visitor) -> Self {
         let state = payment.state.to_string();
         Row {
-            href: href(payment),
+            href: address(&payment.tenant, &payment.out_trade_no),
             number: payment.out_trade_no.to_string(),
             state_name: visitor.language.state(&state).to_owned(),
             state,
@@ -40,8 +40,8 @@ impl Row {
 }
 
 /// The address of a payment's page.
-pub fn href(payment: &Payment) -> String {
-    format!("/console/payments/{}/{}", payment.tenant, payment.out_trade_no)
+pub fn address(tenant: &TenantId, out_trade_no: &OutTradeNo) -> String {
+    format!("/console/payments/{tenant}/{out_trade_no}")
 }
 
 #[derive(Template)]
@@ -67,7 +67,7 @@ pub async fn list(console: Data<Console>, request: HttpRequest) -> HttpResponse 
     if let Some(tenant) = tenant {
         if !number.is_empty() {
             match console.engine.find_payment(&tenant, number).await {
-                Ok(Some(payment)) => return answer::see(&href(&payment)),
+                Ok(Some(payment)) => return answer::see(&address(&payment.tenant, &payment.out_trade_no)),
                 Ok(None) => not_found = true,
                 Err(error) => return visitor.failed(&error),
             }

@@ -10,7 +10,7 @@ use dukou_domain::{RefundRequestId, RefundRequestState};
 use dukou_engine::records::{RefundRequest, RefundRequestFilter};
 use dukou_engine::{Decision, EngineError};
 
-use super::{Choice, PAGE, Query, chosen, states, tenant};
+use super::{Choice, PAGE, Query, chosen, payments, states, tenant};
 use crate::texts::Language;
 use crate::visitor::{Visitor, let_in};
 use crate::{Console, amounts, answer, moments};
@@ -40,7 +40,7 @@ impl Row {
             .map(|moment| format!("{} {}", at(moment), request.decided_by.as_deref().unwrap_or_default()));
         let open = request.state == RefundRequestState::Pending;
         Row {
-            payment: format!("/console/payments/{}/{}", request.tenant, request.out_trade_no),
+            payment: payments::address(&request.tenant, &request.out_trade_no),
             number: request.out_trade_no.to_string(),
             amount: amounts::shown(request.amount),
             reason: request.reason.clone().unwrap_or_default(),
