@@ -1,17 +1,19 @@
-//! The engine's ports over SQLite, Redis and process memory.
+//! The engine's ports over SQLite, PostgreSQL, Redis and process memory.
 //!
-//! [`SqliteStore`] is the ledger: durable, and the only truth. [`ProcessCoordinator`] and
+//! [`SqliteStore`] or [`PostgresStore`] is the ledger: durable, and the only truth. [`ProcessCoordinator`] and
 //! [`RedisCoordinator`] make duplicates cheap and keep requests out of each other's way; losing
 //! them costs speed, never an effect. Nothing here decides about a payment.
 
 mod codec;
 mod keyed_locks;
 mod migrate;
+pub mod postgres;
 pub mod process;
 pub mod redis;
 pub mod sqlite;
 pub mod steady;
 
+pub use postgres::{PostgresOptions, PostgresStore};
 pub use process::{ProcessCoordinator, ProcessOptions};
 pub use redis::{RedisCoordinator, RedisOptions};
 pub use sqlite::{SqliteOptions, SqliteStore};
@@ -19,3 +21,12 @@ pub use steady::{SteadySchedules, SteadyTime};
 
 /// Where a test may crash the process, with the feature `failpoints` and the action `return`.
 pub const FAIL_POINTS: &[&str] = &["store.before_commit", "store.after_commit"];
+
+/// What a panic said.
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message")
+}

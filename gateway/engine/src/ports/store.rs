@@ -33,7 +33,7 @@ pub enum StoreError {
 }
 
 /// Which payment a change is about.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum PaymentKey {
     OutTradeNo(OutTradeNo),
     TradeNo {

@@ -10,7 +10,7 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::error::Result;
-use super::task::panic_text;
+use crate::panic_text;
 
 type Read = Box<dyn FnOnce(&Connection) + Send>;
 

@@ -1,6 +1,5 @@
 //! A request on its way through the writer: run inside a transaction, answered after its commit.
 
-use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use dukou_engine::ports::StoreError;
@@ -8,6 +7,7 @@ use tokio::sync::oneshot;
 
 use super::error::Result;
 use super::writing::Writing;
+use crate::panic_text;
 
 /// Why a transaction did not reach the disk.
 #[derive(Debug, Clone)]
@@ -90,12 +90,4 @@ where
 {
     let (reply, answer) = oneshot::channel();
     (Box::new(Work { run, result: None, reply }), answer)
-}
-
-pub(super) fn panic_text(panic: &(dyn Any + Send)) -> &str {
-    panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("no message")
 }

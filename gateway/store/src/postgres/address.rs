@@ -1,0 +1,86 @@
+//! `postgres://…`: where the database is and how its server is known.
+
+use std::str::FromStr as _;
+
+use dukou_domain::Secret;
+use sqlx::postgres::{PgConnectOptions, PgSslMode};
+
+/// What an address may say after the question mark.
+const PARAMETERS: &[&str] = &["host", "sslmode", "sslrootcert", "sslcert", "sslkey", "application_name"];
+
+/// Why an address of a database cannot be used. Never holds the address, which may hold a password.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidAddress {
+    #[error("not an address of a database: expected postgres://user:password@host:port/database")]
+    Malformed,
+    #[error("names no database: expected postgres://user:password@host:port/database")]
+    NoDatabase,
+    #[error(
+        "asks for sslmode={0}, with which nobody knows who the server is: expected sslmode=verify-full, or sslmode=disable on a network of one's own"
+    )]
+    Mode(String),
+    #[error("has the parameter {0:?}: expected one of host, sslmode, sslrootcert, sslcert, sslkey, application_name")]
+    Parameter(String),
+}
+
+/// Reads an address; it does not connect. Without `sslmode` the server's certificate is checked,
+/// but for a server on this machine.
+///
+/// # Errors
+/// [`InvalidAddress`].
+pub(super) fn parse(address: &Secret) -> Result<PgConnectOptions, InvalidAddress> {
+    let text = address.expose();
+    if !(text.starts_with("postgres://") || text.starts_with("postgresql://")) {
+        return Err(InvalidAddress::Malformed);
+    }
+    let mut mode = None;
+    for pair in text.split_once('?').map_or("", |(_, query)| query).split('&').filter(|pair| !pair.is_empty()) {
+        let (name, value) = pair.split_once('=').ok_or(InvalidAddress::Malformed)?;
+        match (name, value) {
+            ("sslmode", "disable" | "verify-full") => mode = Some(value),
+            ("sslmode", other) => return Err(InvalidAddress::Mode(other.to_owned())),
+            (known, _) if PARAMETERS.contains(&known) => {}
+            (other, _) => return Err(InvalidAddress::Parameter(other.to_owned())),
+        }
+    }
+    let options = PgConnectOptions::from_str(text).map_err(|_| InvalidAddress::Malformed)?;
+    if options.get_database().is_none_or(str::is_empty) {
+        return Err(InvalidAddress::NoDatabase);
+    }
+    let here = options.get_socket().is_some() || matches!(options.get_host(), "localhost" | "127.0.0.1" | "::1");
+    let checked = match mode {
+        Some(mode) => mode == "verify-full",
+        None => !here,
+    };
+    Ok(options.ssl_mode(if checked { PgSslMode::VerifyFull } else { PgSslMode::Disable }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses() {
+        let full = || Ok("VerifyFull".to_owned());
+        let disabled = || Ok("Disable".to_owned());
+        for (text, expected) in [
+            ("postgres://dukou:hush@db.example.com:5432/dukou", full()),
+            ("postgresql://dukou@db.example.com/dukou?sslmode=disable", disabled()),
+            ("postgres://dukou@127.0.0.1/dukou", disabled()),
+            ("postgres://dukou@localhost/dukou?sslmode=verify-full", full()),
+            ("postgres:///dukou?host=/run/postgresql", disabled()),
+            ("postgres://dukou@db.example.com/dukou?sslmode=require", Err(InvalidAddress::Mode("require".into()))),
+            ("postgres://dukou@db.example.com/dukou?optoins=x", Err(InvalidAddress::Parameter("optoins".into()))),
+            ("postgres://dukou@db.example.com/dukou?sslmode", Err(InvalidAddress::Malformed)),
+            ("postgres://dukou@db.example.com", Err(InvalidAddress::NoDatabase)),
+            ("postgres://dukou@db.example.com:port/dukou", Err(InvalidAddress::Malformed)),
+            ("mysql://dukou@db.example.com/dukou", Err(InvalidAddress::Malformed)),
+        ] {
+            let read = parse(&Secret::new(text)).map(|options| format!("{:?}", options.get_ssl_mode()));
+            assert_eq!(read, expected, "{text}");
+            if let Err(error) = read {
+                assert!(!error.to_string().contains("hush"));
+            }
+        }
+    }
+}

@@ -1,0 +1,261 @@
+//! Connections: how each is set up, how long anything may take, and what became of a commit whose
+//! answer was lost.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use dukou_engine::ports::StoreError;
+use dukou_engine::records::StoreIdentity;
+use sqlx::pool::PoolConnection;
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions, Postgres};
+use sqlx::{Connection as _, Row as _};
+use tokio::runtime::Handle;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::error::{Result, store_error, was_refused};
+use super::schema;
+
+/// How long a request waits for a connection.
+const ACQUIRE: Duration = Duration::from_secs(3);
+/// How long a transaction may take until its commit, and the commit itself. Longer than the server
+/// allows any of its steps, so that the server is heard first where it can be.
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+/// How long to ask what became of a lost commit: longer than the server keeps the transaction of
+/// somebody who has gone.
+const SETTLING: Duration = Duration::from_secs(6);
+const ASK_AGAIN: Duration = Duration::from_millis(50);
+/// A connection that was not used for this long is tried before it is used again.
+const STALE: Duration = Duration::from_secs(1);
+
+/// What holds for every connection. Durable means on disk, whatever the database's default is. Who
+/// stopped in the middle of a transaction holds the others up for seconds only. Every statement
+/// finds its rows by an index; without these switches the planner prefers to read small tables
+/// whole, and keeps doing so while they grow.
+const SETTINGS: &str = "SELECT set_config('synchronous_commit', 'on', false) \
+     WHERE current_setting('synchronous_commit') IN ('off', 'local'); \
+     SET default_transaction_isolation = 'read committed'; \
+     SET idle_in_transaction_session_timeout = '3s'; \
+     SET lock_timeout = '4s'; \
+     SET statement_timeout = '8s'; \
+     SET client_min_messages = warning; \
+     SET jit = off; \
+     SET enable_seqscan = off; \
+     SET enable_hashjoin = off; \
+     SET enable_mergejoin = off; \
+     SET plan_cache_mode = force_custom_plan";
+
+pub(super) type Work<'c, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'c>>;
+
+/// The life of the database that was met last, and the identity it gives the store.
+type Met = Arc<RwLock<(StoreIdentity, String)>>;
+
+#[derive(Clone)]
+pub(super) struct Database {
+    pool: PgPool,
+    met: Met,
+    /// Connections belong to this runtime, whichever thread asks.
+    runtime: Handle,
+}
+
+impl Database {
+    /// Brings the schema up to date and learns which store this is.
+    pub async fn open(options: PgConnectOptions, connections: u32) -> Result<Database> {
+        let connect = async {
+            let mut first = PgConnection::connect_with(&options).await.map_err(store_error)?;
+            schema::migrate(&mut first, schema::STEPS).await?;
+            let met = schema::identity(&mut first).await?;
+            // It is not needed any more; a server that does not say goodbye is nobody's trouble.
+            let _ = first.close().await;
+            Ok(met)
+        };
+        let met = timeout(PATIENCE, connect).await.unwrap_or_else(|_| Err(no_answer()))?;
+        let met: Met = Arc::new(RwLock::new(met));
+        let meeting = Arc::clone(&met);
+        let pool = PgPoolOptions::new()
+            .max_connections(connections)
+            .acquire_timeout(ACQUIRE)
+            .test_before_acquire(false)
+            .before_acquire(|connection, of| {
+                Box::pin(async move {
+                    if of.idle_for > STALE {
+                        connection.ping().await?;
+                    }
+                    Ok(true)
+                })
+            })
+            .after_connect(move |connection, _| {
+                let met = Arc::clone(&meeting);
+                Box::pin(async move { set_up(connection, &met).await })
+            })
+            .connect_lazy_with(options);
+        Ok(Database { pool, met, runtime: Handle::current() })
+    }
+
+    pub fn identity(&self) -> StoreIdentity {
+        self.met.read().unwrap_or_else(PoisonError::into_inner).0
+    }
+
+    fn life(&self) -> String {
+        self.met.read().unwrap_or_else(PoisonError::into_inner).1.clone()
+    }
+
+    pub fn runtime(&self) -> &Handle {
+        &self.runtime
+    }
+
+    pub async fn close(&self) {
+        let _ = timeout(PATIENCE, self.pool.close()).await;
+    }
+
+    pub async fn acquire(&self) -> Result<PoolConnection<Postgres>> {
+        self.pool.acquire().await.map_err(|error| match error {
+            sqlx::Error::PoolClosed => StoreError::Unavailable("the store is closed".into()),
+            sqlx::Error::PoolTimedOut => {
+                StoreError::Unavailable(format!("no connection to the database within {} s", ACQUIRE.as_secs()))
+            }
+            other => store_error(other),
+        })
+    }
+
+    /// Runs `work` on a connection, without a transaction.
+    pub async fn read<T, F>(&self, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: for<'c> FnOnce(&'c mut PgConnection) -> Work<'c, T> + Send + 'static,
+    {
+        let database = self.clone();
+        self.spawn(async move {
+            let mut connection = database.acquire().await?;
+            let read = timeout(PATIENCE, work(&mut connection)).await.unwrap_or_else(|_| Err(no_answer()));
+            if matches!(read, Err(StoreError::Unavailable(_))) {
+                connection.close_on_drop();
+            }
+            read
+        })
+        .await
+    }
+
+    /// Runs `work` in a transaction and returns after its commit is on disk.
+    pub async fn write<T, F>(&self, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: for<'c> FnOnce(&'c mut PgConnection) -> Work<'c, T> + Send + 'static,
+    {
+        let database = self.clone();
+        self.spawn(async move {
+            let mut connection = database.acquire().await?;
+            let written = async {
+                run(&mut connection, "BEGIN").await?;
+                let value = work(&mut connection).await?;
+                Ok((value, transaction_id(&mut connection).await?))
+            };
+            let (value, transaction) = match timeout(PATIENCE, written).await.unwrap_or_else(|_| Err(no_answer())) {
+                Ok(written) => written,
+                Err(error) => {
+                    take_back(connection, &error).await;
+                    return Err(error);
+                }
+            };
+            database.commit(&mut Some(connection), transaction).await?;
+            Ok(value)
+        })
+        .await
+    }
+
+    /// Commits, and finds out what became of it when the answer is lost. `transaction` is `None` for
+    /// one that wrote nothing. A connection that is of no more use is taken out of `connection`.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] and [`StoreError::Conflict`] when nothing was written,
+    /// [`StoreError::Unknown`] when nobody can say.
+    pub async fn commit(
+        &self,
+        connection: &mut Option<PoolConnection<Postgres>>,
+        transaction: Option<String>,
+    ) -> Result<()> {
+        let Some(used) = connection else { return Err(no_answer()) };
+        let error = match timeout(PATIENCE, sqlx::raw_sql("COMMIT").execute(&mut **used)).await {
+            Ok(Ok(_)) => return Ok(()),
+            Ok(Err(error)) if was_refused(&error) => return Err(store_error(error)),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => no_answer().to_string(),
+        };
+        if let Some(mut broken) = connection.take() {
+            broken.close_on_drop();
+        }
+        let Some(transaction) = transaction else { return Err(StoreError::Unavailable(error)) };
+        tracing::warn!(%error, transaction, "the answer to a commit was lost; asking what became of it");
+        self.what_became_of(&transaction, &error).await
+    }
+
+    async fn what_became_of(&self, transaction: &str, error: &str) -> Result<()> {
+        let life = self.life();
+        let deadline = Instant::now() + SETTLING;
+        loop {
+            let asked = timeout(ACQUIRE, self.status_of(transaction)).await;
+            // In another life of the database the number may be somebody else's.
+            if self.life() != life {
+                return Err(StoreError::Unknown(format!("{error}; the database was replaced meanwhile")));
+            }
+            match asked {
+                Ok(Ok(status)) if status == "committed" => return Ok(()),
+                Ok(Ok(status)) if status == "aborted" => return Err(StoreError::Unavailable(error.to_owned())),
+                _ if Instant::now() > deadline => return Err(StoreError::Unknown(error.to_owned())),
+                _ => sleep(ASK_AGAIN).await,
+            }
+        }
+    }
+
+    async fn status_of(&self, transaction: &str) -> Result<String> {
+        let mut connection = self.acquire().await?;
+        let asked = sqlx::query("SELECT coalesce(pg_xact_status($1::text::xid8), 'unknown')").bind(transaction);
+        let row = asked.fetch_one(&mut *connection).await.map_err(store_error)?;
+        row.try_get(0).map_err(store_error)
+    }
+
+    /// On the runtime that connections belong to, and to its end even when nobody waits any more.
+    async fn spawn<T: Send + 'static>(&self, work: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
+        match self.runtime.spawn(work).await {
+            Ok(answer) => answer,
+            Err(error) => Err(StoreError::Unavailable(format!("the store's work did not end: {error}"))),
+        }
+    }
+}
+
+/// Prepares a new connection. One that leads to another life of the database begins another
+/// incarnation of the store.
+async fn set_up(connection: &mut PgConnection, met: &Met) -> sqlx::Result<()> {
+    sqlx::raw_sql(SETTINGS).execute(&mut *connection).await?;
+    let life = schema::life(&mut *connection).await?;
+    if met.read().unwrap_or_else(PoisonError::into_inner).1 == life {
+        return Ok(());
+    }
+    let now = schema::identity(connection).await.map_err(|error| sqlx::Error::Protocol(error.to_string()))?;
+    tracing::warn!(incarnation = %now.0.incarnation, "the database is in another life than before");
+    *met.write().unwrap_or_else(PoisonError::into_inner) = now;
+    Ok(())
+}
+
+/// Undoes a transaction that failed, or gives the connection up.
+pub(super) async fn take_back(mut connection: PoolConnection<Postgres>, error: &StoreError) {
+    let usable = !matches!(error, StoreError::Unavailable(_));
+    if !usable || !matches!(timeout(STALE, run(&mut connection, "ROLLBACK")).await, Ok(Ok(()))) {
+        connection.close_on_drop();
+    }
+}
+
+pub(super) async fn run(connection: &mut PgConnection, sql: &'static str) -> Result<()> {
+    sqlx::raw_sql(sql).execute(connection).await.map(|_| ()).map_err(store_error)
+}
+
+/// The transaction's number, when it has written something.
+pub(super) async fn transaction_id(connection: &mut PgConnection) -> Result<Option<String>> {
+    let asked = sqlx::query("SELECT pg_current_xact_id_if_assigned()::text");
+    asked.fetch_one(connection).await.and_then(|row| row.try_get(0)).map_err(store_error)
+}
+
+pub(super) fn no_answer() -> StoreError {
+    StoreError::Unavailable(format!("no answer from the database within {} s", PATIENCE.as_secs()))
+}

@@ -1,0 +1,59 @@
+//! What has waited longest: looked up in the indexes that are there, within a bound, since it is asked
+//! for again and again beside everything else.
+
+use dukou_domain::{PaymentState, RefundState, TenantId};
+use dukou_engine::open::{OldestOpen, OpenKind};
+use sqlx::postgres::PgConnection;
+
+use super::columns::Columns;
+use super::error::{Result, store_error};
+
+/// So many payments of a tenant in one state are looked at, those made first. What is stuck outlives
+/// the others, and so comes to be among them.
+const PAYMENTS: i64 = 100;
+/// So many refunds that are asked after are looked at, those to be asked after next.
+const REFUNDS: i64 = 1_000;
+
+/// From one tenant to the next in the index, and for each the oldest of both states.
+const OPEN_PAYMENTS: &str = "WITH RECURSIVE tenants AS ( \
+         (SELECT tenant FROM payments ORDER BY tenant LIMIT 1) UNION ALL \
+         SELECT (SELECT p.tenant FROM payments p WHERE p.tenant > t.tenant ORDER BY p.tenant LIMIT 1) \
+         FROM tenants t WHERE t.tenant IS NOT NULL) \
+     SELECT t.tenant, \
+         (SELECT min(updated_at) FROM (SELECT updated_at FROM payments p WHERE p.tenant = t.tenant AND p.state = $1 \
+             ORDER BY created_at LIMIT $3) oldest), \
+         (SELECT min(expires_at) FROM (SELECT expires_at FROM payments p WHERE p.tenant = t.tenant AND p.state = $2 \
+             ORDER BY created_at LIMIT $3) oldest) \
+     FROM tenants t WHERE t.tenant IS NOT NULL";
+
+const OPEN_REFUNDS: &str = "SELECT tenant, state, min(updated_at) FROM (SELECT tenant, state, updated_at FROM refunds \
+     WHERE check_at IS NOT NULL ORDER BY check_at LIMIT $1) oldest GROUP BY tenant, state";
+
+pub(super) async fn oldest(connection: &mut PgConnection) -> Result<Vec<OldestOpen>> {
+    let mut found = Vec::new();
+    let rows = sqlx::query(OPEN_PAYMENTS)
+        .bind(PaymentState::Unknown.as_str())
+        .bind(PaymentState::Pending.as_str())
+        .bind(PAYMENTS)
+        .fetch_all(&mut *connection)
+        .await
+        .map_err(store_error)?;
+    for row in &rows {
+        let mut c = Columns::new(row);
+        let tenant = c.id(TenantId::new)?;
+        for kind in [OpenKind::PaymentUnknown, OpenKind::PaymentOverdue] {
+            found.extend(c.optional_time()?.map(|since| OldestOpen { tenant: tenant.clone(), kind, since }));
+        }
+    }
+    for row in &sqlx::query(OPEN_REFUNDS).bind(REFUNDS).fetch_all(connection).await.map_err(store_error)? {
+        let mut c = Columns::new(row);
+        let (tenant, state, since) = (c.id(TenantId::new)?, c.word(RefundState::parse)?, c.time()?);
+        let kind = match state {
+            RefundState::Unknown => OpenKind::RefundUnknown,
+            RefundState::Processing => OpenKind::RefundProcessing,
+            RefundState::Created | RefundState::Succeeded | RefundState::Failed => continue,
+        };
+        found.push(OldestOpen { tenant, kind, since });
+    }
+    Ok(found)
+}

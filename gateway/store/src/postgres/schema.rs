@@ -1,0 +1,110 @@
+//! The schema's steps, and which database this is.
+
+use dukou_engine::ports::StoreError;
+use dukou_engine::records::StoreIdentity;
+use sqlx::postgres::PgConnection;
+use sqlx::{Connection as _, Executor as _, Row as _};
+use uuid::Uuid;
+
+use super::columns::Columns;
+use super::error::{Result, corrupt, store_error};
+use crate::migrate::{self, Applied, Step};
+
+pub(super) const STEPS: &[Step] =
+    &[Step { version: 1, name: "ledger", sql: include_str!("../../migrations/postgres/0001_ledger.sql") }];
+
+/// Held while steps are applied, so that instances that start together do it one after another.
+const LOCK: &str = "SELECT pg_advisory_xact_lock(hashtext('dukou schema'))";
+
+const TABLE: &str = "CREATE TABLE IF NOT EXISTS schema_steps (version bigint PRIMARY KEY, name text NOT NULL, \
+     checksum text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())";
+
+const KNOWN: &str = "SELECT to_regclass('schema_steps') IS NOT NULL";
+
+const APPLIED: &str = "SELECT version, name, checksum FROM schema_steps ORDER BY version";
+
+const NOTE: &str = "INSERT INTO schema_steps (version, name, checksum) VALUES ($1, $2, $3)";
+
+/// What tells one life of a database from another: it is new in a copy, in a database restored from
+/// a dump, and after a recovery to an earlier moment.
+const LIFE: &str = "SELECT concat_ws('/', s.system_identifier, c.timeline_id, d.oid, r.oid) FROM pg_control_system() s, \
+     pg_control_checkpoint() c, pg_database d, pg_class r \
+     WHERE d.datname = current_database() AND r.oid = 'meta'::regclass";
+
+const META: &str = "SELECT store, incarnation, life FROM meta FOR UPDATE";
+
+const PUT_META: &str = "INSERT INTO meta (one, store, incarnation, life) VALUES (1, $1, $2, $3) \
+     ON CONFLICT (one) DO UPDATE SET incarnation = excluded.incarnation, life = excluded.life";
+
+/// Brings the schema up to `steps`, each in a transaction of its own.
+///
+/// # Errors
+/// [`StoreError::Corrupt`] when it is newer than this program, or other than it expects.
+pub(super) async fn migrate(connection: &mut PgConnection, steps: &[Step]) -> Result<()> {
+    if !known(connection).await? {
+        let mut transaction = connection.begin().await.map_err(store_error)?;
+        transaction.execute(LOCK).await.map_err(store_error)?;
+        transaction.execute(TABLE).await.map_err(store_error)?;
+        transaction.commit().await.map_err(store_error)?;
+    }
+    while step(connection, steps).await? {}
+    Ok(())
+}
+
+async fn known(connection: &mut PgConnection) -> Result<bool> {
+    let row = sqlx::query(KNOWN).fetch_one(connection).await.map_err(store_error)?;
+    Columns::new(&row).flag()
+}
+
+/// Applies the first outstanding step. Returns whether there was one.
+async fn step(connection: &mut PgConnection, steps: &[Step]) -> Result<bool> {
+    let mut transaction = connection.begin().await.map_err(store_error)?;
+    transaction.execute(LOCK).await.map_err(store_error)?;
+    let applied = applied(&mut transaction).await?;
+    let outstanding = migrate::outstanding(steps, &applied).map_err(|error| corrupt("schema", error))?;
+    let Some(step) = outstanding.first() else { return Ok(false) };
+    let failed = |error| StoreError::Unavailable(format!("schema step {} ({}): {error}", step.version, step.name));
+    sqlx::raw_sql(step.sql).execute(&mut *transaction).await.map_err(failed)?;
+    let note = sqlx::query(NOTE).bind(step.version).bind(step.name).bind(step.checksum());
+    note.execute(&mut *transaction).await.map_err(failed)?;
+    transaction.commit().await.map_err(failed)?;
+    tracing::info!(version = step.version, name = step.name, "applied a schema step");
+    Ok(true)
+}
+
+async fn applied(connection: &mut PgConnection) -> Result<Vec<Applied>> {
+    let rows = sqlx::query(APPLIED).fetch_all(connection).await.map_err(store_error)?;
+    rows.iter()
+        .map(|row| {
+            let mut c = Columns::new(row);
+            Ok(Applied { version: c.integer()?, name: c.string()?, checksum: c.string()? })
+        })
+        .collect()
+}
+
+/// Which life of which database this connection leads to.
+pub(super) async fn life(connection: &mut PgConnection) -> sqlx::Result<String> {
+    sqlx::query(LIFE).fetch_one(connection).await?.try_get(0)
+}
+
+/// The store's identity. Where the database begins another life than the one it was last seen in,
+/// so does the incarnation.
+pub(super) async fn identity(connection: &mut PgConnection) -> Result<(StoreIdentity, String)> {
+    let life = life(connection).await.map_err(store_error)?;
+    let mut transaction = connection.begin().await.map_err(store_error)?;
+    transaction.execute(LOCK).await.map_err(store_error)?;
+    let known = sqlx::query(META).fetch_optional(&mut *transaction).await.map_err(store_error)?;
+    let (store, incarnation) = match &known {
+        None => (Uuid::new_v4(), Uuid::new_v4()),
+        Some(row) => {
+            let mut c = Columns::new(row);
+            let (store, incarnation) = (c.uuid()?, c.uuid()?);
+            let same = c.text()? == life;
+            (store, if same { incarnation } else { Uuid::new_v4() })
+        }
+    };
+    let put = sqlx::query(PUT_META).bind(store).bind(incarnation).bind(&life);
+    put.execute(&mut *transaction).await.map_err(store_error)?;
+    transaction.commit().await.map_err(store_error)?;
+    Ok((StoreIdentity { store, incarnation }, life))
+}
