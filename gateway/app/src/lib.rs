@@ -7,6 +7,7 @@ mod cli;
 mod commands;
 pub mod config;
 mod jobs;
+mod ledger;
 mod logging;
 pub mod metrics;
 mod open_work;

@@ -13,16 +13,14 @@ use dukou_engine::plugin::{PluginHost, PluginHostConfig};
 use dukou_engine::ports::{Coordinator, Store};
 use dukou_engine::{Engine, EngineConfig};
 use dukou_http::{AdminState, AdminToken, Gateway, HttpConfig};
-use dukou_store::{
-    ProcessCoordinator, ProcessOptions, RedisCoordinator, RedisOptions, SqliteOptions, SqliteStore, SteadySchedules,
-    SteadyTime,
-};
+use dukou_store::{ProcessCoordinator, ProcessOptions, RedisCoordinator, RedisOptions, SteadySchedules, SteadyTime};
 use dukou_webhook::{Worker, WorkerOptions};
 use tokio::runtime::Handle;
 use tokio::time::{Instant, timeout_at};
 
-use crate::config::{GatewaySettings, RedisSettings, TenantFiles};
+use crate::config::{GatewaySettings, RedisSettings, StoragePlace, TenantFiles};
 use crate::jobs::Jobs;
+use crate::ledger::{Ledger, Waiting};
 use crate::metrics::{Announcer, Metrics, ReloadMetrics};
 use crate::open_work;
 use crate::outside::{Outside, SystemClock};
@@ -53,7 +51,7 @@ pub struct Service {
     jobs: Jobs,
     webhooks: Worker,
     plugins: PluginHost,
-    store: Arc<SqliteStore>,
+    ledger: Ledger,
     draining: Arc<AtomicBool>,
     tenants: Arc<ServedTenants>,
     announcer: Announcer,
@@ -69,7 +67,9 @@ impl Service {
         let (public_listener, public) = listen(settings.listen, "server.listen")?;
         let (admin_listener, admin) = listen(settings.admin_listen, "admin.listen")?;
 
-        let store = Arc::new(open_store(&settings).await?);
+        let waiting = Waiting::new(&public_listener, &admin_listener);
+        let ledger = Ledger::open(&settings.storage, waiting).await?;
+        let store = ledger.store();
         let mut metrics = Metrics::new().context("metrics")?;
         let redis = match settings.redis {
             None => None,
@@ -77,7 +77,9 @@ impl Service {
                 let position = store.position().await.context("the store's position")?;
                 // Redis may be away: then this says so, and the gateway works without it.
                 let options = RedisOptions { url, prefix };
-                let redis = Arc::new(RedisCoordinator::connect(options, store.identity(), position).await);
+                let named = Arc::clone(&store);
+                let identity = Box::new(move || named.identity());
+                let redis = Arc::new(RedisCoordinator::connect(options, identity, position).await);
                 metrics.watch_redis(Arc::clone(&redis)).context("metrics")?;
                 Some(redis)
             }
@@ -87,14 +89,16 @@ impl Service {
             Some(redis) => Arc::clone(redis) as _,
         };
         metrics.watch_clocks(Arc::clone(&outside.clocks)).context("metrics")?;
-        metrics.watch_store_files(&settings.storage_path).context("metrics")?;
+        if let StoragePlace::Sqlite(path) = &settings.storage.place {
+            metrics.watch_store_files(path).context("metrics")?;
+        }
         let announcer = metrics.announcer();
         for settings in tenants.served() {
             announcer.announce(&settings.tenant);
         }
         metrics.reload.refused_files.set(i64::try_from(tenants.refused()).unwrap_or(i64::MAX));
         let tenants = Arc::new(ServedTenants::new(tenants.served()));
-        let steady = SteadySchedules::new(Arc::clone(&store) as _, SteadyTime::new(Arc::new(SystemClock)));
+        let steady = SteadySchedules::new(store, SteadyTime::new(Arc::new(SystemClock)));
         let measured: Arc<dyn Store> = Arc::new(metrics.measure(Arc::new(steady)));
         outside.shelf.open(Arc::clone(&measured));
         metrics.watch_trust(Arc::clone(&tenants)).context("metrics")?;
@@ -198,7 +202,7 @@ impl Service {
             jobs,
             webhooks,
             plugins,
-            store,
+            ledger,
             draining,
             tenants,
             announcer,
@@ -234,7 +238,7 @@ impl Service {
             tracing::warn!("some requests were still running after {DRAIN_LIMIT:?}");
         }
         self.plugins.stop();
-        self.store.close().await;
+        self.ledger.close().await;
         self.admin_server.stop(false).await;
     }
 }
@@ -257,15 +261,8 @@ fn listen(address: SocketAddr, key: &str) -> anyhow::Result<(TcpListener, Socket
     open().with_context(|| format!("cannot listen on {address} ({key})"))
 }
 
-async fn open_store(settings: &GatewaySettings) -> anyhow::Result<SqliteStore> {
-    let options = SqliteOptions { max_batch: settings.max_batch, ..SqliteOptions::at(&settings.storage_path) };
-    let path = settings.storage_path.display().to_string();
-    let opened = tokio::task::spawn_blocking(move || SqliteStore::open(options)).await?;
-    opened.with_context(|| format!("cannot open the store sqlite://{path}"))
-}
-
 /// Lets a server run beside everything else.
-fn run(server: Server) -> ServerHandle {
+pub(crate) fn run(server: Server) -> ServerHandle {
     let handle = server.handle();
     tokio::spawn(async move {
         if let Err(error) = server.await {

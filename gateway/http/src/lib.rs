@@ -37,6 +37,7 @@ mod testing_deliveries;
 #[cfg(test)]
 mod testing_engine;
 mod unkept;
+mod waiting;
 
 pub use admin_auth::{AdminToken, Operator};
 pub use client_address::TrustedProxies;
@@ -47,3 +48,4 @@ pub use openapi::Document;
 pub use problem::{FieldError, PROBLEM_JSON, Problem, ProviderWords};
 pub use routes::admin::{AdminState, Readiness, ReadyCheck, ReadyStatus};
 pub use server::{admin_routes, public_routes, serve_admin, serve_public};
+pub use waiting::{WaitingFor, serve_admin_waiting, serve_public_waiting};

@@ -120,6 +120,18 @@ pub fn serve_admin(
     })
 }
 
+/// Serves a few routes of their own on one thread; otherwise as [`serve_public`].
+pub(crate) fn serve_plain(
+    listener: TcpListener,
+    limits: HttpConfig,
+    routes: impl Fn(&mut ServiceConfig) + Clone + Send + 'static,
+) -> io::Result<Server> {
+    let edge = Data::new(Edge { telemetry: None, endpoints: Arc::default() });
+    serve!(listener, limits, ADMIN_WORKERS, ADMIN_CONNECTIONS, move || {
+        App::new().app_data(edge.clone()).wrap(from_fn(around)).configure(routes.clone())
+    })
+}
+
 #[cfg(test)]
 #[path = "server_tests.rs"]
 mod tests;

@@ -8,7 +8,7 @@ use anyhow::anyhow;
 use dukou_store::sqlite::{self, Copied};
 
 use super::say;
-use crate::config;
+use crate::config::{self, StoragePlace};
 
 pub fn back_up(directory: &Path, to: &Path) -> ExitCode {
     say(store_path(directory).and_then(|from| {
@@ -31,10 +31,16 @@ pub fn restore(directory: &Path, from: &Path, replace: bool) -> ExitCode {
 
 /// Where the configuration says that the embedded store is.
 fn store_path(directory: &Path) -> anyhow::Result<PathBuf> {
-    config::storage_path(directory, config::process_variables()).map_err(|problems| {
+    let storage = config::storage(directory, config::process_variables()).map_err(|problems| {
         let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
         anyhow!("where the store is cannot be read:\n{}", lines.join("\n"))
-    })
+    })?;
+    match storage.place {
+        StoragePlace::Sqlite(path) => Ok(path),
+        StoragePlace::Postgres(_) => Err(anyhow!(
+            "storage.url leads to PostgreSQL, which has tools of its own for this: pg_dump, pg_basebackup and pg_restore"
+        )),
+    }
 }
 
 fn holds(copied: Copied) -> String {

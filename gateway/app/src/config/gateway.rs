@@ -8,7 +8,7 @@ use dukou_domain::Secret;
 use dukou_engine::{Schedule, Steps};
 use dukou_http::{LimitConfig, Rate, TrustedProxies};
 use dukou_spi::settings::{Problem, Section, Severity, parse_duration};
-use dukou_store::RedisOptions;
+use dukou_store::{PostgresOptions, RedisOptions};
 use serde_json::{Map, Value};
 
 use super::sources::{Merged, Sources};
@@ -34,9 +34,7 @@ pub struct GatewaySettings {
     pub body_limit: usize,
     pub admin_listen: SocketAddr,
     pub admin_token: Option<Secret>,
-    /// The file of the embedded store.
-    pub storage_path: PathBuf,
-    pub max_batch: usize,
+    pub storage: StorageSettings,
     pub redis: Option<RedisSettings>,
     pub allow_private_networks: bool,
     /// How long an endpoint of a tenant may take to answer.
@@ -47,6 +45,23 @@ pub struct GatewaySettings {
     pub retention: RetentionSettings,
     pub trusted_proxies: TrustedProxies,
     pub limits: LimitConfig,
+}
+
+#[derive(Debug, Clone)]
+pub struct StorageSettings {
+    pub place: StoragePlace,
+    pub max_batch: usize,
+    /// To PostgreSQL, of this instance.
+    pub connections: u32,
+}
+
+/// Where payments live.
+#[derive(Debug, Clone)]
+pub enum StoragePlace {
+    /// The file of the embedded store.
+    Sqlite(PathBuf),
+    /// The address of a database; it holds a password, often.
+    Postgres(Secret),
 }
 
 #[derive(Debug, Clone)]
@@ -77,12 +92,12 @@ pub fn read(sources: &Sources, problems: &mut Vec<Problem>) -> Reading {
 }
 
 /// Where the store is, from `[storage]` alone: whoever copies it need not know the gateway's secrets.
-pub fn read_storage(sources: &Sources, problems: &mut Vec<Problem>) -> Option<PathBuf> {
+pub fn read_storage(sources: &Sources, problems: &mut Vec<Problem>) -> Option<StorageSettings> {
     let merged = sources.gateway(DEFAULTS, problems)?;
     let mut reader = Reader::new(&merged, sources);
     let storage = merged.table.get("storage").and_then(Value::as_object).and_then(|table| reader.storage(table));
     problems.extend(merged.attribute(reader.problems));
-    storage.map(|(path, _)| path)
+    storage
 }
 
 /// Where traces go, from `[telemetry]` alone.
@@ -185,7 +200,6 @@ impl<'a> Reader<'a> {
         }
 
         let settings = (|| {
-            let (storage_path, max_batch) = storage?;
             Some(GatewaySettings {
                 listen: listen?,
                 public_url: public_url?,
@@ -193,8 +207,7 @@ impl<'a> Reader<'a> {
                 body_limit,
                 admin_listen: admin_listen?,
                 admin_token,
-                storage_path,
-                max_batch,
+                storage: storage?,
                 redis: match redis {
                     None => None,
                     Some(settings) => Some(settings?),
@@ -247,27 +260,45 @@ impl<'a> Reader<'a> {
         (listen, token)
     }
 
-    fn storage(&mut self, table: &'a Map<String, Value>) -> Option<(PathBuf, usize)> {
+    fn storage(&mut self, table: &'a Map<String, Value>) -> Option<StorageSettings> {
         let mut section = self.section("storage", table);
-        let url = section.text("url", "sqlite:// and a path");
-        let path = url.and_then(|url| {
-            if let Some(path) = url.strip_prefix("sqlite://") {
+        let expected = "sqlite:// and a path, or postgres://, a host and a database";
+        let url = match section.text("url", expected) {
+            Some(text) if text.starts_with("env:") || text.starts_with("file:") => section.resolve("url", &text),
+            Some(text) => {
+                if url::Url::parse(&text).is_ok_and(|url| url.password().is_some()) {
+                    section.warn("url", "holds a password written in the file itself", "\"env:NAME\" or \"file:PATH\"");
+                }
+                Some(Secret::new(text))
+            }
+            None => None,
+        };
+        let place = url.and_then(|url| {
+            if let Some(path) = url.expose().strip_prefix("sqlite://") {
                 let usable = !path.is_empty() && !path.ends_with('/') && !path.contains(['?', '#', '\0']);
                 return if usable {
-                    Some(PathBuf::from(path))
+                    Some(StoragePlace::Sqlite(PathBuf::from(path)))
                 } else {
                     section.wrong("url", "names no file", "sqlite:// and the path of a file, without a query")
                 };
             }
-            // Never shown: such an address holds a password.
-            if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-                return section.wrong("url", "asks for PostgreSQL, which is not built yet", "sqlite:// and a path");
+            if url.expose().starts_with("postgres://") || url.expose().starts_with("postgresql://") {
+                return match PostgresOptions::at(url.clone()).check() {
+                    Ok(()) => Some(StoragePlace::Postgres(url)),
+                    // The error holds nothing of the address.
+                    Err(error) => section.wrong("url", &format!("cannot be used: {error}"), expected),
+                };
             }
-            section.wrong("url", "is not the address of a store", "sqlite:// and a path")
+            section.wrong("url", "is not the address of a store", expected)
         });
         let max_batch = section.integer("max_batch", 1..=10_000, 512);
+        let connections = section.integer("connections", 4..=200, 10);
         self.finish(section);
-        Some((path?, usize::try_from(max_batch).ok()?))
+        Some(StorageSettings {
+            place: place?,
+            max_batch: usize::try_from(max_batch).ok()?,
+            connections: u32::try_from(connections).ok()?,
+        })
     }
 
     fn redis(&mut self, table: &'a Map<String, Value>) -> Option<RedisSettings> {

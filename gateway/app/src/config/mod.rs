@@ -21,7 +21,7 @@ use dukou_spi::{Context, ProviderFactory};
 
 pub use environment::process_variables;
 pub use files::{Change, Look, Patience, TenantFiles};
-pub use gateway::{DEFAULTS, GatewaySettings, RedisSettings};
+pub use gateway::{DEFAULTS, GatewaySettings, RedisSettings, StoragePlace, StorageSettings};
 pub use tenant::TenantSettings;
 
 use crate::traces::TraceSettings;
@@ -100,12 +100,12 @@ pub fn trace_settings(directory: &Path, variables: BTreeMap<String, String>) -> 
     gateway::read_telemetry(&Sources::new(directory, variables))
 }
 
-/// The file of the embedded store that a configuration folder names.
+/// Where a configuration folder says that payments live.
 ///
 /// # Errors
 /// What keeps it from being known: `gateway.toml` cannot be read, or its `[storage]` is wrong.
-pub fn storage_path(directory: &Path, variables: BTreeMap<String, String>) -> Result<PathBuf, Vec<Problem>> {
+pub fn storage(directory: &Path, variables: BTreeMap<String, String>) -> Result<StorageSettings, Vec<Problem>> {
     let mut problems = Vec::new();
-    let path = gateway::read_storage(&Sources::new(directory, variables), &mut problems);
-    path.ok_or(problems)
+    let storage = gateway::read_storage(&Sources::new(directory, variables), &mut problems);
+    storage.ok_or(problems)
 }

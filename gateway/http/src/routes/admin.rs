@@ -68,7 +68,7 @@ pub struct ReadyReport {
 }
 
 impl ReadyReport {
-    fn new(mut checks: Vec<ReadyCheck>, draining: bool) -> Self {
+    pub(crate) fn new(mut checks: Vec<ReadyCheck>, draining: bool) -> Self {
         if draining {
             checks.push(ReadyCheck {
                 name: "shutdown".to_owned(),
@@ -80,7 +80,7 @@ impl ReadyReport {
         ReadyReport { status, checks }
     }
 
-    fn http_status(&self) -> u16 {
+    pub(crate) fn http_status(&self) -> u16 {
         match self.status {
             ReadyStatus::Ready | ReadyStatus::Degraded => 200,
             ReadyStatus::Unready => 503,

@@ -73,13 +73,16 @@ impl RedisOptions {
     }
 }
 
+/// Tells which store it is, and in which life now.
+pub type Identity = Box<dyn Fn() -> StoreIdentity + Send + Sync>;
+
 /// Claims and locks shared by all instances of one store.
 pub struct RedisCoordinator {
     link: Arc<Link>,
     keeper: JoinHandle<()>,
     locks: KeyedLocks,
-    /// `{prefix}:{store}:{incarnation}`.
-    base: String,
+    prefix: String,
+    identity: Identity,
     position_key: String,
 }
 
@@ -87,15 +90,15 @@ impl RedisCoordinator {
     /// Tries for at most a second to reach Redis; when it is away the coordinator begins degraded
     /// and finds it by itself later. `position` is the store's own, as it was opened. Needs a Tokio
     /// runtime, in which a background task runs until the coordinator is dropped.
-    pub async fn connect(options: RedisOptions, identity: StoreIdentity, position: i64) -> RedisCoordinator {
-        let store = format!("{}:{}", options.prefix, identity.store.simple());
-        let base = format!("{store}:{}", identity.incarnation.simple());
+    pub async fn connect(options: RedisOptions, identity: Identity, position: i64) -> RedisCoordinator {
+        let prefix = options.prefix.clone();
+        let store = format!("{prefix}:{}", identity().store.simple());
         let position_key = format!("{store}:position");
         let client = options.client().map_err(|error| error.to_string());
         let link = Arc::new(Link::new(client, position_key.clone(), position));
         link.connect_once().await;
         let keeper = tokio::spawn(Arc::clone(&link).keep());
-        RedisCoordinator { link, keeper, locks: KeyedLocks::new(), base, position_key }
+        RedisCoordinator { link, keeper, locks: KeyedLocks::new(), prefix, identity, position_key }
     }
 
     /// The store's position and the higher one that Redis had seen of the same store, when they
@@ -105,14 +108,20 @@ impl RedisCoordinator {
         self.link.behind()
     }
 
+    /// What keys of this life of this store begin with.
+    fn base(&self) -> String {
+        let StoreIdentity { store, incarnation } = (self.identity)();
+        format!("{}:{}:{}", self.prefix, store.simple(), incarnation.simple())
+    }
+
     fn message_key(&self, key: &NotificationKey) -> String {
         let NotificationKey { tenant, provider, kind, digest } = key;
-        format!("{}:{{{tenant}/{provider}/{}/{digest}}}", self.base, kind.as_str())
+        format!("{}:{{{tenant}/{provider}/{}/{digest}}}", self.base(), kind.as_str())
     }
 
     /// The lock and its counter.
     fn lock_keys(&self, name: &str) -> (String, String) {
-        let lock = format!("{}:{{lock/{name}}}", self.base);
+        let lock = format!("{}:{{lock/{name}}}", self.base());
         let fence = format!("{lock}:fence");
         (lock, fence)
     }

@@ -20,7 +20,7 @@ fn identity(store: u128, incarnation: u128) -> StoreIdentity {
 
 async fn connect(port: u16, identity: StoreIdentity, position: i64) -> RedisCoordinator {
     let url = Secret::new(format!("redis://127.0.0.1:{port}/0"));
-    RedisCoordinator::connect(RedisOptions { url, prefix: "dukou".into() }, identity, position).await
+    RedisCoordinator::connect(RedisOptions { url, prefix: "dukou".into() }, Box::new(move || identity), position).await
 }
 
 async fn done(coordinator: &dyn Coordinator, digest: &str, position: i64) {
@@ -209,7 +209,7 @@ async fn a_password_is_never_shown() {
         let url = Secret::new(format!("redis://:{password}@127.0.0.1:{}/0", server.port));
         let options = RedisOptions { url, prefix: "dukou".into() };
         let shown = format!("{options:?}");
-        let coordinator = RedisCoordinator::connect(options, identity(1, 1), 0).await;
+        let coordinator = RedisCoordinator::connect(options, Box::new(|| identity(1, 1)), 0).await;
         let health = coordinator.health();
         assert_eq!(health == Health::Working, password == "correct-horse", "{health:?}");
         assert!(!format!("{shown} {health:?}").contains("horse"));

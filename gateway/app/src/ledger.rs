@@ -1,0 +1,111 @@
+//! Where payments live: opened as the configuration says, and waited for where others keep it.
+
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::dev::ServerHandle;
+use anyhow::{Context as _, anyhow};
+use dukou_engine::ports::{Store, StoreError};
+use dukou_http::{HttpConfig, WaitingFor};
+use dukou_store::{PostgresOptions, PostgresStore, SqliteOptions, SqliteStore};
+use tokio::time::sleep;
+
+use crate::config::{StoragePlace, StorageSettings};
+use crate::service::run;
+
+/// Between two tries to reach a database that is away.
+const TRY_AGAIN: Duration = Duration::from_secs(1);
+
+/// The store that was opened.
+#[derive(Clone)]
+pub enum Ledger {
+    Sqlite(Arc<SqliteStore>),
+    Postgres(Arc<PostgresStore>),
+}
+
+impl Ledger {
+    /// Opens the store. While a database is away the listeners say so, and it is tried again.
+    ///
+    /// # Errors
+    /// When the store is there and cannot be used: a file that another process has, a schema of a
+    /// newer program.
+    pub async fn open(settings: &StorageSettings, waiting: Waiting<'_>) -> anyhow::Result<Ledger> {
+        match &settings.place {
+            StoragePlace::Sqlite(path) => {
+                let options = SqliteOptions { max_batch: settings.max_batch, ..SqliteOptions::at(path) };
+                let opened = tokio::task::spawn_blocking(move || SqliteStore::open(options)).await?;
+                let store = opened.with_context(|| format!("cannot open the store sqlite://{}", path.display()))?;
+                Ok(Ledger::Sqlite(Arc::new(store)))
+            }
+            StoragePlace::Postgres(address) => {
+                let options = PostgresOptions {
+                    max_batch: settings.max_batch,
+                    connections: settings.connections,
+                    ..PostgresOptions::at(address.clone())
+                };
+                Ok(Ledger::Postgres(Arc::new(waiting.until_open(&options).await?)))
+            }
+        }
+    }
+
+    pub fn store(&self) -> Arc<dyn Store> {
+        match self {
+            Ledger::Sqlite(store) => Arc::<SqliteStore>::clone(store),
+            Ledger::Postgres(store) => Arc::<PostgresStore>::clone(store),
+        }
+    }
+
+    /// Finishes what is queued.
+    pub async fn close(&self) {
+        match self {
+            Ledger::Sqlite(store) => store.close().await,
+            Ledger::Postgres(store) => store.close().await,
+        }
+    }
+}
+
+/// The listeners of a gateway that has no store yet.
+pub struct Waiting<'l> {
+    public: &'l TcpListener,
+    admin: &'l TcpListener,
+}
+
+impl<'l> Waiting<'l> {
+    pub fn new(public: &'l TcpListener, admin: &'l TcpListener) -> Self {
+        Waiting { public, admin }
+    }
+
+    async fn until_open(&self, options: &PostgresOptions) -> anyhow::Result<PostgresStore> {
+        let (mut servers, reason) = (Vec::new(), WaitingFor::default());
+        let opened = loop {
+            match PostgresStore::open(options.clone()).await {
+                Ok(store) => break Ok(store),
+                Err(StoreError::Unavailable(why) | StoreError::Unknown(why) | StoreError::Conflict(why)) => {
+                    reason.set(why.clone());
+                    if servers.is_empty() {
+                        tracing::error!(why, "the database cannot be reached; waiting for it");
+                        servers = self.serve(&reason)?;
+                    }
+                    sleep(TRY_AGAIN).await;
+                }
+                Err(StoreError::Corrupt(why)) => break Err(anyhow!("cannot open the store: {why}")),
+            }
+        };
+        if !servers.is_empty() {
+            tracing::warn!("the database is there");
+        }
+        // Connections that come from now on wait in the listeners until the gateway takes them.
+        for server in servers {
+            server.stop(true).await;
+        }
+        opened
+    }
+
+    fn serve(&self, reason: &WaitingFor) -> anyhow::Result<Vec<ServerHandle>> {
+        let limits = HttpConfig { shutdown_timeout: TRY_AGAIN, ..HttpConfig::default() };
+        let public = dukou_http::serve_public_waiting(self.public.try_clone()?, limits.clone())?;
+        let admin = dukou_http::serve_admin_waiting(self.admin.try_clone()?, limits, reason.clone())?;
+        Ok(vec![run(public), run(admin)])
+    }
+}
