@@ -64,7 +64,16 @@ fn test(arguments: &[String]) -> anyhow::Result<()> {
         command.push("--");
         command.extend(arguments.iter().map(String::as_str));
     }
-    cargo("the tests", &command)
+    cargo("the tests", &command)?;
+    on_postgres(arguments)
+}
+
+/// The end-to-end tests once more, with payments in PostgreSQL.
+fn on_postgres(arguments: &[String]) -> anyhow::Result<()> {
+    let mut command = vec!["test", "--package", "dukou-e2e", "--test", "it", "--locked", "--no-fail-fast"];
+    command.push("--");
+    command.extend(arguments.iter().map(String::as_str));
+    step::cargo_with("the end-to-end tests on PostgreSQL", &command, &[("DUKOU_TEST_STORE", "postgres")])
 }
 
 /// The programs that the end-to-end tests start.

@@ -1,6 +1,6 @@
 //! The folder a gateway is started with.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use dukou_sandbox::Sandbox;
 use toml::{Table, Value};
@@ -12,10 +12,17 @@ pub struct GatewayFile<'a> {
     pub listen: String,
     pub admin_listen: String,
     pub public_url: String,
-    pub store: &'a Path,
+    pub store: &'a Place,
     pub redis_url: Option<String>,
     /// Further keys, with dots: they win.
     pub settings: &'a [(String, Value)],
+}
+
+/// Where payments live.
+pub enum Place {
+    File(PathBuf),
+    /// The address of a database.
+    Postgres(String),
 }
 
 /// Writes `gateway.toml`.
@@ -25,7 +32,11 @@ pub fn write_gateway(config: &Path, file: &GatewayFile<'_>) {
     set(&mut table, "server.public_url", file.public_url.clone());
     set(&mut table, "server.insecure", true);
     set(&mut table, "admin.listen", file.admin_listen.clone());
-    set(&mut table, "storage.url", format!("sqlite://{}", file.store.display()));
+    let storage = match file.store {
+        Place::File(path) => format!("sqlite://{}", path.display()),
+        Place::Postgres(address) => address.clone(),
+    };
+    set(&mut table, "storage.url", storage);
     if let Some(url) = &file.redis_url {
         set(&mut table, "redis.url", url.clone());
     }

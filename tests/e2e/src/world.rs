@@ -2,11 +2,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use dukou_sandbox::{Options, Sandbox};
+use dukou_test_servers::Postgres;
 use tempfile::TempDir;
 use toml::Value;
 
 use crate::checker::Checker;
-use crate::config_files::{self, GatewayFile};
+use crate::config_files::{self, GatewayFile, Place};
 use crate::control::Control;
 use crate::gateway::{Gateway, Launch};
 use crate::merchant::Merchant;
@@ -33,10 +34,14 @@ pub struct World {
     pub redis_proxy: Option<Proxy>,
     /// From the platform to the gateway.
     pub notify_proxy: Option<Proxy>,
+    /// From the gateway to PostgreSQL.
+    pub store_proxy: Option<Proxy>,
     pub tenants: Vec<Tenant>,
     client: reqwest::Client,
     directory: TempDir,
     launch: Launch,
+    /// The database's address without anything between, where payments live in one.
+    database: Option<String>,
 }
 
 /// What a world has besides one tenant, the bookshop.
@@ -50,7 +55,13 @@ pub struct WorldBuilder {
     settings: Vec<(String, Value)>,
     environment: Vec<(String, String)>,
     store: Option<PathBuf>,
+    embedded: bool,
+    postgres: bool,
+    store_proxy: bool,
 }
+
+/// Set to `postgres`, every world that does not say otherwise keeps its payments there.
+const STORE: &str = "DUKOU_TEST_STORE";
 
 impl WorldBuilder {
     /// Adds a tenant; the bookshop is then only there if it is added.
@@ -110,11 +121,38 @@ impl WorldBuilder {
         self
     }
 
+    /// The embedded store, whatever the others are run on.
+    #[must_use]
+    pub fn embedded(mut self) -> Self {
+        self.embedded = true;
+        self
+    }
+
+    /// PostgreSQL, whatever the others are run on.
+    #[must_use]
+    pub fn postgres(mut self) -> Self {
+        self.postgres = true;
+        self
+    }
+
+    /// PostgreSQL that the gateway reaches through [`World::store_proxy`].
+    #[must_use]
+    pub fn store_proxy(mut self) -> Self {
+        self.store_proxy = true;
+        self.postgres()
+    }
+
+    fn on_postgres(&self) -> bool {
+        let asked = self.postgres || std::env::var(STORE).is_ok_and(|store| store == "postgres");
+        asked && self.store.is_none() && !self.embedded
+    }
+
     /// Starts everything; the gateway is ready when this returns.
     ///
     /// # Panics
     /// When something does not start.
     pub async fn start(self) -> World {
+        let on_postgres = self.on_postgres();
         let tenants = if self.tenants.is_empty() { vec![Tenant::bookshop()] } else { self.tenants };
         let merchants = tenants.iter().map(Tenant::at_sandbox).collect();
         let douyin_apps = tenants.iter().filter_map(Tenant::at_douyin).collect();
@@ -138,7 +176,15 @@ impl WorldBuilder {
             Some(proxy) => format!("redis://{}/0", proxy.address()),
             None => redis.url(),
         });
-        let store = self.store.unwrap_or_else(|| directory.path().join("data/dukou.db"));
+        let database = on_postgres.then(|| Postgres::shared().new_database());
+        let store_proxy = self.store_proxy.then(|| Proxy::start(&Postgres::shared().address()));
+        let store = match &database {
+            None => Place::File(self.store.unwrap_or_else(|| directory.path().join("data/dukou.db"))),
+            Some(address) => Place::Postgres(match &store_proxy {
+                None => address.clone(),
+                Some(proxy) => address.replace(&Postgres::shared().address(), &proxy.address()),
+            }),
+        };
 
         let mut failure = String::new();
         for _ in 0..TRIES {
@@ -171,10 +217,12 @@ impl WorldBuilder {
                         platform_proxy,
                         redis_proxy,
                         notify_proxy,
+                        store_proxy,
                         tenants,
                         client,
                         directory,
                         launch,
+                        database,
                     };
                 }
                 Err(log) if log.contains("cannot listen on") => failure = log,
@@ -227,6 +275,20 @@ impl World {
     /// A client that speaks plain HTTP to anything.
     pub fn client(&self) -> &reqwest::Client {
         &self.client
+    }
+
+    /// Whether payments are in PostgreSQL.
+    pub fn is_on_postgres(&self) -> bool {
+        self.database.is_some()
+    }
+
+    /// Runs a statement in the world's own database and returns what it prints.
+    ///
+    /// # Panics
+    /// When the world's payments are not in PostgreSQL, or the statement fails.
+    pub fn sql(&self, statement: &str) -> String {
+        let address = self.database.as_deref().unwrap();
+        Postgres::shared().sql(Postgres::database_of(address), statement)
     }
 
     /// A folder that lives as long as the world.

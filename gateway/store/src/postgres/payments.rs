@@ -28,11 +28,10 @@ macro_rules! columns {
 const BY_NUMBER: &str = concat!("SELECT ", columns!(), " FROM payments p WHERE p.tenant = $1 AND p.out_trade_no = $2");
 
 /// Whatever a payment is known by leads to its row, which is locked as it is then: always in the same
-/// order, so that nobody waits for somebody who waits for them.
+/// order, so that nobody waits for somebody who waits for them. What leads there is materialized: a row
+/// that was changed while it was waited for is looked at again, and would not be found by a union.
 const LOCK: &str = concat!(
-    "SELECT t.place, ",
-    columns!(),
-    " FROM (SELECT k.place, f.tenant, f.id AS payment \
+    "WITH t AS MATERIALIZED (SELECT k.place, f.tenant, f.id AS payment \
          FROM unnest($1::bigint[], $2::text[], $3::text[]) AS k (place, tenant, number) \
          JOIN payments f ON f.tenant = k.tenant AND f.out_trade_no = k.number \
      UNION ALL SELECT k.place, f.tenant, f.payment \
@@ -44,7 +43,9 @@ const LOCK: &str = concat!(
      UNION ALL SELECT k.place, f.tenant, f.payment \
          FROM unnest($11::bigint[], $12::text[], $13::uuid[]) AS k (place, tenant, id) \
          JOIN refund_requests f ON f.tenant = k.tenant AND f.id = k.id \
-     ) t JOIN payments p ON p.tenant = t.tenant AND p.id = t.payment ORDER BY p.tenant, p.id FOR UPDATE OF p"
+     ) SELECT t.place, ",
+    columns!(),
+    " FROM t JOIN payments p ON p.tenant = t.tenant AND p.id = t.payment ORDER BY p.tenant, p.id FOR UPDATE OF p"
 );
 
 /// The attempts of payments but for their current ones.

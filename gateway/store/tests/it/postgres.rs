@@ -1,17 +1,31 @@
 //! PostgreSQL: the behaviour of every store, and what is its own.
 
-use dukou_domain::Secret;
+use bytes::Bytes;
+use dukou_domain::{EventId, Secret};
+use dukou_engine::ports::{Change, Store, StoreError};
+use dukou_engine::records::{Begun, EventKind, IdempotentCall, NewEvent, StoredAnswer, Subject};
 use dukou_store::{PostgresOptions, PostgresStore};
 use dukou_test_servers::Postgres;
+use uuid::Uuid;
 
+use crate::records::*;
+use crate::store_behaviour::join_all;
 use crate::{delivery_behaviour, plugin_behaviour, store_behaviour};
 
-async fn open(address: &str, max_batch: usize) -> PostgresStore {
+async fn open_with(address: &str, max_batch: usize) -> PostgresStore {
     PostgresStore::open(PostgresOptions { max_batch, ..PostgresOptions::at(Secret::new(address)) }).await.unwrap()
 }
 
+async fn open(address: &str) -> PostgresStore {
+    open_with(address, 256).await
+}
+
 async fn new(max_batch: usize) -> PostgresStore {
-    open(&Postgres::shared().new_database(), max_batch).await
+    open_with(&Postgres::shared().new_database(), max_batch).await
+}
+
+fn sql(address: &str, statement: &str) -> String {
+    Postgres::shared().sql(Postgres::database_of(address), statement)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -24,4 +38,198 @@ async fn behaves_as_a_store() {
 #[tokio::test(flavor = "multi_thread")]
 async fn behaves_as_a_store_when_it_commits_each() {
     store_behaviour::all(async || new(1).await).await;
+}
+
+/// Watches: the lock in the read. Without it, changes decided on the same state overwrite each other, or are refused.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_instances_lose_no_change_to_each_other() {
+    let address = Postgres::shared().new_database();
+    let stores = [open(&address).await, open(&address).await];
+    for name in ["B1", "B2", "B3"] {
+        create(&stores[0], &payment(name, 1_000)).await.unwrap();
+    }
+    // By either number, so that neither instance knows beforehand that it is the same payment.
+    let changes = (0..120_usize).map(|index| {
+        let name = ["B1", "B2", "B3"][index % 3];
+        let target = if index % 2 == 0 { target(name) } else { notify_target(name, &key(&index.to_string())) };
+        apply(&stores[index / 2 % 2], target, |view| {
+            let mut payment = view.payment.clone().expect("it is there, whoever else changes it");
+            payment.refunding = payment.refunding.checked_add(fen(1)).unwrap();
+            let changed = event(EventKind::PaymentPending, Subject::Payment(Box::new(payment.clone())));
+            Change { payment: Some(payment), events: vec![changed], ..Change::default() }
+        })
+    });
+    for outcome in join_all(changes).await {
+        outcome.unwrap();
+    }
+    for name in ["B1", "B2", "B3"] {
+        let kept = stores[1].payment(&tenant(), &number(name)).await.unwrap().unwrap();
+        assert_eq!((kept.refunding, kept.version), (fen(40), 41), "{name}");
+    }
+    // One log, without gaps, in the order of the changes.
+    let log = stores[0].events_from(0, 1_000).await.unwrap();
+    assert!(log.iter().map(|event| event.position).eq(1..=123), "{log:?}");
+    let mut sums: Vec<_> = log
+        .iter()
+        .filter_map(|event| match &event.event.subject {
+            Subject::Payment(payment) => Some((payment.out_trade_no.clone(), payment.refunding.minor())),
+            _ => None,
+        })
+        .collect();
+    let entered = sums.clone();
+    sums.sort_by(|(one, _), (other, _)| one.cmp(other));
+    for name in ["B1", "B2", "B3"] {
+        let seen: Vec<i64> = entered.iter().filter(|(of, _)| of.as_str() == name).map(|(_, sum)| *sum).collect();
+        assert!(seen.windows(2).all(|pair| pair[0] < pair[1]), "{name}: {seen:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn copies_over_two_instances_count_once() {
+    let address = Postgres::shared().new_database();
+    let stores = [open(&address).await, open(&address).await];
+    create(&stores[0], &payment("B1", 1_000)).await.unwrap();
+    for (name, known) in [("B1", true), ("NOBODYS", false)] {
+        let copies = (0..100).map(|index| notify(&stores[index % 2], name, name));
+        let applied = join_all(copies).await.into_iter().filter(|applied| *applied.as_ref().unwrap()).count();
+        assert_eq!(applied, usize::from(known), "{name}");
+    }
+    let kinds: Vec<_> = stores[1].events(&tenant(), 0, 100).await.unwrap().into_iter().map(|e| e.event.kind).collect();
+    assert_eq!(kinds.len(), stores[0].events(&tenant(), 0, 100).await.unwrap().len());
+    let unknown = kinds.iter().filter(|kind| **kind == EventKind::PaymentUnknownOrder).count();
+    assert!(unknown <= 1, "{kinds:?}");
+    assert_eq!(kinds.iter().filter(|kind| **kind == EventKind::PaymentSucceeded).count(), 1, "{kinds:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_number_is_one_payment_on_two_instances() {
+    let address = Postgres::shared().new_database();
+    let stores = [open(&address).await, open(&address).await];
+    for round in 0..20 {
+        let name = format!("B{round}");
+        let creates = (0..2).map(|index| {
+            let new = payment(&name, 1_000);
+            apply(&stores[index], target(&name), move |view| match view.payment {
+                Some(_) => Change::default(),
+                None => Change { payment: Some(new.clone()), ..Change::default() },
+            })
+        });
+        let outcomes = join_all(creates).await;
+        // Whoever lost the race has seen what the other entered.
+        let found = outcomes.iter().filter(|outcome| outcome.as_ref().unwrap().payment.is_some()).count();
+        assert_eq!(found, 1, "{name}: {outcomes:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_instances_events_are_seen_soon() {
+    let address = Postgres::shared().new_database();
+    let stores = [open(&address).await, open(&address).await];
+    let mut other = stores[1].watch();
+    create(&stores[0], &payment("B1", 1_000)).await.unwrap();
+    tokio::time::timeout(std::time::Duration::from_secs(10), other.wait_for(|seen| *seen == 1)).await.unwrap().unwrap();
+}
+
+/// Watches: the instance's lease in `begin_call`. Without it a call that runs at this moment is run again, or one that
+/// was cut short is never run.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_is_taken_over_from_an_instance_that_is_gone() {
+    let address = Postgres::shared().new_database();
+    let [first, second] = [open(&address).await, open(&address).await];
+    let call = |owner: u128| IdempotentCall {
+        tenant: tenant(),
+        key: "k".into(),
+        fingerprint: "f".into(),
+        made_number: format!("made-{owner}"),
+        owner: Uuid::from_u128(owner),
+        now: at(1),
+    };
+    let run = Begun::Run { made_number: "made-1".into() };
+    assert_eq!(first.begin_call(call(1)).await.unwrap(), run);
+    assert_eq!(second.begin_call(call(2)).await.unwrap(), Begun::InProgress, "the first is alive");
+    // Frozen for longer than it counts as alive.
+    sql(&address, "UPDATE instances SET alive_until = 0");
+    assert_eq!(second.begin_call(call(2)).await.unwrap(), run, "under the number of the first");
+    let answer = StoredAnswer { status: 201, content_type: "application/json".into(), body: Bytes::from_static(b"{}") };
+    first.end_call(&tenant(), "k", Uuid::from_u128(1), Some(answer)).await.unwrap();
+    assert_eq!(second.begin_call(call(2)).await.unwrap(), Begun::InProgress, "who was frozen answers nobody");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_of_the_database_is_another_life_of_the_store() {
+    let address = Postgres::shared().new_database();
+    let first = open(&address).await;
+    create(&first, &payment("B1", 1_000)).await.unwrap();
+    let before = first.identity();
+    first.close().await;
+    let again = open(&address).await;
+    assert_eq!(again.identity(), before, "a restart of an instance changes nothing for the others");
+    again.close().await;
+    let (server, name) = (Postgres::shared(), Postgres::database_of(&address));
+    server.sql("postgres", &format!("CREATE DATABASE {name}_copy TEMPLATE {name}"));
+    let copy = open(&format!("{address}_copy")).await;
+    assert_eq!(copy.identity().store, before.store);
+    assert_ne!(copy.identity().incarnation, before.incarnation);
+    assert!(copy.payment(&tenant(), &number("B1")).await.unwrap().is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_newer_schema_is_refused_and_an_instance_that_runs_goes_on() {
+    let address = Postgres::shared().new_database();
+    let store = open(&address).await;
+    // The neighbouring version adds something.
+    sql(
+        &address,
+        "ALTER TABLE payments ADD COLUMN note text; ALTER TABLE events ADD COLUMN note text; \
+         INSERT INTO schema_steps (version, name, checksum) VALUES (99, 'notes', 'x')",
+    );
+    create(&store, &payment("B1", 1_000)).await.unwrap();
+    notify(&store, "B1", "a").await.unwrap();
+    assert_eq!(store.payments(dukou_engine::records::PaymentFilter {
+        tenant: tenant(), state: None, created_after: None, cursor: None, limit: 10,
+    }).await.unwrap().items.len(), 1);
+    let refused = PostgresStore::open(PostgresOptions::at(Secret::new(&address))).await.err().unwrap();
+    assert!(matches!(refused, StoreError::Corrupt(_)), "{refused}");
+    assert!(refused.to_string().contains("newer than this program: step 99 (notes)"), "{refused}");
+}
+
+/// Every statement finds its rows by an index that leads to them alone, also on tables that were empty when it was
+/// first planned.
+#[tokio::test(flavor = "multi_thread")]
+async fn statements_find_their_rows_by_an_index() {
+    const PAYMENTS: i64 = 2_000;
+    let address = Postgres::shared().new_database();
+    let store = open(&address).await;
+    let all: Vec<_> = (0..PAYMENTS).map(|index| payment(&format!("B{index}"), 1_000 + index)).collect();
+    for outcome in join_all(all.iter().map(|new| create(&store, new))).await {
+        outcome.unwrap();
+    }
+    let read = || -> i64 {
+        sql(&address, "SELECT pg_stat_force_next_flush()");
+        let sums = "SELECT (SELECT sum(seq_tup_read) FROM pg_stat_user_tables WHERE relname IN ('payments', 'attempts', \
+                    'events', 'notifications', 'refunds', 'calls', 'deliveries')) + (SELECT sum(idx_tup_read) \
+                    FROM pg_stat_user_indexes)";
+        sql(&address, sums).parse().unwrap()
+    };
+    // What other connections did is counted when they come to rest.
+    store.close().await;
+    let store = open(&address).await;
+    let before = read();
+    for index in 0..20 {
+        let name = format!("B{index}");
+        notify(&store, &name, &name).await.unwrap();
+        store.payment(&tenant(), &number(&name)).await.unwrap().unwrap();
+        let new = NewEvent {
+            id: EventId::from_uuid(Uuid::now_v7()),
+            ..event(EventKind::PaymentPending, Subject::Payment(Box::new(all[index].clone())))
+        };
+        apply(&store, target(&name), move |_| Change { events: vec![new.clone()], ..Change::default() }).await.unwrap();
+        store.events(&tenant(), PAYMENTS, 10).await.unwrap();
+        store.refunds(&tenant(), all[index].id).await.unwrap();
+        store.history().events_about(&tenant(), all[index].id, 10).await.unwrap();
+        store.history().messages_about(&tenant(), vec![name], 10).await.unwrap();
+    }
+    store.close().await;
+    let rows = read() - before;
+    assert!(rows < 20 * 60, "{rows} rows were read for 20 payments among {PAYMENTS}");
 }

@@ -14,7 +14,7 @@ fn path(path: &Path) -> String {
 
 #[tokio::test]
 async fn a_copy_made_under_load_is_restored_and_what_came_after_it_is_told_as_unknown() {
-    let world = World::start().await;
+    let world = World::builder().embedded().start().await;
     let config = path(world.gateway.config());
     let copy = path(&world.directory().join("copy.db"));
     let (tenant, merchant) = world.bookshop();
@@ -77,7 +77,7 @@ async fn a_copy_made_under_load_is_restored_and_what_came_after_it_is_told_as_un
 
 #[tokio::test]
 async fn what_is_no_store_is_not_restored() {
-    let world = World::start().await;
+    let world = World::builder().embedded().start().await;
     paid(&world, "KEEP-1", 100).await;
     world.gateway.kill();
     let config = path(world.gateway.config());

@@ -67,7 +67,7 @@ async fn rewrite(world: &World, truth: &Path, store: &Path, lie: &str) {
 
 #[tokio::test]
 async fn each_lie_breaks_its_rule() {
-    let world = World::builder().tenant(Tenant::bookshop()).tenant(Tenant::teahouse()).start().await;
+    let world = World::builder().embedded().tenant(Tenant::bookshop()).tenant(Tenant::teahouse()).start().await;
     let merchant = world.merchant("bookshop");
     paid(&world, "PAID-01", 100).await;
     paid(&world, "BACK-01", 100).await;

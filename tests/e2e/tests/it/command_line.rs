@@ -51,7 +51,7 @@ async fn exit_codes() {
 
 #[tokio::test]
 async fn a_second_process_on_one_store_refuses_to_start() {
-    let world = World::start().await;
+    let world = World::builder().embedded().start().await;
     let log = world.start_another(&[]).await.err().expect("the file has its process");
     assert!(log.contains("in use"), "{log}");
     assert!(world.gateway.exited().is_none());

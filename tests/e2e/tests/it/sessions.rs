@@ -58,7 +58,7 @@ async fn log_in_once(world: &World, key: &str, body: &Value) -> Answer {
 
 #[tokio::test]
 async fn under_an_idempotency_key_the_session_is_given_again_and_its_token_is_not_stored() {
-    let world = World::start().await;
+    let world = World::builder().embedded().start().await;
     let (tenant, merchant) = world.bookshop();
     let (code, openid) = world.control.code(&tenant).await;
     let body = json!({ "provider": "wechat", "code": code });

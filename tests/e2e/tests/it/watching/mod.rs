@@ -46,6 +46,8 @@ async fn watched() -> (World, Prometheus, [Sink; 2]) {
     let sinks = [Sink::start(Behaviour::Status(204)).await, Sink::start(Behaviour::Status(500)).await];
     let hooked = |tenant: Tenant, sink: &Sink| tenant.set("webhook.url", sink.url()).set("webhook.secret", SECRET);
     let world = World::builder()
+        // One of the panels shows the size of its file.
+        .embedded()
         .tenant(hooked(Tenant::bookshop(), &sinks[0]))
         .tenant(hooked(Tenant::teahouse(), &sinks[1]))
         .redis()
