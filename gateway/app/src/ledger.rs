@@ -8,7 +8,7 @@ use actix_web::dev::ServerHandle;
 use anyhow::{Context as _, anyhow};
 use dukou_engine::ports::{Store, StoreError};
 use dukou_http::{HttpConfig, WaitingFor};
-use dukou_store::{PostgresOptions, PostgresStore, SqliteOptions, SqliteStore};
+use dukou_store::{PostgresOptions, PostgresStore, Served, SqliteOptions, SqliteStore};
 use tokio::time::sleep;
 
 use crate::config::{StoragePlace, StorageSettings};
@@ -53,6 +53,16 @@ impl Ledger {
         match self {
             Ledger::Sqlite(store) => Arc::<SqliteStore>::clone(store),
             Ledger::Postgres(store) => Arc::<PostgresStore>::clone(store),
+        }
+    }
+
+    /// The store as a coordinator sees it.
+    pub fn served(&self) -> Served {
+        let (store, log) = (self.store(), self.store().watch());
+        Served {
+            identity: Box::new(move || store.identity()),
+            position: Box::new(move || *log.borrow()),
+            shared: matches!(self, Ledger::Postgres(_)),
         }
     }
 

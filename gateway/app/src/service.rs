@@ -74,12 +74,9 @@ impl Service {
         let redis = match settings.redis {
             None => None,
             Some(RedisSettings { url, prefix }) => {
-                let position = store.position().await.context("the store's position")?;
                 // Redis may be away: then this says so, and the gateway works without it.
                 let options = RedisOptions { url, prefix };
-                let named = Arc::clone(&store);
-                let identity = Box::new(move || named.identity());
-                let redis = Arc::new(RedisCoordinator::connect(options, identity, position).await);
+                let redis = Arc::new(RedisCoordinator::connect(options, ledger.served()).await);
                 metrics.watch_redis(Arc::clone(&redis)).context("metrics")?;
                 Some(redis)
             }

@@ -50,6 +50,11 @@ impl Gateway {
         format!("http://127.0.0.1:{}", self.launch.admin_port)
     }
 
+    /// The public one and the admin one.
+    pub(crate) fn ports(&self) -> (u16, u16) {
+        (self.launch.port, self.launch.admin_port)
+    }
+
     /// The folder it was started with.
     pub fn config(&self) -> &std::path::Path {
         &self.launch.config

@@ -8,6 +8,7 @@
 //! The binary has to be built before: `cargo xtask test` does both. `DUKOU_BIN` names another one.
 #![allow(clippy::unwrap_used, reason = "a harness of tests fails by panicking")]
 
+mod balancer;
 mod binary;
 mod browser;
 mod buyer;
@@ -28,6 +29,7 @@ mod webhook_sink;
 mod world;
 mod xml;
 
+pub use balancer::Balancer;
 pub use binary::{Finished, dukou, dukou_path, start_dukou};
 pub use browser::Browser;
 pub use buyer::Buyer;

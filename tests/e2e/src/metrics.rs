@@ -24,6 +24,14 @@ impl Metrics {
         Self { samples, text: text.to_owned() }
     }
 
+    /// Both together, as a sum over all instances sees them.
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
+        self.samples.extend(other.samples);
+        self.text.push_str(&other.text);
+        self
+    }
+
     /// The sum of all series of that name that have these labels; 0 where there is none.
     pub fn value(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
         let fits = |sample: &&Sample| {

@@ -1,4 +1,4 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use dukou_sandbox::{Options, Sandbox};
@@ -6,9 +6,11 @@ use dukou_test_servers::Postgres;
 use tempfile::TempDir;
 use toml::Value;
 
+use crate::balancer::Balancer;
 use crate::checker::Checker;
 use crate::config_files::{self, GatewayFile, Place};
 use crate::control::Control;
+use crate::eventually::eventually;
 use crate::gateway::{Gateway, Launch};
 use crate::merchant::Merchant;
 use crate::metrics::Metrics;
@@ -25,6 +27,10 @@ const IDLE: Duration = Duration::from_secs(2);
 /// A gateway, the platform it talks to, and everything between.
 pub struct World {
     pub gateway: Gateway,
+    /// The other instance on the same database, in a world of two.
+    pub second: Option<Gateway>,
+    /// Before both, where asked for: what platforms and merchants reach.
+    pub balancer: Option<Balancer>,
     pub sandbox: Sandbox,
     pub control: Control,
     pub redis: Option<Redis>,
@@ -44,6 +50,9 @@ pub struct World {
     database: Option<String>,
 }
 
+/// How long a balancer may take to find its gateways.
+const BALANCED: Duration = Duration::from_secs(10);
+
 /// What a world has besides one tenant, the bookshop.
 #[derive(Default)]
 pub struct WorldBuilder {
@@ -58,6 +67,8 @@ pub struct WorldBuilder {
     embedded: bool,
     postgres: bool,
     store_proxy: bool,
+    two: bool,
+    balancer: bool,
 }
 
 /// Set to `postgres`, every world that does not say otherwise keeps its payments there.
@@ -142,6 +153,20 @@ impl WorldBuilder {
         self.postgres()
     }
 
+    /// Two instances on one PostgreSQL and one Redis: [`World::gateway`] and [`World::second`].
+    #[must_use]
+    pub fn two(mut self) -> Self {
+        self.two = true;
+        self.postgres().redis()
+    }
+
+    /// Two instances behind a balancer.
+    #[must_use]
+    pub fn balanced(mut self) -> Self {
+        self.balancer = true;
+        self.two()
+    }
+
     fn on_postgres(&self) -> bool {
         let asked = self.postgres || std::env::var(STORE).is_ok_and(|store| store == "postgres");
         asked && self.store.is_none() && !self.embedded
@@ -176,6 +201,7 @@ impl WorldBuilder {
             Some(proxy) => format!("redis://{}/0", proxy.address()),
             None => redis.url(),
         });
+        let mut balancer = self.balancer.then(Balancer::new);
         let database = on_postgres.then(|| Postgres::shared().new_database());
         let store_proxy = self.store_proxy.then(|| Proxy::start(&Postgres::shared().address()));
         let store = match &database {
@@ -197,7 +223,11 @@ impl WorldBuilder {
             };
             let listen = format!("127.0.0.1:{}", launch.port);
             let notify_proxy = self.notify_proxy.then(|| Proxy::start(&listen));
-            let public = notify_proxy.as_ref().map_or_else(|| listen.clone(), Proxy::address);
+            let public = match (&balancer, &notify_proxy) {
+                (Some(balancer), _) => balancer.address(),
+                (None, Some(proxy)) => proxy.address(),
+                (None, None) => listen.clone(),
+            };
             let file = GatewayFile {
                 listen,
                 admin_listen: format!("127.0.0.1:{}", launch.admin_port),
@@ -209,8 +239,18 @@ impl WorldBuilder {
             config_files::write_gateway(&config, &file);
             match Gateway::start(launch.clone(), client.clone()).await {
                 Ok(gateway) => {
+                    let second = match self.two {
+                        true => Some(another(&launch, directory.path(), client.clone(), &[]).await.unwrap()),
+                        false => None,
+                    };
+                    if let (Some(balancer), Some(second)) = (&mut balancer, &second) {
+                        balancer.serve(&[gateway.ports(), second.ports()]);
+                        wait_for(&balancer.address(), &client).await;
+                    }
                     return World {
                         gateway,
+                        second,
+                        balancer,
                         sandbox,
                         control,
                         redis,
@@ -254,7 +294,34 @@ impl World {
     /// # Panics
     /// When there is no such tenant.
     pub fn merchant(&self, id: &str) -> Merchant {
-        Merchant::new(self.tenant(id), &self.gateway.url(), self.client.clone())
+        let url = self.balancer.as_ref().map_or_else(|| self.gateway.url(), |b| format!("http://{}", b.address()));
+        Merchant::new(self.tenant(id), &url, self.client.clone())
+    }
+
+    /// The backend of a tenant that makes a connection for every request, so that a balancer spreads them.
+    ///
+    /// # Panics
+    /// When there is no such tenant, or no balancer.
+    pub fn scattered_merchant(&self, id: &str) -> Merchant {
+        let client = reqwest::Client::builder().no_proxy().tls_certs_only([]).pool_max_idle_per_host(0);
+        let url = format!("http://{}", self.balancer.as_ref().unwrap().address());
+        Merchant::new(self.tenant(id), &url, client.build().unwrap())
+    }
+
+    /// The backend of a tenant that asks the second instance.
+    ///
+    /// # Panics
+    /// When there is no such tenant, or no second instance.
+    pub fn merchant_at_second(&self, id: &str) -> Merchant {
+        Merchant::new(self.tenant(id), &self.second().url(), self.client.clone())
+    }
+
+    /// The other instance.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub fn second(&self) -> &Gateway {
+        self.second.as_ref().unwrap()
     }
 
     /// The bookshop and its backend: what most walks need.
@@ -262,9 +329,13 @@ impl World {
         (self.tenant("bookshop").clone(), self.merchant("bookshop"))
     }
 
-    /// One scrape of the gateway's metrics.
+    /// One scrape of the gateway's metrics, or of both gateways'.
     pub async fn metrics(&self) -> Metrics {
-        self.gateway.metrics().await
+        let metrics = self.gateway.metrics().await;
+        match &self.second {
+            Some(second) => metrics.and(second.metrics().await),
+            None => metrics,
+        }
     }
 
     /// What a tenant's notifies of one kind are sent to.
@@ -314,14 +385,32 @@ impl World {
     /// # Errors
     /// The end of its log, when it does not become ready.
     pub async fn start_another(&self, environment: &[(&str, &str)]) -> Result<Gateway, String> {
-        let mut launch = self.launch.clone();
-        launch.log = self.directory.path().join(format!("gateway-{}.log", free_port()));
-        launch.port = free_port();
-        launch.admin_port = free_port();
-        let listen = |port: u16| format!("127.0.0.1:{port}");
-        launch.environment.push(("DUKOU__SERVER__LISTEN".to_owned(), listen(launch.port)));
-        launch.environment.push(("DUKOU__ADMIN__LISTEN".to_owned(), listen(launch.admin_port)));
-        launch.environment.extend(environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
-        Gateway::start(launch, self.client.clone()).await
+        another(&self.launch, self.directory.path(), self.client.clone(), environment).await
     }
+}
+
+/// Starts a gateway with the configuration of another one, on ports of its own.
+async fn another(
+    first: &Launch,
+    directory: &Path,
+    client: reqwest::Client,
+    environment: &[(&str, &str)],
+) -> Result<Gateway, String> {
+    let mut launch = first.clone();
+    launch.log = directory.join(format!("gateway-{}.log", free_port()));
+    launch.port = free_port();
+    launch.admin_port = free_port();
+    let listen = |port: u16| format!("127.0.0.1:{port}");
+    launch.environment.push(("DUKOU__SERVER__LISTEN".to_owned(), listen(launch.port)));
+    launch.environment.push(("DUKOU__ADMIN__LISTEN".to_owned(), listen(launch.admin_port)));
+    launch.environment.extend(environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+    Gateway::start(launch, client).await
+}
+
+/// Waits until a balancer leads somewhere.
+async fn wait_for(address: &str, client: &reqwest::Client) {
+    eventually("the balancer leads to a gateway", BALANCED, async || {
+        client.get(format!("http://{address}/openapi.json")).send().await.is_ok().then_some(())
+    })
+    .await;
 }

@@ -15,6 +15,7 @@ use redis::{AsyncConnectionConfig, Client, FromRedisValue, RedisResult, ScriptIn
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
+use super::Served;
 use super::scripts::Scripts;
 
 /// How long making a connection and the first answer on it may take, in the background.
@@ -25,6 +26,8 @@ const ANSWER_PATIENCE: Duration = Duration::from_millis(200);
 const FAIR_PATIENCE: Duration = Duration::from_millis(100);
 /// Between two looks at a connection that nobody complains about.
 const CHECK_EVERY: Duration = Duration::from_secs(1);
+/// What others wrote to the store is known here by then.
+const KNOWN_AFTER: Duration = Duration::from_secs(3);
 const RETRY_FIRST: Duration = Duration::from_millis(50);
 const RETRY_AT_MOST: Duration = Duration::from_secs(1);
 
@@ -38,9 +41,10 @@ pub(super) struct Link {
     pub scripts: Scripts,
     state: Mutex<State>,
     broken: Notify,
+    served: Arc<Served>,
     /// The position the store was opened at.
     opened_at: i64,
-    /// The highest position this process knows of.
+    /// The highest position this process has seen committed.
     position: AtomicI64,
 }
 
@@ -54,10 +58,25 @@ struct State {
     told: bool,
     greeted: bool,
     behind: Option<(i64, i64)>,
+    /// As `behind`, of a store that others write to: found at this moment, and to be looked at again when
+    /// their newest entries are known here.
+    suspected: Option<(i64, i64, Instant)>,
+}
+
+impl State {
+    fn is_behind(&mut self, store: i64, seen: i64) {
+        tracing::error!(
+            store,
+            seen,
+            "the store is behind what redis has seen of it: was it restored from an older backup?"
+        );
+        self.behind = Some((store, seen));
+    }
 }
 
 impl Link {
-    pub fn new(client: Result<Client, String>, position_key: String, position: i64) -> Self {
+    pub fn new(client: Result<Client, String>, position_key: String, served: Arc<Served>) -> Self {
+        let position = (served.position)();
         let state = State {
             connection: None,
             generation: 0,
@@ -65,6 +84,7 @@ impl Link {
             told: false,
             greeted: false,
             behind: None,
+            suspected: None,
         };
         Link {
             client,
@@ -72,6 +92,7 @@ impl Link {
             scripts: Scripts::new(),
             state: Mutex::new(state),
             broken: Notify::new(),
+            served,
             opened_at: position,
             position: AtomicI64::new(position),
         }
@@ -142,13 +163,10 @@ impl Link {
             Ok((connection, store, seen)) => {
                 state.generation += 1;
                 state.connection = Some(connection);
-                if seen > store {
-                    tracing::error!(
-                        store,
-                        seen,
-                        "the store is behind what redis has seen of it: was it restored from an older backup?"
-                    );
-                    state.behind = Some((store, seen));
+                if seen > store && self.served.shared {
+                    state.suspected = Some((store, seen, Instant::now()));
+                } else if seen > store {
+                    state.is_behind(store, seen);
                 }
                 state.greeted = true;
                 state.told = false;
@@ -173,9 +191,20 @@ impl Link {
         let config =
             AsyncConnectionConfig::new().set_connection_timeout(Some(CONNECT_PATIENCE)).set_response_timeout(None);
         let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
-        let position = self.position.load(Ordering::Relaxed);
+        let position = self.position.load(Ordering::Relaxed).max((self.served.position)());
         let seen: i64 = self.scripts.greet.key(&self.position_key).arg(position).invoke_async(&mut connection).await?;
         Ok((connection, if greeted { position } else { self.opened_at }, seen))
+    }
+
+    /// Whether a store that others write to was behind, or only not known well enough.
+    fn look_again(&self) {
+        let mut state = self.state();
+        let Some((store, seen, _)) = state.suspected.take_if(|(.., since)| since.elapsed() > KNOWN_AFTER) else {
+            return;
+        };
+        if (self.served.position)() < seen {
+            state.is_behind(store, seen);
+        }
     }
 
     /// Keeps a connection for as long as the task is let live.
@@ -188,6 +217,7 @@ impl Link {
                 if timeout(CHECK_EVERY, self.broken.notified()).await.is_err() {
                     self.check().await;
                 }
+                self.look_again();
             } else {
                 sleep(pause).await;
                 pause = (pause * 2).min(RETRY_AT_MOST);

@@ -73,8 +73,15 @@ impl RedisOptions {
     }
 }
 
-/// Tells which store it is, and in which life now.
-pub type Identity = Box<dyn Fn() -> StoreIdentity + Send + Sync>;
+/// The store that a coordinator serves, as it is at the moment of asking.
+pub struct Served {
+    /// Which store it is, and in which life.
+    pub identity: Box<dyn Fn() -> StoreIdentity + Send + Sync>,
+    /// How far its event log is known to have grown.
+    pub position: Box<dyn Fn() -> i64 + Send + Sync>,
+    /// Others write to it as well, so that what is known of its log may be some seconds old.
+    pub shared: bool,
+}
 
 /// Claims and locks shared by all instances of one store.
 pub struct RedisCoordinator {
@@ -82,23 +89,23 @@ pub struct RedisCoordinator {
     keeper: JoinHandle<()>,
     locks: KeyedLocks,
     prefix: String,
-    identity: Identity,
+    served: Arc<Served>,
     position_key: String,
 }
 
 impl RedisCoordinator {
     /// Tries for at most a second to reach Redis; when it is away the coordinator begins degraded
-    /// and finds it by itself later. `position` is the store's own, as it was opened. Needs a Tokio
-    /// runtime, in which a background task runs until the coordinator is dropped.
-    pub async fn connect(options: RedisOptions, identity: Identity, position: i64) -> RedisCoordinator {
+    /// and finds it by itself later. Needs a Tokio runtime, in which a background task runs until the coordinator is dropped.
+    pub async fn connect(options: RedisOptions, served: Served) -> RedisCoordinator {
+        let served = Arc::new(served);
         let prefix = options.prefix.clone();
-        let store = format!("{prefix}:{}", identity().store.simple());
+        let store = format!("{prefix}:{}", (served.identity)().store.simple());
         let position_key = format!("{store}:position");
         let client = options.client().map_err(|error| error.to_string());
-        let link = Arc::new(Link::new(client, position_key.clone(), position));
+        let link = Arc::new(Link::new(client, position_key.clone(), Arc::clone(&served)));
         link.connect_once().await;
         let keeper = tokio::spawn(Arc::clone(&link).keep());
-        RedisCoordinator { link, keeper, locks: KeyedLocks::new(), prefix, identity, position_key }
+        RedisCoordinator { link, keeper, locks: KeyedLocks::new(), prefix, served, position_key }
     }
 
     /// The store's position and the higher one that Redis had seen of the same store, when they
@@ -110,7 +117,7 @@ impl RedisCoordinator {
 
     /// What keys of this life of this store begin with.
     fn base(&self) -> String {
-        let StoreIdentity { store, incarnation } = (self.identity)();
+        let StoreIdentity { store, incarnation } = (self.served.identity)();
         format!("{}:{}:{}", self.prefix, store.simple(), incarnation.simple())
     }
 

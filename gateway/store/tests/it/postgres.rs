@@ -185,9 +185,21 @@ async fn a_newer_schema_is_refused_and_an_instance_that_runs_goes_on() {
     );
     create(&store, &payment("B1", 1_000)).await.unwrap();
     notify(&store, "B1", "a").await.unwrap();
-    assert_eq!(store.payments(dukou_engine::records::PaymentFilter {
-        tenant: tenant(), state: None, created_after: None, cursor: None, limit: 10,
-    }).await.unwrap().items.len(), 1);
+    assert_eq!(
+        store
+            .payments(dukou_engine::records::PaymentFilter {
+                tenant: tenant(),
+                state: None,
+                created_after: None,
+                cursor: None,
+                limit: 10,
+            })
+            .await
+            .unwrap()
+            .items
+            .len(),
+        1
+    );
     let refused = PostgresStore::open(PostgresOptions::at(Secret::new(&address))).await.err().unwrap();
     assert!(matches!(refused, StoreError::Corrupt(_)), "{refused}");
     assert!(refused.to_string().contains("newer than this program: step 99 (notes)"), "{refused}");

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use dukou_domain::Secret;
 use dukou_engine::ports::{Claim, ClaimToken, Coordinator, Health, Marker};
 use dukou_engine::records::StoreIdentity;
-use dukou_store::{RedisCoordinator, RedisOptions};
+use dukou_store::{RedisCoordinator, RedisOptions, Served};
 use uuid::Uuid;
 
 use crate::coordinator_behaviour::{self, CAP, DONE, mine, until_working};
@@ -18,9 +18,13 @@ fn identity(store: u128, incarnation: u128) -> StoreIdentity {
     StoreIdentity { store: Uuid::from_u128(store), incarnation: Uuid::from_u128(incarnation) }
 }
 
+fn served(identity: StoreIdentity, position: i64) -> Served {
+    Served { identity: Box::new(move || identity), position: Box::new(move || position), shared: false }
+}
+
 async fn connect(port: u16, identity: StoreIdentity, position: i64) -> RedisCoordinator {
     let url = Secret::new(format!("redis://127.0.0.1:{port}/0"));
-    RedisCoordinator::connect(RedisOptions { url, prefix: "dukou".into() }, Box::new(move || identity), position).await
+    RedisCoordinator::connect(RedisOptions { url, prefix: "dukou".into() }, served(identity, position)).await
 }
 
 async fn done(coordinator: &dyn Coordinator, digest: &str, position: i64) {
@@ -209,7 +213,7 @@ async fn a_password_is_never_shown() {
         let url = Secret::new(format!("redis://:{password}@127.0.0.1:{}/0", server.port));
         let options = RedisOptions { url, prefix: "dukou".into() };
         let shown = format!("{options:?}");
-        let coordinator = RedisCoordinator::connect(options, Box::new(|| identity(1, 1)), 0).await;
+        let coordinator = RedisCoordinator::connect(options, served(identity(1, 1), 0)).await;
         let health = coordinator.health();
         assert_eq!(health == Health::Working, password == "correct-horse", "{health:?}");
         assert!(!format!("{shown} {health:?}").contains("horse"));

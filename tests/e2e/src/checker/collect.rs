@@ -41,6 +41,7 @@ pub async fn history(world: &World, more_secrets: &[String], degraded: bool) -> 
     let readiness = world.gateway.readiness().await.ok();
     seen.push(("metrics".to_owned(), metrics.text.clone()));
     seen.push(("log".to_owned(), world.gateway.logs()));
+    seen.extend(world.second.iter().map(|second| ("log of the second".to_owned(), second.logs())));
     seen.extend(store_files(world.directory()));
     History {
         tenants,

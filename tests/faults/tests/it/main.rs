@@ -21,4 +21,5 @@ mod e_operation;
 mod e_tenants;
 mod f_webhooks;
 mod g_plugins;
+mod h_instances;
 mod moved_clock;
