@@ -2,7 +2,9 @@
 
 use anyhow::Result;
 
-use crate::measure::{Bench, create, duplicates, hello, idle, least, machine, notify, pages, webhooks, wechat_v3};
+use crate::measure::{
+    Bench, create, duplicates, hello, idle, least, machine, notify, pages, postgres, webhooks, wechat_v3,
+};
 use crate::report::Report;
 use crate::session::Session;
 
@@ -16,6 +18,7 @@ pub enum What {
     Webhooks,
     WechatV3,
     Pages,
+    Postgres,
     Idle,
 }
 
@@ -42,6 +45,9 @@ pub fn run(what: What, bench: &Bench) -> Result<Report> {
     }
     if what == What::Pages {
         pages::run(bench, &mut report)?;
+    }
+    if what == What::Postgres {
+        postgres::run(bench, &mut report)?;
     }
     machine::end(&mut report);
     Ok(report)

@@ -36,6 +36,8 @@ enum Command {
     WechatV3(Options),
     /// The list of a million payments, page after page.
     Pages(Options),
+    /// Notifies with payments in a PostgreSQL of its own: one instance and two, batches and one by one.
+    Postgres(Options),
     /// Start and memory of an empty gateway.
     Idle(Options),
     /// The server of `hello`.
@@ -76,6 +78,7 @@ pub fn run() -> Result<()> {
         Command::Webhooks(options) => (What::Webhooks, options),
         Command::WechatV3(options) => (What::WechatV3, options),
         Command::Pages(options) => (What::Pages, options),
+        Command::Postgres(options) => (What::Postgres, options),
         Command::Idle(options) => (What::Idle, options),
         Command::HelloServer => return hello::serve(),
         Command::LeastServer { platform, journal } => return least::serve(platform, &journal),

@@ -54,6 +54,17 @@ impl Gateway {
         Self::start_with(binary, directory, platform, max_batch, &[])
     }
 
+    /// The same, with payments in a database.
+    pub fn start_on(
+        database: &str,
+        binary: &Path,
+        directory: &Path,
+        platform: &Platform,
+        max_batch: Option<u32>,
+    ) -> Result<Gateway> {
+        Self::launch(binary, directory, platform, (database, max_batch), &[])
+    }
+
     /// The same, with further tenants that have a webhook each.
     pub fn start_with(
         binary: &Path,
@@ -62,8 +73,19 @@ impl Gateway {
         max_batch: Option<u32>,
         shops: &[Shop],
     ) -> Result<Gateway> {
+        let store = format!("sqlite://{}", directory.join("dukou.db").display());
+        Self::launch(binary, directory, platform, (&store, max_batch), shops)
+    }
+
+    fn launch(
+        binary: &Path,
+        directory: &Path,
+        platform: &Platform,
+        storage: (&str, Option<u32>),
+        shops: &[Shop],
+    ) -> Result<Gateway> {
         let (address, admin) = (free_address()?, free_address()?);
-        configure(directory, address, admin, max_batch)?;
+        configure(directory, address, admin, storage)?;
         configure_tenant(directory, platform)?;
         for shop in shops {
             shop.write(&directory.join("tenants"))?;
@@ -112,9 +134,13 @@ impl Gateway {
     }
 }
 
-fn configure(directory: &Path, address: SocketAddr, admin: SocketAddr, max_batch: Option<u32>) -> Result<()> {
+fn configure(
+    directory: &Path,
+    address: SocketAddr,
+    admin: SocketAddr,
+    (store, max_batch): (&str, Option<u32>),
+) -> Result<()> {
     fs::create_dir_all(directory)?;
-    let store = directory.join("dukou.db");
     let max_batch = max_batch.map(|count| format!("max_batch = {count}\n")).unwrap_or_default();
     // Orders are not asked after: the platform here answers nothing else, and a run is short.
     fs::write(
@@ -122,9 +148,8 @@ fn configure(directory: &Path, address: SocketAddr, admin: SocketAddr, max_batch
         format!(
             "[server]\nlisten = \"{address}\"\npublic_url = \"http://{address}\"\ninsecure = true\n\
              [admin]\nlisten = \"{admin}\"\n\
-             [storage]\nurl = \"sqlite://{}\"\n{max_batch}\
+             [storage]\nurl = \"{store}\"\n{max_batch}\
              [queries]\npending = [\"1h\"]\n[webhooks]\nallow_private_networks = true\n",
-            store.display()
         ),
     )?;
     Ok(())

@@ -25,12 +25,7 @@ impl Process {
 
     /// CPU time used so far, in user and kernel mode, by all threads.
     pub fn cpu(&self) -> Result<Duration> {
-        let stat = self.read("stat")?;
-        // The program's name may hold spaces; the fields are counted from its closing bracket.
-        let fields = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
-        let mut ticks = fields.split_whitespace().skip(11).take(2).map(str::parse::<u32>);
-        let (user, kernel) = (ticks.next().context("no utime")??, ticks.next().context("no stime")??);
-        Ok(TICK * (user + kernel))
+        cpu(self.0.id())
     }
 
     /// Resident memory in bytes.
@@ -68,4 +63,35 @@ impl Drop for Process {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
+}
+
+/// CPU time that a process has used so far, in user and kernel mode, by all threads.
+pub fn cpu(pid: u32) -> Result<Duration> {
+    ticks(pid, 2)
+}
+
+/// The same, with that of its children that have ended.
+pub fn cpu_with_ended_children(pid: u32) -> Result<Duration> {
+    ticks(pid, 4)
+}
+
+/// Who started a process.
+pub fn parent(pid: u32) -> Result<u32> {
+    Ok(stat(pid)?.get(1).context("no ppid")?.parse()?)
+}
+
+/// The first of `utime stime cutime cstime` together.
+fn ticks(pid: u32, fields: usize) -> Result<Duration> {
+    let stat = stat(pid)?;
+    let times = stat.get(11..11 + fields).context("no times")?;
+    let ticks: Vec<u32> = times.iter().map(|field| field.parse()).collect::<Result<_, _>>()?;
+    Ok(TICK * ticks.iter().sum::<u32>())
+}
+
+/// The fields after the program's name, which may hold spaces and ends with a bracket.
+fn stat(pid: u32) -> Result<Vec<String>> {
+    let path = format!("/proc/{pid}/stat");
+    let text = std::fs::read_to_string(&path).with_context(|| path)?;
+    let fields = text.rsplit_once(')').map_or("", |(_, rest)| rest);
+    Ok(fields.split_whitespace().map(str::to_owned).collect())
 }

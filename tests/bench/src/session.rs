@@ -21,6 +21,8 @@ pub struct Session {
     pub gateway: Gateway,
     binary: PathBuf,
     directory: PathBuf,
+    /// Where payments are, when that is not the gateway's own file.
+    database: Option<String>,
     /// The place of the next payment to make.
     next: usize,
     /// Made and not yet paid.
@@ -39,13 +41,27 @@ impl Session {
         let platform = Platform::start(interface)?;
         let gateway = Gateway::start(binary, directory, &platform, None)?;
         let (binary, directory) = (binary.to_owned(), directory.to_owned());
-        Ok(Session { platform, gateway, binary, directory, next: 0, unpaid: Vec::new(), paid: Vec::new() })
+        let (next, unpaid, paid) = (0, Vec::new(), Vec::new());
+        Ok(Session { platform, gateway, binary, directory, database: None, next, unpaid, paid })
+    }
+
+    /// Over APIv2, with payments in a database that others may use as well, each with numbers of their own
+    /// from `first` on.
+    pub fn start_on(database: &str, binary: &Path, directory: &Path, first: usize) -> Result<Session> {
+        let platform = Platform::start(Interface::V2)?;
+        let gateway = Gateway::start_on(database, binary, directory, &platform, None)?;
+        let (binary, directory, database) = (binary.to_owned(), directory.to_owned(), Some(database.to_owned()));
+        let (unpaid, paid) = (Vec::new(), Vec::new());
+        Ok(Session { platform, gateway, binary, directory, database, next: first, unpaid, paid })
     }
 
     /// The same store under a gateway with another `max_batch`.
     pub fn restart(self, max_batch: Option<u32>) -> Result<Session> {
         self.gateway.stop()?;
-        let gateway = Gateway::start(&self.binary, &self.directory, &self.platform, max_batch)?;
+        let gateway = match &self.database {
+            None => Gateway::start(&self.binary, &self.directory, &self.platform, max_batch)?,
+            Some(database) => Gateway::start_on(database, &self.binary, &self.directory, &self.platform, max_batch)?,
+        };
         Ok(Session { gateway, ..self })
     }
 

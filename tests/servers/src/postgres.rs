@@ -106,6 +106,15 @@ impl Postgres {
         format!("127.0.0.1:{}", self.port)
     }
 
+    /// The server's main process.
+    ///
+    /// # Panics
+    /// When it does not run.
+    pub fn pid(&self) -> u32 {
+        let text = std::fs::read_to_string(self.folder.join("data/postmaster.pid")).unwrap();
+        text.lines().next().and_then(|line| line.trim().parse().ok()).unwrap()
+    }
+
     /// Makes an empty database and returns its address, `postgres://…`.
     ///
     /// # Panics

@@ -8,6 +8,7 @@ pub mod least;
 pub mod machine;
 pub mod notify;
 pub mod pages;
+pub mod postgres;
 pub mod webhooks;
 pub mod wechat_v3;
 

@@ -68,7 +68,7 @@ pub fn grouping(bench: &Bench, mut session: Session, report: &mut Report) -> Res
     Ok(())
 }
 
-fn most(bench: &Bench, session: &mut Session, connections: usize, count: usize) -> Result<Outcome> {
+pub(super) fn most(bench: &Bench, session: &mut Session, connections: usize, count: usize) -> Result<Outcome> {
     session.notify(connections, count, |plan| load::closed(plan, bench.time))
 }
 
