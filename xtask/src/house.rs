@@ -42,6 +42,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("actix-web", &["gateway/http", "gateway/console", "gateway/app"]),
     ("rusqlite", &["gateway/store"]),
     ("redis", &["gateway/store"]),
+    ("sqlx", &["gateway/store"]),
     ("reqwest", &["gateway/transport", "gateway/webhook", "gateway/app"]),
     ("quick-xml", &["providers/wechat"]),
     ("md-5", &["providers/wechat", "plugins/douyin-share"]),

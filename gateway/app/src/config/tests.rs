@@ -21,7 +21,7 @@ fn the_defaults_are_what_the_file_says() {
     assert_eq!(gateway.public_url, "https://pay.example.com");
     assert_eq!(gateway.body_limit, 262_144);
     assert!(matches!(gateway.storage.place, StoragePlace::Sqlite(path) if path == Path::new("data/dukou.db")));
-    assert_eq!(gateway.max_batch, 512);
+    assert_eq!(gateway.storage.max_batch, 512);
     assert_eq!(gateway.expires_after.as_secs(), 7200);
     assert_eq!(gateway.limits, dukou_http::LimitConfig::default());
     assert_eq!(gateway.trusted_proxies, dukou_http::TrustedProxies::default());

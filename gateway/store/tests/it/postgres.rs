@@ -227,18 +227,18 @@ async fn statements_find_their_rows_by_an_index() {
     store.close().await;
     let store = open(&address).await;
     let before = read();
-    for index in 0..20 {
-        let name = format!("B{index}");
+    for paid in &all[..20] {
+        let name = paid.out_trade_no.to_string();
         notify(&store, &name, &name).await.unwrap();
         store.payment(&tenant(), &number(&name)).await.unwrap().unwrap();
         let new = NewEvent {
             id: EventId::from_uuid(Uuid::now_v7()),
-            ..event(EventKind::PaymentPending, Subject::Payment(Box::new(all[index].clone())))
+            ..event(EventKind::PaymentPending, Subject::Payment(Box::new(paid.clone())))
         };
         apply(&store, target(&name), move |_| Change { events: vec![new.clone()], ..Change::default() }).await.unwrap();
         store.events(&tenant(), PAYMENTS, 10).await.unwrap();
-        store.refunds(&tenant(), all[index].id).await.unwrap();
-        store.history().events_about(&tenant(), all[index].id, 10).await.unwrap();
+        store.refunds(&tenant(), paid.id).await.unwrap();
+        store.history().events_about(&tenant(), paid.id, 10).await.unwrap();
         store.history().messages_about(&tenant(), vec![name], 10).await.unwrap();
     }
     store.close().await;

@@ -47,7 +47,7 @@ fn one(bench: &Bench, report: &mut Report, server: &Postgres) -> Result<f64> {
     let mut most = notify::most(bench, &mut session, CONNECTIONS, MOST)?;
     let gateway = session.gateway.process.cpu()? - before.0;
     let name = at("notify, PostgreSQL, one instance", CONNECTIONS);
-    report.aimed(&name, most.rate(), "/s", Aim::AtLeast(5_000.0), &spread(&mut most.latencies));
+    report.aimed(&name, most.rate(), "/s", Aim::AtLeast(5_000.0), spread(&mut most.latencies));
     used(report, "one instance", most.done, gateway, database_cpu(server)? - before.1);
     let mut single = session.notify(1, MOST_ALONE, |plan| crate::load::closed(plan, bench.time))?;
     report.line("notify, PostgreSQL, 1 connection", single.rate(), "/s", spread(&mut single.latencies));
@@ -78,7 +78,7 @@ fn two(bench: &Bench, report: &mut Report, server: &Postgres) -> Result<()> {
     let gateway = gateways(&first, &second)? - before.0;
     let rate = one.rate() + other.rate();
     let detail = format!("{}; {}", spread(&mut one.latencies), spread(&mut other.latencies));
-    report.aimed("notify, PostgreSQL, two instances, 2 × 128", rate, "/s", Aim::AtLeast(5_000.0), &detail);
+    report.aimed("notify, PostgreSQL, two instances, 2 × 128", rate, "/s", Aim::AtLeast(5_000.0), detail);
     used(report, "two instances", one.done + other.done, gateway, database_cpu(server)? - before.1);
     first.gateway.stop()?;
     second.gateway.stop()
