@@ -8,7 +8,7 @@ use clap_complete::Shell;
 
 #[cfg(feature = "sandbox")]
 use crate::commands::demo;
-use crate::commands::{backup, check, doctor, serve, trace};
+use crate::commands::{backup, check, doctor, migrate, serve, trace};
 use crate::logging::{self, LogForm};
 
 /// The version, and what is compiled in that must not be in production.
@@ -97,6 +97,16 @@ enum Command {
         #[arg(long, default_value = "config")]
         config: PathBuf,
     },
+    /// Move the embedded store to the PostgreSQL that storage.url leads to; no gateway may be running on
+    /// either. What broke off goes on when it is run again.
+    Migrate {
+        /// The file, or sqlite:// and the file.
+        #[arg(long)]
+        from: String,
+        /// The folder of gateway.toml and tenants/.
+        #[arg(long, default_value = "config")]
+        config: PathBuf,
+    },
     /// Print what lets a shell complete dukou's commands and options.
     Completions { shell: Shell },
     /// Show the whole way of a payment on this machine: the gateway, the platform simulated, a shop.
@@ -142,6 +152,10 @@ pub fn run() -> ExitCode {
         Command::Restore { from, replace, config } => {
             let _logging = logging::start(form, "error");
             backup::restore(&config, &from, replace)
+        }
+        Command::Migrate { from, config } => {
+            let _logging = logging::start(form, "error");
+            migrate::run(&config, &from)
         }
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "dukou", &mut std::io::stdout());

@@ -7,6 +7,7 @@
 mod codec;
 mod keyed_locks;
 mod migrate;
+pub mod moving;
 pub mod postgres;
 pub mod process;
 pub mod redis;

@@ -49,6 +49,14 @@ pub fn write_gateway(config: &Path, file: &GatewayFile<'_>) {
     write(&config.join("gateway.toml"), table.to_string());
 }
 
+/// Changes where `gateway.toml` says that payments live.
+pub fn set_storage(config: &Path, url: &str) {
+    let path = config.join("gateway.toml");
+    let mut table: Table = std::fs::read_to_string(&path).unwrap().parse().unwrap();
+    set(&mut table, "storage.url", url.to_owned());
+    write(&path, table.to_string());
+}
+
 /// Writes a tenant's file with its certificates and secrets beside it.
 pub fn write_tenant(config: &Path, tenant: &Tenant, platform_url: &str, sandbox: &Sandbox) {
     let (ca_pem, files) = (sandbox.ca_pem(), sandbox.merchant(&tenant.mch_id).unwrap());

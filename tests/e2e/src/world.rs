@@ -348,9 +348,28 @@ impl World {
         &self.client
     }
 
+    /// Makes an empty database in PostgreSQL and lets the configuration lead there, from the next start on.
+    ///
+    /// # Panics
+    /// When the configuration cannot be written.
+    pub fn lead_to_postgres(&mut self) -> String {
+        let address = Postgres::shared().new_database();
+        config_files::set_storage(self.gateway.config(), &address);
+        self.database = Some(address.clone());
+        address
+    }
+
     /// Whether payments are in PostgreSQL.
     pub fn is_on_postgres(&self) -> bool {
         self.database.is_some()
+    }
+
+    /// The address of the world's own database.
+    ///
+    /// # Panics
+    /// When its payments are not in PostgreSQL.
+    pub fn database(&self) -> String {
+        self.database.clone().unwrap()
     }
 
     /// Runs a statement in the world's own database and returns what it prints.

@@ -5,6 +5,7 @@ pub mod check;
 #[cfg(feature = "sandbox")]
 pub mod demo;
 pub mod doctor;
+pub mod migrate;
 pub mod serve;
 pub mod trace;
 

@@ -36,6 +36,7 @@ use dukou_engine::records::{
     StoreIdentity, StoredAnswer,
 };
 use dukou_spi::Kept;
+use sqlx::Connection as _;
 use sqlx::postgres::PgConnection;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -46,6 +47,7 @@ pub use self::address::InvalidAddress;
 use self::columns::Columns;
 use self::database::{Database, Work};
 use self::error::{Result, store_error};
+pub(crate) use self::schema::life_now as life;
 use self::writer::Writer;
 
 /// How long a readiness probe waits.
@@ -160,6 +162,16 @@ impl PostgresStore {
     {
         self.database.write(work).await
     }
+}
+
+/// A connection to a database with its schema up to date, for moving a store into it.
+pub(crate) async fn connect_to_move(options: &PostgresOptions) -> Result<PgConnection> {
+    let connect = address::parse(&options.address)
+        .map_err(|error| StoreError::Corrupt(format!("storage.url {error}")))?
+        .application_name("dukou migrate");
+    let mut connection = PgConnection::connect_with(&connect).await.map_err(store_error)?;
+    schema::migrate(&mut connection, schema::STEPS).await?;
+    Ok(connection)
 }
 
 /// Statements that a connection keeps prepared: all of this crate's.

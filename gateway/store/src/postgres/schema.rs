@@ -87,9 +87,26 @@ pub(super) async fn life(connection: &mut PgConnection) -> sqlx::Result<String> 
     sqlx::query(LIFE).fetch_one(connection).await?.try_get(0)
 }
 
+/// [`life`] in the port's words.
+pub(crate) async fn life_now(connection: &mut PgConnection) -> Result<String> {
+    life(connection).await.map_err(store_error)
+}
+
+/// Refuses a database into which a store is being moved: what is there is not all of it.
+async fn refuse_half_moved(connection: &mut PgConnection) -> Result<()> {
+    let row = sqlx::query("SELECT to_regclass('moving') IS NOT NULL").fetch_one(connection).await;
+    if Columns::new(&row.map_err(store_error)?).flag()? {
+        return Err(StoreError::Corrupt(
+            "a store is being moved into this database and not all of it is there: run `dukou migrate` again".into(),
+        ));
+    }
+    Ok(())
+}
+
 /// The store's identity. Where the database begins another life than the one it was last seen in,
 /// so does the incarnation.
 pub(super) async fn identity(connection: &mut PgConnection) -> Result<(StoreIdentity, String)> {
+    refuse_half_moved(connection).await?;
     let life = life(connection).await.map_err(store_error)?;
     let mut transaction = connection.begin().await.map_err(store_error)?;
     transaction.execute(LOCK).await.map_err(store_error)?;

@@ -48,6 +48,7 @@ use uuid::Uuid;
 
 pub use self::backup::{Copied, Restored, back_up, restore};
 use self::error::Result;
+pub(crate) use self::open::{MARK_AS_MOVED, open_to_move};
 use self::readers::Readers;
 use self::writer::Writer;
 use self::writing::Writing;
@@ -104,6 +105,7 @@ impl SqliteStore {
         let lock = open::lock(path)?;
         backup::refuse_half_restored(path)?;
         let mut connection = open::writer(path)?;
+        open::refuse_moved(path, &connection)?;
         open::migrate(&mut connection, open::STEPS).map_err(|error| match error {
             StoreError::Corrupt(why) => StoreError::Corrupt(format!("{}: {why}", path.display())),
             StoreError::Unavailable(why) => StoreError::Unavailable(format!("{}: {why}", path.display())),

@@ -194,6 +194,45 @@ pub(super) fn begin_incarnation(connection: &Connection) -> Result<StoreIdentity
     Ok(StoreIdentity { store, incarnation })
 }
 
+/// Says that payments live elsewhere from now on.
+pub(crate) const MARK_AS_MOVED: &str = "CREATE TABLE IF NOT EXISTS moved (at TEXT NOT NULL) STRICT; \
+     INSERT INTO moved (at) SELECT datetime('now') WHERE NOT EXISTS (SELECT 1 FROM moved); \
+     PRAGMA wal_checkpoint(TRUNCATE)";
+
+const MOVED_AT: &str = "SELECT at FROM moved LIMIT 1";
+
+/// A ledger that was moved would be a second truth.
+pub(super) fn refuse_moved(path: &Path, connection: &Connection) -> Result<()> {
+    let known = connection.table_exists(None, "moved").map_err(store_error)?;
+    if !known {
+        return Ok(());
+    }
+    let at: Option<String> = connection.query_row(MOVED_AT, [], |row| row.get(0)).optional().map_err(store_error)?;
+    match at {
+        None => Ok(()),
+        Some(at) => Err(StoreError::Unavailable(format!(
+            "{} was moved to PostgreSQL at {at} UTC and is served no more: let storage.url lead there",
+            path.display()
+        ))),
+    }
+}
+
+/// The file at `path` with its schema up to date, and the right to it: nobody serves from it meanwhile.
+/// Its incarnation stays. A file that was moved before may be looked at again.
+///
+/// # Errors
+/// As [`super::SqliteStore::open`]; and when there is no such file.
+pub(crate) fn open_to_move(path: &Path) -> Result<(File, Connection)> {
+    if !path.is_file() {
+        return Err(StoreError::Unavailable(format!("{}: there is no such file", path.display())));
+    }
+    let held = lock(path)?;
+    super::backup::refuse_half_restored(path)?;
+    let mut connection = writer(path)?;
+    migrate(&mut connection, STEPS)?;
+    Ok((held, connection))
+}
+
 /// The position of the newest event, 0 when there is none.
 pub(super) fn position(connection: &Connection) -> Result<i64> {
     connection.query_row("SELECT coalesce(max(position), 0) FROM events", [], |row| row.get(0)).map_err(store_error)

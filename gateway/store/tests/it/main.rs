@@ -8,6 +8,7 @@ mod coordinator_behaviour;
 mod crash;
 mod delivery_behaviour;
 mod history_behaviour;
+mod moving;
 mod plugin_behaviour;
 mod postgres;
 mod process;

@@ -22,4 +22,5 @@ mod e_tenants;
 mod f_webhooks;
 mod g_plugins;
 mod h_instances;
+mod h_moving;
 mod moved_clock;

@@ -1,0 +1,158 @@
+//! From the embedded store to PostgreSQL, once and for good.
+//!
+//! Table by table in the order of keys, a page a transaction, so that a move that broke off goes on
+//! where it was: the last key that is there says where. The file is held all the while, so that
+//! nobody serves from it. In the end every row of both sides is read again and compared by its
+//! checksum; only then is there a store in the database, and the file says that it was moved.
+
+mod source;
+mod tables;
+mod target;
+mod value;
+
+use std::path::Path;
+
+use dukou_engine::ports::StoreError;
+use rusqlite::{Connection, OptionalExtension as _};
+use sqlx::Connection as _;
+use sqlx::postgres::PgConnection;
+use uuid::Uuid;
+
+use self::tables::{TABLES, Table};
+use self::target::Holds;
+use self::value::{Checksum, Row, Value};
+use crate::postgres::{self, PostgresOptions};
+use crate::sqlite;
+
+/// Rows that go together.
+const PAGE: usize = 500;
+
+/// Where a test may end the process, with the feature `failpoints` and the action `return`.
+pub const FAIL_POINTS: &[&str] = &["moving.page", "moving.before_the_end", "moving.before_the_mark"];
+
+type Result<T> = std::result::Result<T, StoreError>;
+
+/// A table that was moved and compared.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Moved {
+    pub table: &'static str,
+    pub rows: u64,
+    /// SHA-256 over all rows in the order of their keys, the same on both sides.
+    pub checksum: String,
+}
+
+/// Moves the store in the file `from` into the database. May be called again after it broke off, as
+/// often as it takes.
+///
+/// # Errors
+/// [`StoreError::Unavailable`] when the file is in use or either side cannot be reached,
+/// [`StoreError::Conflict`] when the database holds something else, [`StoreError::Corrupt`] when a row
+/// cannot be moved or the sides differ in the end. The file is as it was, then.
+pub async fn move_store(from: &Path, to: &PostgresOptions) -> Result<Vec<Moved>> {
+    let (_held, file) = sqlite::open_to_move(from)?;
+    let (store, incarnation) = identity(&file)?;
+    let mut database = postgres::connect_to_move(to).await?;
+    match target::holds(&mut database).await? {
+        Holds::Nothing => target::begin(&mut database, store, incarnation).await?,
+        Holds::Half(source, life) if source == store => {
+            // The file was served from since: what is there may be old.
+            if life != incarnation {
+                target::begin(&mut database, store, incarnation).await?;
+            }
+        }
+        // Only the mark is missing, when all is there.
+        Holds::Store(known) if known == store => {
+            let moved = compare_all(&file, &mut database).await.map_err(|error| {
+                StoreError::Conflict(format!("the database holds this store already, and has gone on since: {error}"))
+            })?;
+            mark(&file)?;
+            return Ok(moved);
+        }
+        Holds::Half(..) | Holds::Store(_) => {
+            return Err(StoreError::Conflict(
+                "the database holds another store; give this one a database of its own".into(),
+            ));
+        }
+    }
+    for table in TABLES {
+        move_table(&file, &mut database, table).await?;
+    }
+    let moved = compare_all(&file, &mut database).await?;
+    let number = |sql: &str| file.query_row(sql, [], |row| row.get::<_, i64>(0)).map_err(source::unreadable);
+    let position = number("SELECT coalesce(max(position), 0) FROM events")?;
+    let entered_to = number("SELECT position FROM delivery_cursor")?;
+    crash_point_before_the_end();
+    let life = postgres::life(&mut database).await?;
+    target::finish(&mut database, store, &life, position, entered_to).await?;
+    crash_point_before_the_mark();
+    mark(&file)?;
+    let _ = database.close().await;
+    Ok(moved)
+}
+
+fn identity(file: &Connection) -> Result<(Uuid, Uuid)> {
+    let row = file.query_row("SELECT store, incarnation FROM meta", [], |row| {
+        Ok((row.get::<_, Vec<u8>>(0)?, row.get::<_, Vec<u8>>(1)?))
+    });
+    let row = row.optional().map_err(source::unreadable)?;
+    let (store, incarnation) = row.ok_or_else(|| StoreError::Corrupt("the file was never served from".into()))?;
+    let id = |bytes: &[u8]| Uuid::from_slice(bytes).map_err(|error| value::corrupt("meta", "store", error));
+    Ok((id(&store)?, id(&incarnation)?))
+}
+
+async fn move_table(file: &Connection, database: &mut PgConnection, table: &Table) -> Result<()> {
+    let mut after = target::reached(database, table).await?;
+    loop {
+        let rows = source::page(file, table, after.as_deref(), PAGE)?;
+        let Some(last) = rows.last() else { return Ok(()) };
+        after = Some(key_of(table, last));
+        target::write(database, table, &rows).await?;
+        crash_point_page();
+    }
+}
+
+fn key_of(table: &Table, row: &Row) -> Vec<Value> {
+    table.key_columns().filter_map(|(at, _)| row.get(at).cloned()).collect()
+}
+
+async fn compare_all(file: &Connection, database: &mut PgConnection) -> Result<Vec<Moved>> {
+    let mut moved = Vec::with_capacity(TABLES.len());
+    for table in TABLES {
+        let (mut ours, mut after) = (Checksum::new(), None::<Vec<Value>>);
+        loop {
+            let rows = source::page(file, table, after.as_deref(), PAGE)?;
+            let Some(last) = rows.last() else { break };
+            after = Some(key_of(table, last));
+            rows.iter().for_each(|row| ours.add(row));
+        }
+        let mut theirs = Checksum::new();
+        target::read_all(database, table, PAGE, |row| theirs.add(row)).await?;
+        let ((rows, checksum), (there, other)) = (ours.end(), theirs.end());
+        if rows != there || checksum != other {
+            return Err(StoreError::Corrupt(format!(
+                "{}: the file has {rows} rows ({checksum}), the database {there} ({other})",
+                table.name
+            )));
+        }
+        moved.push(Moved { table: table.name, rows, checksum });
+    }
+    Ok(moved)
+}
+
+/// From now on the file is not served from.
+fn mark(file: &Connection) -> Result<()> {
+    file.execute_batch(sqlite::MARK_AS_MOVED)
+        .map_err(|error| StoreError::Unavailable(format!("the file cannot be marked as moved: {error}")))
+}
+
+fn crash_point_page() {
+    fail::fail_point!("moving.page", |_| std::process::abort());
+}
+
+fn crash_point_before_the_end() {
+    fail::fail_point!("moving.before_the_end", |_| std::process::abort());
+}
+
+fn crash_point_before_the_mark() {
+    fail::fail_point!("moving.before_the_mark", |_| std::process::abort());
+}
