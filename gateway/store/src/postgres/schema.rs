@@ -36,11 +36,31 @@ const META: &str = "SELECT store, incarnation, life FROM meta FOR UPDATE";
 const PUT_META: &str = "INSERT INTO meta (one, store, incarnation, life) VALUES (1, $1, $2, $3) \
      ON CONFLICT (one) DO UPDATE SET incarnation = excluded.incarnation, life = excluded.life";
 
+const SERVER: &str = "SELECT current_setting('server_version_num')::bigint, current_setting('server_encoding')";
+
+/// The first with transactions that can be asked after.
+const OLDEST_SERVER: i64 = 130_000;
+
+/// Refuses a server that cannot do what is needed.
+async fn check_server(connection: &mut PgConnection) -> Result<()> {
+    let row = sqlx::query(SERVER).fetch_one(connection).await.map_err(store_error)?;
+    let mut c = Columns::new(&row);
+    let (version, encoding) = (c.integer()?, c.string()?);
+    if version < OLDEST_SERVER {
+        return Err(corrupt("the server", format!("is PostgreSQL {}; expected 13 or newer", version / 10_000)));
+    }
+    if encoding != "UTF8" {
+        return Err(corrupt("the database", format!("keeps texts in {encoding}; expected UTF8")));
+    }
+    Ok(())
+}
+
 /// Brings the schema up to `steps`, each in a transaction of its own.
 ///
 /// # Errors
 /// [`StoreError::Corrupt`] when it is newer than this program, or other than it expects.
 pub(super) async fn migrate(connection: &mut PgConnection, steps: &[Step]) -> Result<()> {
+    check_server(connection).await?;
     if !known(connection).await? {
         let mut transaction = connection.begin().await.map_err(store_error)?;
         transaction.execute(LOCK).await.map_err(store_error)?;

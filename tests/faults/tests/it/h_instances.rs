@@ -22,6 +22,10 @@ const DRAIN: Duration = Duration::from_secs(30);
 /// Who buys at once while instances are changed.
 const BUYERS: usize = 8;
 
+/// Transactions that have written and wait for their commit.
+const HELD_OPEN: &str = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
+                         AND state = 'idle in transaction' AND query LIKE '%pg_current_xact_id%'";
+
 /// Makes the platform's notifies go to one instance.
 fn notifies_go_to(world: &World, gateway: &Gateway) {
     let proxy = world.notify_proxy.as_ref().unwrap();
@@ -141,6 +145,38 @@ async fn f12_an_instance_is_frozen_for_longer_than_its_lock() {
     world.verify().await;
 }
 
+/// Watches: the server's limit on a transaction that nobody goes on with. The frozen instance holds a payment's row and
+/// the newest place of the log, so that without it the other could write nothing for as long as it sleeps.
+#[tokio::test]
+async fn f12_an_instance_is_frozen_in_the_middle_of_a_transaction() {
+    let world = World::builder().two().notify_proxy().start().await;
+    let (tenant, merchant) = world.bookshop();
+    let elsewhere = world.merchant_at_second("bookshop");
+    for number in ["F12-held", "F12-other"] {
+        paid_silently(&world, &merchant, number, 101).await;
+    }
+    restart_at(&world.gateway, &format!("store.before_commit=1*sleep({})", HELD.as_millis())).await;
+    notifies_go_to(&world, &world.gateway);
+    let (control, told) = (world.control.clone(), tenant.clone());
+    let first = tokio::spawn(async move { control.notify(&told, "F12-held", &json!({})).await });
+    eventually("a transaction waits for its commit", SOON, async || (world.sql(HELD_OPEN) == "1").then_some(())).await;
+    world.gateway.pause();
+    notifies_go_to(&world, world.second());
+    let started = Instant::now();
+    for number in ["F12-other", "F12-held"] {
+        eventually("the other goes on", SOON, async || notify_once(&world, &tenant, number).await.then_some(())).await;
+        assert_eq!(elsewhere.status(number).await, "succeeded", "{number}");
+    }
+    assert!(started.elapsed() < Duration::from_secs(10), "held up for {:?}", started.elapsed());
+    world.gateway.resume();
+    let _ = first.await.unwrap();
+    for number in ["F12-held", "F12-other"] {
+        assert!(notify_once(&world, &tenant, number).await);
+        assert_eq!(events_of(&merchant, number, "payment.succeeded").await, 1, "{number}");
+    }
+    world.verify().await;
+}
+
 /// Watches: the limit on every wait for Redis, on both instances at once.
 #[tokio::test]
 async fn f13_redis_hangs_for_both() {
@@ -188,12 +224,7 @@ async fn f16_the_answer_to_a_commit_is_lost() {
     let proxy = world.store_proxy.as_ref().unwrap();
     let (control, told) = (world.control.clone(), tenant.clone());
     let sending = tokio::spawn(async move { control.notify(&told, "F16-one", &json!({})).await });
-    eventually("a transaction waits for its commit", SOON, async || {
-        let waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
-                       AND state = 'idle in transaction' AND query LIKE '%pg_current_xact_id%'";
-        (world.sql(waiting) == "1").then_some(())
-    })
-    .await;
+    eventually("a transaction waits for its commit", SOON, async || (world.sql(HELD_OPEN) == "1").then_some(())).await;
     proxy.set(Mode::CutAnswersAfter(0));
     eventually("the commit has arrived", SOON, async || {
         (world.sql("SELECT state FROM payments WHERE out_trade_no = 'F16-one'") == "succeeded").then_some(())
