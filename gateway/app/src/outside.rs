@@ -5,9 +5,12 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 use dukou_domain::Timestamp;
+use dukou_engine::StoreState;
 use dukou_engine::ports::Store;
 use dukou_spi::transport::{HttpAnswer, HttpRequest, Transport, TransportError};
-use dukou_spi::{AnyTime, Clock, Context, EmptyShelf, Kept, PlatformTime, Random, TrustShelf};
+use dukou_spi::{
+    AnyTime, Clock, Context, EmptyShelf, Kept, PlatformTime, ProcessState, Random, SharedState, TrustShelf,
+};
 use dukou_transport::{PlatformClocks, ReqwestTransports, StrangersTransport};
 
 pub struct SystemClock;
@@ -52,26 +55,30 @@ impl Transport for Nowhere {
 
 /// The outside world, as the providers of a process that ends soon see it.
 pub fn context(insecure: bool) -> Context {
-    world(insecure, ReqwestTransports::new(), Arc::new(EmptyShelf), Arc::new(AnyTime))
+    let transports = ReqwestTransports::new();
+    world(insecure, transports, Arc::new(EmptyShelf), Arc::new(AnyTime), Arc::new(ProcessState::default()))
 }
 
 /// The outside world of a gateway: what it is made of is known before any provider is made, where it keeps
 /// things only once the store is open.
 pub struct Outside {
     pub shelf: Arc<StoreShelf>,
+    /// What the providers of all instances know in common.
+    pub shared: Arc<StoreState>,
     /// The platforms' clocks beside this machine's.
     pub clocks: Arc<PlatformClocks>,
 }
 
 impl Outside {
     pub fn new() -> Self {
-        Outside { shelf: Arc::default(), clocks: platform_clocks() }
+        Outside { shelf: Arc::default(), shared: Arc::new(StoreState::new(instance())), clocks: platform_clocks() }
     }
 
     /// The same, as providers see it.
     pub fn context(&self, insecure: bool) -> Context {
         let transports = ReqwestTransports::comparing(Arc::clone(&self.clocks));
-        world(insecure, transports, Arc::<StoreShelf>::clone(&self.shelf), Arc::<PlatformClocks>::clone(&self.clocks))
+        let (shelf, clocks) = (Arc::<StoreShelf>::clone(&self.shelf), Arc::<PlatformClocks>::clone(&self.clocks));
+        world(insecure, transports, shelf, clocks, Arc::<StoreState>::clone(&self.shared))
     }
 }
 
@@ -85,6 +92,7 @@ fn world(
     transports: ReqwestTransports,
     shelf: Arc<dyn TrustShelf>,
     time: Arc<dyn PlatformTime>,
+    shared: Arc<dyn SharedState>,
 ) -> Context {
     Context {
         clock: Arc::new(SystemClock),
@@ -92,8 +100,14 @@ fn world(
         transports: Arc::new(transports),
         shelf,
         time,
+        shared,
         insecure,
     }
+}
+
+/// This process among the instances: its machine, and its number there.
+fn instance() -> String {
+    format!("{}/{}", rustix::system::uname().nodename().to_string_lossy(), std::process::id())
 }
 
 /// Keeps trust material in the store, from when there is one.

@@ -98,6 +98,8 @@ impl Service {
         let steady = SteadySchedules::new(store, SteadyTime::new(Arc::new(SystemClock)));
         let measured: Arc<dyn Store> = Arc::new(metrics.measure(Arc::new(steady)));
         outside.shelf.open(Arc::clone(&measured));
+        let shared = outside.shared.open(Arc::clone(&measured), Arc::clone(&coordinator), Arc::new(SystemClock));
+        shared.context("the state that providers share")?;
         metrics.watch_trust(Arc::clone(&tenants)).context("metrics")?;
         let plugins = PluginHost::start(PluginHostConfig {
             store: Arc::clone(&measured),

@@ -1,4 +1,4 @@
-//! Keeps the tenants' trust material young: certificates are fetched before they are needed.
+//! Keeps the tenants' trust material and access tokens young: they are fetched before they are needed.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -23,6 +23,7 @@ pub async fn renew(tenants: Arc<ServedTenants>, mut stopping: watch::Receiver<bo
             stream::iter(tenants.providers())
                 .for_each_concurrent(AT_ONCE, |(tenant, name, provider)| async move {
                     renew_one(&tenant, &name, &*provider).await;
+                    renew_token(&tenant, &name, &*provider).await;
                 })
                 .await;
         };
@@ -45,5 +46,12 @@ async fn renew_one(tenant: &str, name: &str, provider: &dyn Provider) {
             tracing::warn!(tenant, provider = name, %error, "trust material cannot be renewed; what is there stays in use");
         }
         Err(_) => tracing::error!(tenant, provider = name, "a provider panicked over its trust material"),
+    }
+}
+
+async fn renew_token(tenant: &str, name: &str, provider: &dyn Provider) {
+    let Some(tokens) = provider.access_tokens() else { return };
+    if AssertUnwindSafe(tokens.renew()).catch_unwind().await.is_err() {
+        tracing::error!(tenant, provider = name, "a provider panicked over its access token");
     }
 }

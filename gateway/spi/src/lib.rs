@@ -5,6 +5,7 @@
 //! nothing, and knows neither the HTTP interface nor the store. Of our own crates a provider
 //! imports this one and `dukou-domain`, nothing else; so does a [`plugin`].
 
+mod access_token;
 mod error;
 mod facts;
 mod noted;
@@ -15,10 +16,12 @@ mod provider;
 pub mod public_address;
 mod rsa;
 pub mod settings;
+mod shared;
 pub mod transport;
 mod upkeep;
 mod verified;
 
+pub use access_token::{AccessToken, AccessTokenError, AccessTokens, TokenFailure, TokenOutcome, TokenStatus};
 pub use error::{ErrorKind, FieldProblem, ProviderError, Reason};
 pub use facts::{OrderStatus, OrderWord, PaidFacts, RefundStatus, RefundWord};
 pub use noted::{note_request_id, with_request_id};
@@ -31,5 +34,6 @@ pub use order::{
 };
 pub use provider::{Capabilities, Clock, Context, Provider, ProviderFactory, ProviderInfo, Random};
 pub use rsa::RsaPublicKey;
+pub use shared::{ProcessState, SharedState};
 pub use upkeep::{AnyTime, Checkup, EmptyShelf, Finding, Grade, Kept, PlatformTime, TrustKey, TrustShelf};
 pub use verified::{Proof, Verified};

@@ -9,9 +9,9 @@ use time::Date;
 use crate::settings::Section;
 use crate::transport::TransportFactory;
 use crate::{
-    Bill, Checkup, FieldProblem, Finding, FundBill, Invoke, Login, Notice, NotifyError, NotifyKind, NotifyReply,
-    OrderStatus, PayOrder, PlatformTime, Prepay, ProviderError, RawNotify, RefundOrder, RefundQuery, RefundStatus,
-    TrustKey, TrustShelf, Verdict, Verified,
+    AccessTokens, Bill, Checkup, FieldProblem, Finding, FundBill, Invoke, Login, Notice, NotifyError, NotifyKind,
+    NotifyReply, OrderStatus, PayOrder, PlatformTime, Prepay, ProviderError, RawNotify, RefundOrder, RefundQuery,
+    RefundStatus, SharedState, TrustKey, TrustShelf, Verdict, Verified,
 };
 
 /// The time of day. Tests hand in one they can move.
@@ -33,6 +33,8 @@ pub struct Context {
     pub transports: Arc<dyn TransportFactory>,
     pub shelf: Arc<dyn TrustShelf>,
     pub time: Arc<dyn PlatformTime>,
+    /// What the providers of all tenants and instances know in common.
+    pub shared: Arc<dyn SharedState>,
     /// Plain `http` addresses are allowed (`server.insecure`).
     pub insecure: bool,
 }
@@ -169,6 +171,10 @@ pub trait Provider: Send + Sync {
     /// # Errors
     /// What kept it from being fetched; what is there stays in use.
     async fn renew_trust(&self) -> Result<(), ProviderError>;
+
+    /// The token that the app's calls to its platform carry; `None` where the platform has none, or the
+    /// configuration does not say enough to have one.
+    fn access_tokens(&self) -> Option<&dyn AccessTokens>;
 
     /// Looks at the account's own set-up, for a person who wonders why it does not work.
     async fn diagnose(&self, checkup: &Checkup) -> Vec<Finding>;

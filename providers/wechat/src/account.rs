@@ -19,8 +19,10 @@ const API_KEY_BYTES: usize = 32;
 pub struct Account {
     pub app_id: String,
     pub mch_id: String,
-    /// For logins; without it they are refused.
+    /// For logins and access tokens; without it there are none.
     pub app_secret: Option<Secret>,
+    /// Whether the tenant's backend may have the app's access token.
+    pub share_access_token: bool,
     pub base_url: String,
     pub backup_url: Option<String>,
     pub platform_url: String,
@@ -39,6 +41,11 @@ impl Account {
         let app_id = app_id(section, "app_id");
         let mch_id = merchant_id(section, "mch_id");
         let app_secret = section.optional_secret("app_secret");
+        let share_access_token = section.flag("share_access_token", false);
+        if share_access_token && !section.has("app_secret") {
+            let expected = "the app's secret, as \"env:NAME\" or \"file:PATH\"";
+            section.wrong::<()>("app_secret", "is missing, and share_access_token needs it", expected);
+        }
         let base_url = section.base_url("base_url", context.insecure, BASE_URL);
         let backup_url = if section.has("backup_url") {
             section.base_url("backup_url", context.insecure, BACKUP_URL)
@@ -54,6 +61,7 @@ impl Account {
             app_id: app_id?,
             mch_id: mch_id?,
             app_secret,
+            share_access_token,
             base_url: base_url?,
             backup_url,
             platform_url: platform_url?,

@@ -14,6 +14,7 @@ mod identity;
 mod login;
 mod shown;
 mod text;
+mod token;
 #[doc(hidden)]
 pub mod v2;
 #[doc(hidden)]

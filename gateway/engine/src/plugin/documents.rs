@@ -8,10 +8,10 @@ use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use dukou_domain::{EventKind, PluginName, Secret};
-use dukou_spi::plugin::{Batch, Document, DocumentError, Documents, PluginInfo, RaisedEvent, Write};
+use dukou_spi::Clock;
+use dukou_spi::plugin::{Batch, Document, DocumentError, Documents, RaisedEvent, Write};
 use tokio::sync::Mutex;
 
-use super::run::Shared;
 use crate::number;
 use crate::ports::{DocumentOwner, Store, StoreError};
 use crate::records::{NewEvent, Subject};
@@ -19,17 +19,20 @@ use crate::records::{NewEvent, Subject};
 const LONGEST_COLLECTION: usize = 32;
 
 /// The documents of one owner.
-pub(super) struct OwnDocuments {
-    pub shared: Arc<Shared>,
+pub(crate) struct OwnDocuments {
+    pub store: Arc<dyn Store>,
+    pub keys: Arc<SealingKeys>,
+    pub clock: Arc<dyn Clock>,
     pub owner: DocumentOwner,
-    pub info: &'static PluginInfo,
+    /// The events that the owner may raise.
+    pub raises: &'static [EventKind],
 }
 
 #[async_trait]
 impl Documents for OwnDocuments {
     async fn get(&self, collection: &str, key: &str) -> Result<Option<Document>, DocumentError> {
         check_place(collection, key)?;
-        Ok(self.shared.config.store.plugins().document(&self.owner, collection, key).await.map_err(from_store)?)
+        Ok(self.store.plugins().document(&self.owner, collection, key).await.map_err(from_store)?)
     }
 
     async fn write(&self, batch: Batch) -> Result<(), DocumentError> {
@@ -40,12 +43,11 @@ impl Documents for OwnDocuments {
             self.check(write)?;
         }
         let events = batch.events.into_iter().map(|event| self.event(event)).collect::<Result<_, _>>()?;
-        let store = self.shared.config.store.plugins();
-        store.write_documents(&self.owner, batch.writes, events).await.map_err(from_store)
+        self.store.plugins().write_documents(&self.owner, batch.writes, events).await.map_err(from_store)
     }
 
     async fn seal(&self, label: &str, secret: &Secret) -> Result<String, DocumentError> {
-        let key = self.shared.keys.of(&self.owner.plugin, self.shared.config.store.as_ref()).await?;
+        let key = self.keys.of(&self.owner.plugin, self.store.as_ref()).await?;
         let mut sealed = secret.expose().as_bytes().to_vec();
         let nonce = key
             .seal_in_place_append_tag(Aad::from(self.context(label)), &mut sealed)
@@ -56,7 +58,7 @@ impl Documents for OwnDocuments {
 
     async fn open(&self, label: &str, sealed: &str) -> Result<Secret, DocumentError> {
         let corrupt = || DocumentError::Corrupt(format!("{label} is not what was sealed here"));
-        let key = self.shared.keys.of(&self.owner.plugin, self.shared.config.store.as_ref()).await?;
+        let key = self.keys.of(&self.owner.plugin, self.store.as_ref()).await?;
         let whole = URL_SAFE_NO_PAD.decode(sealed).map_err(|_| corrupt())?;
         let (nonce, sealed) = whole.split_at_checked(NONCE_LEN).ok_or_else(corrupt)?;
         let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| corrupt())?;
@@ -96,8 +98,8 @@ impl OwnDocuments {
 
     fn event(&self, raised: RaisedEvent) -> Result<NewEvent, DocumentError> {
         let RaisedEvent { kind, data } = raised;
-        if !may_raise(self.info, kind) {
-            let why = format!("{} is no event of the plugin {}", kind.as_str(), self.info.name);
+        if !may_raise(self.raises, kind) {
+            let why = format!("{} is no event of the plugin {}", kind.as_str(), self.owner.plugin);
             return Err(DocumentError::Refused(why));
         }
         let Some(tenant) = self.owner.tenant.clone() else {
@@ -107,14 +109,14 @@ impl OwnDocuments {
             id: number::event_id(),
             tenant,
             kind,
-            at: self.shared.config.clock.now(),
+            at: self.clock.now(),
             subject: Subject::Plugin { plugin: self.owner.plugin.clone(), data },
         })
     }
 }
 
-fn may_raise(info: &PluginInfo, kind: EventKind) -> bool {
-    kind.of_plugins() && info.raises.contains(&kind)
+fn may_raise(raises: &[EventKind], kind: EventKind) -> bool {
+    kind.of_plugins() && raises.contains(&kind)
 }
 
 fn check_place(collection: &str, key: &str) -> Result<(), DocumentError> {
@@ -138,7 +140,7 @@ pub(super) fn from_store(error: StoreError) -> DocumentError {
 
 /// One key for each plugin, made by the store once.
 #[derive(Default)]
-pub(super) struct SealingKeys(Mutex<HashMap<PluginName, Arc<RandomizedNonceKey>>>);
+pub(crate) struct SealingKeys(Mutex<HashMap<PluginName, Arc<RandomizedNonceKey>>>);
 
 impl SealingKeys {
     async fn of(&self, plugin: &PluginName, store: &dyn Store) -> Result<Arc<RandomizedNonceKey>, DocumentError> {

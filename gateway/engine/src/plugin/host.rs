@@ -26,9 +26,11 @@ pub(super) struct TenantHost {
 impl TenantHost {
     pub fn new(shared: &Arc<Shared>, tenant: &Arc<Tenant>, plugin: &Arc<TenantPlugin>) -> Self {
         let documents = |tenant: Option<TenantId>| OwnDocuments {
-            shared: Arc::clone(shared),
+            store: Arc::clone(&shared.config.store),
+            keys: Arc::clone(&shared.keys),
+            clock: Arc::clone(&shared.config.clock),
             owner: DocumentOwner { tenant, plugin: plugin.name.clone() },
-            info: plugin.info,
+            raises: plugin.info.raises,
         };
         TenantHost {
             own: documents(Some(tenant.id.clone())),

@@ -4,7 +4,7 @@
 //! to work in, a time limit, a panic kept from spreading, a look at what it answers, and the
 //! measurement.
 
-mod documents;
+pub(crate) mod documents;
 mod due;
 mod events;
 mod host;

@@ -52,7 +52,7 @@ pub struct PluginHost {
 
 pub(super) struct Shared {
     pub config: PluginHostConfig,
-    pub keys: SealingKeys,
+    pub keys: Arc<SealingKeys>,
     threads: Handle,
     runtime: Mutex<Option<Runtime>>,
 }
@@ -74,7 +74,7 @@ impl PluginHost {
             Builder::new_multi_thread().worker_threads(THREADS).thread_name("plugins").enable_all().build()?;
         let threads = runtime.handle().clone();
         let runtime = Mutex::new(Some(runtime));
-        Ok(PluginHost { shared: Arc::new(Shared { config, keys: SealingKeys::default(), threads, runtime }) })
+        Ok(PluginHost { shared: Arc::new(Shared { config, keys: Arc::default(), threads, runtime }) })
     }
 
     /// Ends the threads, whatever they do. Who asks afterwards is told that the plugin is busy.

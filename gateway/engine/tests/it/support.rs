@@ -238,6 +238,10 @@ impl Provider for Platform {
         Vec::new()
     }
 
+    fn access_tokens(&self) -> Option<&dyn dukou_spi::AccessTokens> {
+        None
+    }
+
     async fn renew_trust(&self) -> Result<(), ProviderError> {
         Ok(())
     }

@@ -6,7 +6,7 @@ use std::path::Path;
 use dukou_domain::Timestamp;
 use dukou_spi::settings::Environment;
 use dukou_spi::transport::{HttpAnswer, HttpRequest, InvalidTransport, TransportError, TransportFactory};
-use dukou_spi::{AnyTime, Clock, Context, EmptyShelf, Random};
+use dukou_spi::{AnyTime, Clock, Context, EmptyShelf, ProcessState, Random};
 use serde_json::json;
 
 use super::*;
@@ -53,6 +53,7 @@ fn context() -> PluginContext {
         transports: Arc::new(Nothing),
         shelf: Arc::new(EmptyShelf),
         time: Arc::new(AnyTime),
+        shared: Arc::new(ProcessState::default()),
         insecure: false,
     };
     PluginContext { outside, strangers: Arc::new(Nothing) }

@@ -19,7 +19,7 @@ use dukou_spi::settings::{ProcessEnvironment, Section};
 use dukou_spi::transport::{
     HttpAnswer, HttpRequest, InvalidTransport, Transport, TransportError, TransportFactory, TransportOptions,
 };
-use dukou_spi::{AnyTime, Clock, Context, EmptyShelf, FieldProblem, Random};
+use dukou_spi::{AnyTime, Clock, Context, EmptyShelf, FieldProblem, ProcessState, Random};
 use dukou_store::{ProcessCoordinator, SqliteOptions, SqliteStore};
 use serde_json::{Map, Value, json};
 
@@ -207,6 +207,7 @@ impl World {
             transports: Arc::new(Shared(Arc::clone(&douyin))),
             shelf: Arc::new(EmptyShelf),
             time: Arc::new(AnyTime),
+            shared: Arc::new(ProcessState::default()),
             insecure: false,
         };
         let context = PluginContext { outside, strangers: Arc::clone(&media) as _ };

@@ -38,8 +38,8 @@ impl Client {
     }
 
     /// The connection for calls beside the payment hosts.
-    pub fn plain(&self) -> &dyn Transport {
-        &*self.plain
+    pub fn plain(&self) -> &Arc<dyn Transport> {
+        &self.plain
     }
 
     pub async fn post(

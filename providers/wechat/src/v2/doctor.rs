@@ -5,11 +5,13 @@ use dukou_spi::{Checkup, Finding, Provider, ProviderError, Random, Reason};
 
 use super::config::Settings;
 use crate::doctor::{ask, expiry, login, notify_address, unreachable, user};
+use crate::token::{self, TokenHolder};
 
 /// Everything about one account.
 pub async fn diagnose(
     provider: &dyn Provider,
     settings: &Settings,
+    tokens: Option<&TokenHolder>,
     random: &dyn Random,
     now: Timestamp,
     checkup: &Checkup,
@@ -25,6 +27,9 @@ pub async fn diagnose(
     }
     findings.push(Finding::good("api_key", format!("{} and WeChat Pay sign alike", account.mch_id)));
     findings.push(login(provider, account).await);
+    if let Some(tokens) = tokens {
+        findings.push(token::look(tokens, account).await);
+    }
     if let Some(openid) = &checkup.openid {
         findings.push(user(provider, account, random, now, checkup, openid).await);
     }

@@ -7,10 +7,10 @@ use async_trait::async_trait;
 use dukou_domain::{Method, OutRefundNo, ProviderRefundId, Secret};
 use dukou_spi::settings::Section;
 use dukou_spi::{
-    Bill, Capabilities, Checkup, Clock, Context, ErrorKind, FieldProblem, Finding, FundBill, Invoke, Login, Notice,
-    NotifyError, NotifyKind, NotifyReply, OrderStatus, OrderWord, PayOrder, Prepay, Provider, ProviderError,
-    ProviderFactory, ProviderInfo, Random, RawNotify, Reason, RefundOrder, RefundQuery, RefundStatus, RefundWord,
-    TrustKey, Verdict, Verified,
+    AccessTokens, Bill, Capabilities, Checkup, Clock, Context, ErrorKind, FieldProblem, Finding, FundBill, Invoke,
+    Login, Notice, NotifyError, NotifyKind, NotifyReply, OrderStatus, OrderWord, PayOrder, Prepay, Provider,
+    ProviderError, ProviderFactory, ProviderInfo, Random, RawNotify, Reason, RefundOrder, RefundQuery, RefundStatus,
+    RefundWord, TrustKey, Verdict, Verified,
 };
 use time::Date;
 
@@ -22,6 +22,7 @@ use super::xml::{self, Fields};
 use super::{doctor, invoke, notify, wire};
 use crate::account::Account;
 use crate::hosts::{Repeat, from_transport, unreadable};
+use crate::token::TokenHolder;
 use crate::{beijing, bill, check, login, text};
 
 /// A `prepay_id` and a QR code's content.
@@ -49,7 +50,9 @@ impl ProviderFactory for Factory {
             merchant_id: settings.account.mch_id.clone(),
         };
         let (clock, random) = (context.clock.clone(), context.random.clone());
-        Some(Arc::new(WechatV2 { info, settings, client, clock, random }))
+        let account = &settings.account;
+        let tokens = TokenHolder::new(account, &account.app_id, Arc::clone(client.plain()), context);
+        Some(Arc::new(WechatV2 { info, settings, client, tokens, clock, random }))
     }
 }
 
@@ -57,6 +60,7 @@ struct WechatV2 {
     info: ProviderInfo,
     settings: Settings,
     client: Client,
+    tokens: Option<TokenHolder>,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
 }
@@ -222,7 +226,7 @@ impl Provider for WechatV2 {
             return Err(ProviderError::new(ErrorKind::Refused, Reason::Configuration, message));
         };
         let Account { platform_url, app_id, .. } = &self.settings.account;
-        login::exchange(self.client.plain(), platform_url, app_id, app_secret, code, from_transport).await
+        login::exchange(&**self.client.plain(), platform_url, app_id, app_secret, code, from_transport).await
     }
 
     fn trust(&self) -> Vec<TrustKey> {
@@ -234,8 +238,13 @@ impl Provider for WechatV2 {
         Ok(())
     }
 
+    fn access_tokens(&self) -> Option<&dyn AccessTokens> {
+        self.tokens.as_ref().map(|tokens| tokens as _)
+    }
+
     async fn diagnose(&self, checkup: &Checkup) -> Vec<Finding> {
-        doctor::diagnose(self, &self.settings, &*self.random, self.clock.now(), checkup).await
+        let tokens = self.tokens.as_ref();
+        doctor::diagnose(self, &self.settings, tokens, &*self.random, self.clock.now(), checkup).await
     }
 }
 

@@ -11,7 +11,8 @@ use dukou_spi::transport::{
     HttpAnswer, HttpRequest, InvalidTransport, Transport, TransportError, TransportFactory, TransportOptions,
 };
 use dukou_spi::{
-    AnyTime, Clock, Context, EmptyShelf, PayOrder, Provider, ProviderFactory, Random, RefundOrder, RefundQuery,
+    AnyTime, Clock, Context, EmptyShelf, PayOrder, ProcessState, Provider, ProviderFactory, Random, RefundOrder,
+    RefundQuery,
 };
 use serde_json::{Value, json};
 
@@ -92,6 +93,7 @@ pub fn context(replay: Arc<Replay>) -> Context {
         transports: Arc::new(Shared(replay)),
         shelf: Arc::new(EmptyShelf),
         time: Arc::new(AnyTime),
+        shared: Arc::new(ProcessState::default()),
         insecure: false,
     }
 }

@@ -91,8 +91,8 @@ impl Client {
     }
 
     /// The connection for calls beside the payment hosts.
-    pub fn plain(&self) -> &dyn Transport {
-        &*self.plain
+    pub fn plain(&self) -> &Arc<dyn Transport> {
+        &self.plain
     }
 
     /// Sends, and takes the answer as far as its signature.

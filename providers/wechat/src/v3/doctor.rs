@@ -5,6 +5,7 @@ use dukou_spi::{Checkup, ErrorKind, Finding, ProviderError, Reason};
 use super::client::Client;
 use super::provider::WechatV3;
 use crate::doctor::{ask, expiry, login, notify_address, unreachable, user};
+use crate::token;
 
 /// Everything about one account.
 pub async fn diagnose(provider: &WechatV3, checkup: &Checkup) -> Vec<Finding> {
@@ -37,6 +38,9 @@ pub async fn diagnose(provider: &WechatV3, checkup: &Checkup) -> Vec<Finding> {
         .push(Finding::good("private_key", format!("WeChat Pay accepts what serial_no and {} sign", account.mch_id)));
     findings.push(Finding::good("platform_public_key", "WeChat Pay's signature holds"));
     findings.push(login(provider, account).await);
+    if let Some(tokens) = &provider.tokens {
+        findings.push(token::look(tokens, account).await);
+    }
     if let Some(openid) = &checkup.openid {
         findings.push(user(provider, account, &*client.random, now, checkup, openid).await);
     }

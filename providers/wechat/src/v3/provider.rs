@@ -8,8 +8,8 @@ use bytes::Bytes;
 use dukou_domain::{Method, OutRefundNo, Secret};
 use dukou_spi::settings::Section;
 use dukou_spi::{
-    Bill, Capabilities, Checkup, Context, ErrorKind, FieldProblem, Finding, FundBill, Invoke, Login, Notice,
-    NotifyError, NotifyKind, NotifyReply, OrderStatus, OrderWord, PayOrder, Prepay, Provider, ProviderError,
+    AccessTokens, Bill, Capabilities, Checkup, Context, ErrorKind, FieldProblem, Finding, FundBill, Invoke, Login,
+    Notice, NotifyError, NotifyKind, NotifyReply, OrderStatus, OrderWord, PayOrder, Prepay, Provider, ProviderError,
     ProviderFactory, ProviderInfo, RawNotify, Reason, RefundOrder, RefundQuery, RefundStatus, RefundWord, TrustKey,
     Verdict, Verified,
 };
@@ -23,6 +23,7 @@ use super::map::{self, Call};
 use super::wire::{self, Caller};
 use super::{bills, doctor, notify};
 use crate::hosts::{Repeat, from_transport, unreadable};
+use crate::token::TokenHolder;
 use crate::{check, login, text};
 
 /// A `prepay_id` and a QR code's content.
@@ -47,7 +48,12 @@ impl ProviderFactory for Factory {
         let info = ProviderInfo { kind: self.kind(), app_id, merchant_id };
         let certificate = settings.certificate.take();
         match Client::new(settings, context) {
-            Ok(client) => Some(Arc::new(WechatV3 { info, client, partner, certificate })),
+            Ok(client) => {
+                let mut provider = WechatV3 { info, client, partner, certificate, tokens: None };
+                let (account, plain) = (&provider.client.account, Arc::clone(provider.client.plain()));
+                provider.tokens = TokenHolder::new(account, provider.paying_app(), plain, context);
+                Some(Arc::new(provider))
+            }
             Err(error) => section.wrong("ca_cert", &error.to_string(), "usable TLS material"),
         }
     }
@@ -59,6 +65,8 @@ pub(super) struct WechatV3 {
     partner: Option<Partner>,
     /// The merchant's own, where it is named.
     pub certificate: Option<TrustKey>,
+    /// Of the app whose openids pay.
+    pub tokens: Option<TokenHolder>,
 }
 
 /// What an accepted order is answered with, by method.
@@ -222,7 +230,7 @@ impl Provider for WechatV3 {
             return Err(ProviderError::new(ErrorKind::Refused, Reason::Configuration, message));
         };
         let (url, app_id) = (&account.platform_url, self.paying_app());
-        login::exchange(self.client.plain(), url, app_id, app_secret, code, from_transport).await
+        login::exchange(&**self.client.plain(), url, app_id, app_secret, code, from_transport).await
     }
 
     fn trust(&self) -> Vec<TrustKey> {
@@ -231,6 +239,10 @@ impl Provider for WechatV3 {
 
     async fn renew_trust(&self) -> Result<(), ProviderError> {
         self.client.renew_trust().await
+    }
+
+    fn access_tokens(&self) -> Option<&dyn AccessTokens> {
+        self.tokens.as_ref().map(|tokens| tokens as _)
     }
 
     async fn diagnose(&self, checkup: &Checkup) -> Vec<Finding> {

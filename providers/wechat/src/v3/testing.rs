@@ -16,7 +16,7 @@ use dukou_spi::settings::{Environment, Section};
 use dukou_spi::transport::{
     HttpAnswer, InvalidTransport, Transport, TransportError, TransportFactory, TransportOptions,
 };
-use dukou_spi::{Clock, Context, Kept, PlatformTime, Provider, ProviderFactory, TrustShelf};
+use dukou_spi::{Clock, Context, Kept, PlatformTime, ProcessState, Provider, ProviderFactory, TrustShelf};
 use serde_json::{Value, json};
 use x509_parser::pem::parse_x509_pem;
 
@@ -133,6 +133,7 @@ impl World {
             transports: Arc::new(self.clone()),
             shelf: Arc::<MemoryShelf>::clone(&self.shelf),
             time: Arc::<Heard>::clone(&self.heard),
+            shared: Arc::new(ProcessState::default()),
             insecure: false,
         }
     }

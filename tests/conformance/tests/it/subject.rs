@@ -8,7 +8,8 @@ use async_trait::async_trait;
 use dukou_domain::{Currency, Method, Money, OutRefundNo, Secret, Timestamp, TradeNo};
 use dukou_spi::settings::{ProcessEnvironment, Section};
 use dukou_spi::{
-    AnyTime, Clock, Context, EmptyShelf, Invoke, PayOrder, Provider, Random, RefundOrder, RefundQuery, RefundWord,
+    AnyTime, Clock, Context, EmptyShelf, Invoke, PayOrder, ProcessState, Provider, Random, RefundOrder, RefundQuery,
+    RefundWord,
 };
 use dukou_transport::ReqwestTransports;
 use serde_json::{Map, Value};
@@ -131,6 +132,7 @@ pub fn context() -> Context {
         transports: Arc::new(ReqwestTransports::new()),
         shelf: Arc::new(EmptyShelf),
         time: Arc::new(AnyTime),
+        shared: Arc::new(ProcessState::default()),
         insecure: true,
     }
 }
