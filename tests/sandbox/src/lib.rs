@@ -5,6 +5,7 @@
 //! pays, refunds, breaks and delays. The crate shares no code with the gateway. See the README beside this crate for
 //! every call.
 
+mod access_tokens;
 mod certs;
 mod cipher;
 mod clock;

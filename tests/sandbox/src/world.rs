@@ -2,6 +2,7 @@
 
 use std::sync::{Mutex, PoisonError, RwLock};
 
+use crate::access_tokens::AccessTokens;
 use crate::certs::Authority;
 use crate::clock::Clock;
 use crate::douyin::Douyin;
@@ -19,6 +20,7 @@ pub struct World {
     pub authority: Authority,
     pub merchants: Merchants,
     pub people: People,
+    pub access_tokens: AccessTokens,
     pub ledger: Mutex<Ledger>,
     pub journal: Journal,
     pub faults: Faults,
@@ -35,6 +37,7 @@ impl World {
             authority,
             merchants: Merchants::default(),
             people: People::default(),
+            access_tokens: AccessTokens::default(),
             ledger: Mutex::default(),
             journal: Journal::default(),
             faults: Faults::default(),
@@ -66,6 +69,7 @@ impl World {
     pub fn reset(&self) {
         *lock(&self.ledger) = Ledger::default();
         self.people.clear();
+        self.access_tokens.clear();
         self.faults.clear();
         self.notifier.clear();
         self.douyin.reset();

@@ -1,5 +1,6 @@
 //! The control API under `/_sandbox`: what a test or a person does to the platform. JSON in, JSON out.
 
+mod access_tokens;
 mod manage;
 mod money;
 mod notices;
@@ -19,6 +20,8 @@ pub fn routes(config: &mut web::ServiceConfig) {
             .route("/reset", web::post().to(manage::reset))
             .route("/merchants", web::post().to(manage::add_merchant))
             .route("/codes", web::post().to(manage::add_code))
+            .route("/access-tokens/{app_id}", web::get().to(access_tokens::look))
+            .route("/access-tokens/{app_id}", web::post().to(access_tokens::change))
             .route("/policy", web::get().to(manage::policy))
             .route("/policy", web::post().to(manage::change_policy))
             .route("/faults", web::get().to(manage::faults))

@@ -1,6 +1,8 @@
 //! The platform's side of the v2 API: the frame every call goes through. What a call does is in the modules below.
 
+mod access_token;
 pub mod answer;
+pub mod api;
 pub mod bill;
 mod close;
 mod login;
@@ -136,6 +138,7 @@ pub fn routes(config: &mut web::ServiceConfig) {
         config.service(web::resource(path).route(web::route().to(handler)));
     }
     config.route("/sns/jscode2session", web::get().to(login::jscode2session));
+    config.configure(access_token::routes);
 }
 
 struct Incoming {
