@@ -13,6 +13,9 @@ pub enum EngineError {
     /// Fields that the chosen provider cannot take, or that name what is not configured.
     #[error("invalid request: {}", list(.0))]
     Invalid(Vec<FieldProblem>),
+    /// The tenant's configuration does not allow it; the text says which key would.
+    #[error("{0}")]
+    Forbidden(String),
     /// The number is taken by a payment with other content.
     #[error("out_trade_no belongs to a payment with other content: {0}")]
     OutTradeNoConflict(String),

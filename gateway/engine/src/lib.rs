@@ -4,6 +4,7 @@
 //! Redis, no HTTP status and no platform's field name; it sees them through [`ports`] and
 //! through the provider trait of `dukou-spi`.
 
+mod access_token;
 mod calls;
 mod close;
 mod command;
@@ -34,6 +35,7 @@ mod success;
 pub mod tenant;
 pub mod timeline;
 
+pub use access_token::{AppToken, LentToken, TokenHolderName};
 pub use command::{
     CreatePayment, CreateRefund, CreateRefundRequest, Decision, InvokePayment, Payer, PaymentAnswer, RefundAnswer,
 };

@@ -42,6 +42,7 @@ const MINI_PROGRAM: &[Call] = &[
 
 /// Calls below the tenant that the contract does not name: extensions, each with its reason.
 const BEYOND: &[(&str, &str, &str)] = &[
+    ("post", "/access-tokens", "one token for each app: software that fetches its own ends the gateway's"),
     ("post", "/webhook/enable", "a webhook that was switched off after five dead days is switched on again"),
     ("get", "/shares/douyin/{id}", "what became of a share, where the platform's message was lost"),
     ("post", "/authorizations/douyin", "the state that OAuth's redirect comes back with is made by the gateway"),

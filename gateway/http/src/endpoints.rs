@@ -9,7 +9,9 @@ use crate::errors::ErrorCode;
 use crate::openapi;
 use crate::plugin_endpoints;
 use crate::problem::Problem;
-use crate::routes::{admin, deliveries, events, notify, payments, plugins, refund_requests, refunds, sessions};
+use crate::routes::{
+    access_tokens, admin, deliveries, events, notify, payments, plugins, refund_requests, refunds, sessions,
+};
 
 /// One operation.
 #[derive(Debug, Clone)]
@@ -244,6 +246,25 @@ pub const PUBLIC: &[Endpoint] = &[
     },
     Endpoint {
         method: "POST",
+        path: "/v1/{tenant}/access-tokens",
+        access: Access::Key,
+        idempotent: true,
+        errors: &[
+            ErrorCode::InvalidRequest,
+            ErrorCode::ProviderRefused,
+            ErrorCode::RequestTimeout,
+            ErrorCode::IdempotencyKeyConflict,
+            ErrorCode::IdempotencyInProgress,
+            ErrorCode::BodyTooLarge,
+            ErrorCode::UnsupportedMediaType,
+            ErrorCode::ProviderUnavailable,
+            ErrorCode::Unavailable,
+            ErrorCode::ProviderTimeout,
+        ],
+        handler: Handler::Own(|| web::post().to(access_tokens::create)),
+    },
+    Endpoint {
+        method: "POST",
         path: "/v1/{tenant}/payments/{out_trade_no}/refund-requests",
         access: Access::Session,
         idempotent: true,
@@ -385,6 +406,14 @@ pub const ADMIN: &[Endpoint] = &[
         idempotent: false,
         errors: &[ErrorCode::NotFound, ErrorCode::Unavailable],
         handler: Handler::Own(|| web::get().to(admin::timeline)),
+    },
+    Endpoint {
+        method: "GET",
+        path: "/access-tokens",
+        access: Access::Admin,
+        idempotent: false,
+        errors: &[ErrorCode::Unavailable],
+        handler: Handler::Own(|| web::get().to(admin::access_tokens)),
     },
     OPENAPI,
 ];

@@ -70,6 +70,25 @@ where
     run_key(gateway, request, tenant, read_key(request)?, body, work).await.map(Outcome::response)
 }
 
+/// As [`run`], with what was kept and what was done told apart: the answer that is kept is the work's, not
+/// the response that the route makes of it.
+///
+/// # Errors
+/// As [`run`].
+pub async fn run_keeping<F, W>(
+    gateway: &Data<Gateway>,
+    request: &HttpRequest,
+    tenant: &Arc<Tenant>,
+    body: &Bytes,
+    work: F,
+) -> Result<Outcome, Problem>
+where
+    F: FnOnce(OutTradeNo) -> W + Send + 'static,
+    W: Future<Output = Result<Answer, Problem>> + Send + 'static,
+{
+    run_key(gateway, request, tenant, read_key(request)?, body, work).await
+}
+
 /// As [`run`], for a buyer: nobody else's key, the backend's included, is the same.
 ///
 /// # Errors

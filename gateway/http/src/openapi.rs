@@ -19,14 +19,23 @@ use crate::endpoints::{ADMIN, Access, Endpoint, PUBLIC};
 use crate::errors::ErrorCode;
 use crate::openapi_plugins;
 use crate::problem::{FieldError, PROBLEM_JSON, ProblemDocument};
-use crate::routes::{admin, deliveries, events, notify, payments, plugins, refund_requests, refunds, sessions};
+use crate::routes::{
+    access_tokens, admin, deliveries, events, notify, payments, plugins, refund_requests, refunds, sessions,
+};
 
 const API_KEY: &str = "api_key";
 const SESSION_TOKEN: &str = "session_token";
 const ADMIN_TOKEN: &str = "admin_token";
 /// Bodies that are read strictly: a field that is not documented is refused.
-const REQUESTS: &[&str] =
-    &["CreatePayment", "Payer", "InvokePayment", "CreateRefund", "CreateSession", "CreateRefundRequest"];
+const REQUESTS: &[&str] = &[
+    "CreatePayment",
+    "Payer",
+    "InvokePayment",
+    "CreateRefund",
+    "CreateSession",
+    "CreateRefundRequest",
+    "CreateAccessToken",
+];
 
 #[derive(OpenApi)]
 #[openapi(
@@ -45,6 +54,7 @@ const REQUESTS: &[&str] =
         refunds::list,
         refunds::read,
         sessions::create,
+        access_tokens::create,
         refund_requests::create,
         refund_requests::list,
         refund_requests::approve,
@@ -63,6 +73,7 @@ const REQUESTS: &[&str] =
         admin::health,
         admin::ready,
         admin::timeline,
+        admin::access_tokens,
         serve,
     ),
     components(schemas(ProblemDocument<'static>, FieldError, dto::EventData)),
@@ -72,6 +83,7 @@ const REQUESTS: &[&str] =
         (name = "refunds"),
         (name = "refund requests", description = "What buyers asked for; no money moves until the merchant approves."),
         (name = "sessions", description = "For the mini-program itself."),
+        (name = "access-tokens", description = "One for each app, shared by all that call its platform."),
         (name = "webhooks", description = "Events delivered to the tenant's endpoint, as Standard Webhooks describes."),
         (name = "events"),
         (name = "notify", description = "For the platforms."),

@@ -202,6 +202,7 @@ impl From<EngineError> for Problem {
         match error {
             EngineError::NotFound => Problem::not_found("payment or refund"),
             EngineError::Invalid(problems) => Problem::invalid(field_errors(problems)),
+            EngineError::Forbidden(why) => Problem::new(ErrorCode::Forbidden, why),
             EngineError::OutTradeNoConflict(what) => Problem::new(
                 ErrorCode::OutTradeNoConflict,
                 format!("{what}; send the same content again, or use another out_trade_no"),
@@ -282,6 +283,7 @@ mod tests {
         let cases: Vec<(Problem, ErrorCode)> = vec![
             (EngineError::NotFound.into(), ErrorCode::NotFound),
             (EngineError::Invalid(vec![]).into(), ErrorCode::InvalidRequest),
+            (EngineError::Forbidden("set it".into()).into(), ErrorCode::Forbidden),
             (EngineError::OutTradeNoConflict("amount".into()).into(), ErrorCode::OutTradeNoConflict),
             (EngineError::OutRefundNoConflict("amount".into()).into(), ErrorCode::OutRefundNoConflict),
             (EngineError::InvalidState("closed".into()).into(), ErrorCode::InvalidState),

@@ -1,6 +1,7 @@
 //! What Prometheus sees. Names and labels are part of the public contract; label values come from
 //! configuration and from closed lists, never from a request.
 
+mod access_tokens;
 mod clocks;
 mod deliveries;
 mod engine;
@@ -28,6 +29,7 @@ use prometheus::{
     Encoder, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
+use access_tokens::AccessTokenMetrics;
 use clocks::ClockGauges;
 use store_files::StoreFiles;
 use trust::TrustGauges;
@@ -52,6 +54,7 @@ const REMOTE_BUCKETS: [f64; 11] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0
 /// The registry and what fills it.
 pub struct Metrics {
     registry: Registry,
+    pub access_tokens: Arc<AccessTokenMetrics>,
     pub engine: Arc<EngineMetrics>,
     pub http: Arc<HttpMetrics>,
     pub plugin: Arc<PluginMetrics>,
@@ -71,6 +74,7 @@ pub struct Metrics {
 /// series that begins at 1.
 #[derive(Clone)]
 pub struct Announcer {
+    access_tokens: Arc<AccessTokenMetrics>,
     engine: Arc<EngineMetrics>,
     open: Arc<OpenMetrics>,
     plugin: Arc<PluginMetrics>,
@@ -79,6 +83,7 @@ pub struct Announcer {
 
 impl Announcer {
     pub fn announce(&self, tenant: &Tenant) {
+        self.access_tokens.announce(tenant);
         self.engine.announce(&tenant.id, tenant.providers.keys());
         self.open.announce(&tenant.id);
         if tenant.webhook.is_some() {
@@ -107,6 +112,7 @@ impl Metrics {
         registry.register(Box::new(build_info.clone()))?;
         build_info.with_label_values(&[env!("CARGO_PKG_VERSION"), env!("DUKOU_COMMIT")]).set(1);
         Ok(Metrics {
+            access_tokens: Arc::new(AccessTokenMetrics::new(&registry)?),
             engine: Arc::new(EngineMetrics::new(&registry)?),
             http: Arc::new(HttpMetrics::new(&registry)?),
             plugin: Arc::new(PluginMetrics::new(&registry)?),
@@ -132,6 +138,7 @@ impl Metrics {
 
     pub fn announcer(&self) -> Announcer {
         Announcer {
+            access_tokens: Arc::clone(&self.access_tokens),
             engine: Arc::clone(&self.engine),
             open: Arc::clone(&self.open),
             plugin: Arc::clone(&self.plugin),
@@ -199,7 +206,10 @@ impl Metrics {
         if let Some(files) = &self.store_files {
             files.update();
         }
-        self.trust.iter().for_each(TrustGauges::update);
+        if let Some(trust) = &self.trust {
+            trust.update();
+            self.access_tokens.update(&trust.tenants);
+        }
         self.process.update();
         let mut text = Vec::new();
         if let Err(error) = TextEncoder::new().encode(&self.registry.gather(), &mut text) {

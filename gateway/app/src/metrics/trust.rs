@@ -10,7 +10,7 @@ use crate::tenants::ServedTenants;
 
 /// Those of the tenants that are served. The serials are of certificates that were believed.
 pub struct TrustGauges {
-    tenants: Arc<ServedTenants>,
+    pub tenants: Arc<ServedTenants>,
     expiry: IntGaugeVec,
 }
 

@@ -1,5 +1,7 @@
 //! The JSON that callers send and see, exactly as the contract shows it.
 
+mod access_token;
+mod app_token;
 mod buyer_request;
 mod delivery;
 mod event;
@@ -12,6 +14,8 @@ mod refund_request;
 mod session;
 mod timeline;
 
+pub use access_token::{AccessTokenBody, CreateAccessTokenBody, read_token_request};
+pub use app_token::{AppTokenBody, AppTokenList, TokenFailureBody, TokenHolderBody};
 pub use buyer_request::{CreateRefundRequestBody, RefundRequestBody, RefundRequestList, read_refund_request};
 pub use delivery::{DeliveryAttempt, DeliveryBody, DeliveryList, WebhookBody};
 pub use event::{DuplicateSuccess, EventBody, EventData, EventList, MismatchedField, UnknownOrder, event_json};

@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 use super::{no_store, out_trade_no};
 use crate::admin_auth::{AdminToken, Operator};
 use crate::answer::Answer;
-use crate::dto::TimelineBody;
+use crate::dto::{AppTokenList, TimelineBody};
 use crate::openapi::Document;
 use crate::problem::Problem;
 
@@ -131,6 +131,19 @@ pub async fn timeline(state: Data<AdminState>, _: Operator, request: HttpRequest
     let tenant = state.engine.tenants().find_even_removed(named).ok_or_else(|| Problem::not_found("tenant"))?;
     let timeline = state.engine.timeline(&tenant, &number).await?;
     let mut response = Answer::json(200, &TimelineBody::from(&timeline))?.response();
+    no_store(&mut response);
+    Ok(response)
+}
+
+/// The access tokens of the apps: how old they are, who shares them, and what is wrong. Never a token.
+#[utoipa::path(
+    get, path = "/access-tokens", operation_id = "listAccessTokens", tag = "admin",
+    responses((status = 200, description = "One entry for each app.", body = AppTokenList))
+)]
+pub async fn access_tokens(state: Data<AdminState>, _: Operator) -> Result<HttpResponse, Problem> {
+    let tokens = state.engine.app_tokens().await?;
+    let list = AppTokenList::new(&tokens, state.engine.clock().now());
+    let mut response = Answer::json(200, &list)?.response();
     no_store(&mut response);
     Ok(response)
 }

@@ -1,5 +1,6 @@
 //! The handlers: from a request to a use case and back.
 
+pub mod access_tokens;
 pub mod admin;
 pub mod deliveries;
 mod event_stream;
