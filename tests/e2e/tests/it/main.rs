@@ -1,6 +1,7 @@
 //! Walks through the real binary, named after what a user does.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod access_tokens;
 mod admin;
 mod backup;
 mod checker_sees_it;

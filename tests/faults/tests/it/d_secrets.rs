@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
-use dukou_e2e::{Answer, Tenant, World};
+use dukou_e2e::{Answer, Merchant, Tenant, World};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::Method;
 use serde_json::json;
@@ -33,6 +33,7 @@ async fn what_operators_see(world: &World) -> Vec<String> {
     let entered = client.post(format!("{admin}/console/login")).form(&[("token", ADMIN_TOKEN)]).send().await.unwrap();
     let cookie = entered.headers()["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned();
     let mut paths = vec!["/console".to_owned(), "/console/health".to_owned(), "/console/tenants".to_owned()];
+    paths.push("/access-tokens".to_owned());
     for id in ["bookshop", "teahouse"] {
         for list in ["payments", "requests", "deliveries"] {
             paths.push(format!("/console/{list}?tenant={id}"));
@@ -51,22 +52,50 @@ async fn what_operators_see(world: &World) -> Vec<String> {
     pages
 }
 
+/// A token that the platform refuses is replaced, or the call that would tell whether it does is answered with
+/// nonsense. The tokens that were given; their own answers alone hold them.
+async fn access_tokens(world: &World, merchant: &Merchant, fails: bool, bodies: &mut Vec<Answer>) -> Vec<String> {
+    let given = |answer: Answer| answer.expect(201)["access_token"].as_str().unwrap().to_owned();
+    let mut body = json!({ "provider": "wechat" });
+    let first = given(merchant.post_once("F31-token", "/access-tokens", &body).await);
+    world.control.must(&format!("/access-tokens/{}", merchant.tenant.app_id), &json!({ "refuse": true })).await;
+    body["stale"] = json!(first);
+    let mut tokens = vec![first];
+    if fails {
+        let fault = json!({ "type": "http", "status": 500, "body": "oops" });
+        world.control.fault(&json!({ "operation": "get_api_domain_ip", "times": 1, "fault": fault })).await;
+        let answer = merchant.post("/access-tokens", &body).await;
+        assert!(answer.status >= 500, "{}", answer.text);
+        bodies.push(answer);
+    } else {
+        let second = given(merchant.post("/access-tokens", &body).await);
+        body["stale"] = json!(second);
+        tokens.push(second);
+    }
+    // Too early for another look; and a field that nobody knows.
+    bodies.push(merchant.post("/access-tokens", &body).await);
+    body["force"] = json!(true);
+    bodies.push(merchant.post("/access-tokens", &body).await);
+    tokens
+}
+
 /// Watches: the type that cannot be printed, errors of the HTTP client that would name a whole address, and libraries
 /// that log what they carry.
 #[tokio::test]
 async fn f31_no_secret_leaves_at_the_most_detailed_log_level() {
     need_fail_points().await;
-    let shop = Tenant::bookshop().set("providers.wechat.timeout", "1s");
+    let sharing = |tenant: Tenant| tenant.set("providers.wechat.share_access_token", true);
+    let shop = sharing(Tenant::bookshop()).set("providers.wechat.timeout", "1s");
     let world = World::builder()
         .tenant(shop)
-        .tenant(Tenant::teahouse())
+        .tenant(sharing(Tenant::teahouse()))
         .env("RUST_LOG", "trace")
         .env("DUKOU__ADMIN__TOKEN", ADMIN_TOKEN)
         // Nobody listens there: what is logged about it must not name the password.
         .env("DUKOU__REDIS__URL", &format!("redis://:{REDIS_PASSWORD}@127.0.0.1:1/0"))
         .start()
         .await;
-    let mut bodies: Vec<Answer> = Vec::new();
+    let (mut bodies, mut tokens): (Vec<Answer>, Vec<String>) = (Vec::new(), Vec::new());
     for id in ["bookshop", "teahouse"] {
         let merchant = world.merchant(id);
         let tenant = &merchant.tenant;
@@ -81,6 +110,8 @@ async fn f31_no_secret_leaves_at_the_most_detailed_log_level() {
         refund_becomes(&merchant, "R31-0001", "succeeded").await;
         bodies.push(merchant.refresh("F31-code").await);
         bodies.push(merchant.close("F31-code").await);
+
+        tokens.extend(access_tokens(&world, &merchant, id == "bookshop", &mut bodies).await);
 
         // What goes wrong at the platform, call by call.
         for (number, operation, fault) in [
@@ -136,6 +167,8 @@ async fn f31_no_secret_leaves_at_the_most_detailed_log_level() {
 
     let pages = what_operators_see(&world).await;
     let mut secrets: Vec<String> = world.tenants.iter().flat_map(Tenant::secrets).collect();
+    assert_eq!(tokens.len(), 3);
+    secrets.extend(tokens);
     secrets.extend([ADMIN_TOKEN.to_owned(), REDIS_PASSWORD.to_owned()]);
     for tenant in &world.tenants {
         let key = world.sandbox.merchant(&tenant.mch_id).unwrap().client_key_pem;
