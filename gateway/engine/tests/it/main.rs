@@ -13,4 +13,5 @@ mod plugins;
 mod refund;
 mod request;
 mod session;
+mod shared_state;
 mod support;
