@@ -124,9 +124,16 @@ impl TokenHolder {
         if let Some(known) = fresh() {
             return Ok(known);
         }
-        let held = self.state.lock(&format!("{COLLECTION}/{}", self.account)).await;
-        let found = self.find(stale).await;
-        self.state.unlock(held).await;
+        let found = match valid() {
+            // It waits for nobody: the record alone tells whether somebody is asking.
+            Some(_) => self.find(stale).await,
+            None => {
+                let held = self.state.lock(&format!("{COLLECTION}/{}", self.account)).await;
+                let found = self.find(stale).await;
+                self.state.unlock(held).await;
+                found
+            }
+        };
         match (found, valid()) {
             (Err(AccessTokenError::Shared(error)), Some(known)) => {
                 tracing::warn!(
