@@ -54,6 +54,7 @@ async fn one_token_serves_all_who_share_the_app() {
     let world = World::builder()
         .tenant(sharing(Tenant::bookshop()))
         .tenant(sharing(twin))
+        .embedded()
         .env("DUKOU__ADMIN__TOKEN", ADMIN)
         .start()
         .await;
@@ -133,6 +134,51 @@ async fn a_token_that_is_refused_is_replaced_once_however_many_say_so() {
 }
 
 #[tokio::test]
+async fn two_instances_on_one_postgresql_fetch_and_replace_it_once() {
+    let world = World::builder().tenant(sharing(Tenant::bookshop())).env("DUKOU__ADMIN__TOKEN", ADMIN).two();
+    let world = world.start().await;
+    let places = [world.merchant("bookshop"), world.merchant_at_second("bookshop")];
+    let at_once = async |body: Value| {
+        let asked = (0..60).map(|at| {
+            let (merchant, body) = (places[at % places.len()].clone(), body.clone());
+            tokio::spawn(async move { ask(&merchant, body).await.expect(201) })
+        });
+        let mut given = Vec::new();
+        for answer in asked.collect::<Vec<_>>() {
+            given.push(answer.await.unwrap()["access_token"].as_str().unwrap().to_owned());
+        }
+        given.dedup();
+        let [token] = given.as_slice() else { panic!("{} tokens", given.len()) };
+        token.clone()
+    };
+    let first = at_once(json!({})).await;
+    assert_eq!(calls(&world).await, (1, 0));
+
+    break_it(&world, json!({ "refuse": true })).await;
+    let second = at_once(json!({ "stale": first })).await;
+    assert!(is_accepted(&world, &second).await && second != first);
+    assert_eq!(calls(&world).await, (3, 1));
+    // What the one instance looked into, the other one does not look into again.
+    for merchant in &places {
+        ask(merchant, json!({ "stale": second })).await.problem(429, "rate_limited");
+    }
+    assert_eq!(calls(&world).await, (3, 1));
+    let metrics = world.metrics().await;
+    let count = |outcome| metrics.count("dukou_access_token_fetches_total", &[("outcome", outcome)]);
+    assert_eq!((count("new"), count("forced"), count("failed")), (1, 1, 0));
+
+    let seen = [&world.gateway, world.second()].map(|gateway| format!("{}/access-tokens", gateway.admin_url()));
+    for url in seen {
+        let answer = Answer::read(world.client().get(url).bearer_auth(ADMIN).send().await.unwrap()).await.unwrap();
+        assert!(!answer.text.contains(&first) && !answer.text.contains(&second));
+        let app = &answer.expect(200)["data"][0];
+        assert_eq!((&app["version"], &app["forced_today"]), (&json!(2), &json!(1)), "{app}");
+    }
+    let kept = world.sql("SELECT value FROM plugin_documents WHERE plugin = 'providers'");
+    assert!(kept.contains("\"sealed\"") && !kept.contains(&first) && !kept.contains(&second));
+}
+
+#[tokio::test]
 async fn an_address_that_is_not_allowed_is_named_and_not_tried_in_a_loop() {
     let world = World::builder()
         .tenant(sharing(Tenant::bookshop()).set("providers.wechat.timeout", "2s"))
@@ -187,7 +233,7 @@ async fn it_is_for_a_backend_whose_tenant_allows_it_alone() {
 
 #[tokio::test]
 async fn under_an_idempotency_key_it_is_given_again_and_not_stored() {
-    let world = World::builder().tenant(sharing(Tenant::bookshop())).start().await;
+    let world = World::builder().tenant(sharing(Tenant::bookshop())).embedded().start().await;
     let (_, merchant) = world.bookshop();
     let body = json!({ "provider": "wechat" });
     let first = merchant.post_once("token-1", "/access-tokens", &body).await;
