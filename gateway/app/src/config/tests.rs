@@ -33,6 +33,36 @@ fn the_defaults_are_what_the_file_says() {
 }
 
 #[test]
+fn where_payments_live() {
+    for (url, place, problem) in [
+        ("sqlite://data/other.db", "file", None),
+        ("sqlite://", "", Some("names no file")),
+        ("sqlite://data/", "", Some("names no file")),
+        ("postgres://dukou@127.0.0.1/dukou", "database", None),
+        ("postgres://dukou:hush@db.example.com/dukou", "database", Some("holds a password written in the file itself")),
+        ("postgres://db.example.com/dukou?sslmode=prefer", "", Some("expected sslmode=verify-full")),
+        ("postgres://db.example.com/dukou?target_session_attrs=any", "", Some("target_session_attrs")),
+        ("postgres://db.example.com", "", Some("names no database")),
+        ("mysql://db.example.com/dukou", "", Some("is not the address of a store")),
+        ("env:NOBODY_SET_IT", "", Some("NOBODY_SET_IT")),
+    ] {
+        let loaded = load_text(&format!("{PUBLIC_URL}[storage]\nurl = \"{url}\"\n"));
+        let problems: Vec<String> = loaded.problems.iter().map(ToString::to_string).collect();
+        match problem {
+            None => assert!(problems.is_empty(), "{url}: {problems:?}"),
+            Some(words) => assert!(problems.len() == 1 && problems[0].contains(words), "{url}: {problems:?}"),
+        }
+        assert!(!problems.concat().contains("hush"), "{problems:?}");
+        let found = match loaded.gateway.map(|gateway| gateway.storage.place) {
+            Some(StoragePlace::Sqlite(_)) => "file",
+            Some(StoragePlace::Postgres(_)) => "database",
+            None => "",
+        };
+        assert_eq!(found, place, "{url}");
+    }
+}
+
+#[test]
 fn every_key_that_the_file_shows_commented_out_is_known_too() {
     let mut text = String::new();
     for line in DEFAULTS.lines() {
