@@ -245,3 +245,11 @@ async fn statements_find_their_rows_by_an_index() {
     let rows = read() - before;
     assert!(rows < 20 * 60, "{rows} rows were read for 20 payments among {PAYMENTS}");
 }
+
+/// Watches: the version in the statement itself. A look before it is not enough once two transactions meet.
+#[tokio::test(flavor = "multi_thread")]
+async fn of_many_changes_to_one_document_over_two_instances_one_counts() {
+    let address = Postgres::shared().new_database();
+    let (one, two) = (open(&address).await, open(&address).await);
+    plugin_behaviour::of_many_changes_to_one_document_at_once_one_counts(&[&one, &two]).await;
+}
