@@ -66,6 +66,15 @@ impl Ledger {
         }
     }
 
+    /// Somebody else who serves from the same store says that its log has grown so far.
+    pub fn note(&self, position: i64) {
+        match self {
+            // Nobody else has the file.
+            Ledger::Sqlite(_) => {}
+            Ledger::Postgres(store) => store.note(position),
+        }
+    }
+
     /// Finishes what is queued.
     pub async fn close(&self) {
         match self {

@@ -11,6 +11,7 @@ mod ledger;
 mod logging;
 pub mod metrics;
 mod open_work;
+mod others;
 mod outside;
 mod plugins;
 mod providers;

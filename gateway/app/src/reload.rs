@@ -10,6 +10,7 @@ use tokio::time::sleep;
 
 use crate::config::{Change, Look, Patience, TenantFiles};
 use crate::metrics::{Announcer, ReloadMetrics};
+use crate::others::Others;
 use crate::tenants::ServedTenants;
 
 /// Between two looks. A change is in force at the second look that sees it: within 5 s, on a busy
@@ -24,21 +25,30 @@ pub struct Reload {
     pub tenants: Arc<ServedTenants>,
     pub metrics: Arc<ReloadMetrics>,
     pub announcer: Announcer,
+    pub others: Others,
 }
 
 impl Reload {
-    /// Looks every 2 s, and at once when the process gets SIGHUP.
+    /// Looks every 2 s, and at once when the process gets SIGHUP, which the other instances are told, or one of them
+    /// was asked so.
     pub async fn run(self, mut stopping: watch::Receiver<bool>) {
         let mut reload = self;
         let mut asked = Asked::listen();
         let mut pause = PERIOD;
         loop {
-            let patience = tokio::select! {
+            let (patience, tell) = tokio::select! {
                 // An error means that the sender is gone, which is a stop as well.
                 _ = stopping.wait_for(|stop| *stop) => return,
-                () = sleep(pause) => Patience::Settled,
-                () = asked.next() => Patience::AtOnce,
+                () = sleep(pause) => (Patience::Settled, false),
+                () = asked.next() => (Patience::AtOnce, true),
+                () = reload.others.asked_to_reload() => {
+                    tracing::info!("another instance was asked to reload");
+                    (Patience::AtOnce, false)
+                }
             };
+            if tell {
+                reload.others.tell_reload().await;
+            }
             // Files and certificates are read beside the threads that answer requests.
             let round = tokio::task::spawn_blocking(move || {
                 let unsettled = catch_unwind(AssertUnwindSafe(|| reload.look(patience)));

@@ -23,6 +23,7 @@ use crate::jobs::Jobs;
 use crate::ledger::{Ledger, Waiting};
 use crate::metrics::{Announcer, Metrics, ReloadMetrics};
 use crate::open_work;
+use crate::others::Others;
 use crate::outside::{Outside, SystemClock};
 use crate::plugins;
 use crate::readiness::GatewayReadiness;
@@ -56,6 +57,7 @@ pub struct Service {
     tenants: Arc<ServedTenants>,
     announcer: Announcer,
     reload_metrics: Arc<ReloadMetrics>,
+    others: Others,
 }
 
 impl Service {
@@ -81,6 +83,7 @@ impl Service {
                 Some(redis)
             }
         };
+        let others = Others::meet(redis.as_ref(), &ledger);
         let coordinator: Arc<dyn Coordinator> = match &redis {
             None => Arc::new(ProcessCoordinator::new(ProcessOptions::default())),
             Some(redis) => Arc::clone(redis) as _,
@@ -206,6 +209,7 @@ impl Service {
             tenants,
             announcer,
             reload_metrics,
+            others,
         })
     }
 
@@ -216,6 +220,7 @@ impl Service {
             tenants: Arc::clone(&self.tenants),
             metrics: Arc::clone(&self.reload_metrics),
             announcer: self.announcer.clone(),
+            others: std::mem::take(&mut self.others),
         };
         self.jobs.add(|stopping| reload.run(stopping));
     }

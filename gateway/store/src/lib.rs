@@ -16,7 +16,7 @@ pub mod steady;
 
 pub use postgres::{PostgresOptions, PostgresStore};
 pub use process::{ProcessCoordinator, ProcessOptions};
-pub use redis::{RedisCoordinator, RedisOptions, Served};
+pub use redis::{News, RedisCoordinator, RedisOptions, Served};
 pub use sqlite::{SqliteOptions, SqliteStore};
 pub use steady::{SteadySchedules, SteadyTime};
 

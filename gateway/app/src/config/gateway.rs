@@ -266,7 +266,7 @@ impl<'a> Reader<'a> {
         let url = match section.text("url", expected) {
             Some(text) if text.starts_with("env:") || text.starts_with("file:") => section.resolve("url", &text),
             Some(text) => {
-                if url::Url::parse(&text).is_ok_and(|url| url.password().is_some()) {
+                if holds_password(&text) {
                     section.warn("url", "holds a password written in the file itself", "\"env:NAME\" or \"file:PATH\"");
                 }
                 Some(Secret::new(text))
@@ -303,11 +303,12 @@ impl<'a> Reader<'a> {
 
     fn redis(&mut self, table: &'a Map<String, Value>) -> Option<RedisSettings> {
         let mut section = self.section("redis", table);
-        let expected = "redis:// or rediss://, a host, and optionally a port and a database";
+        let expected = "redis://host:port/database, redis+cluster://host:port,host:port or \
+                        redis+sentinel://host:port,host:port/primary/database, each with rediss for TLS";
         let url = match section.text("url", expected) {
             Some(text) if text.starts_with("env:") || text.starts_with("file:") => section.resolve("url", &text),
             Some(text) => {
-                if url::Url::parse(&text).is_ok_and(|url| url.password().is_some()) {
+                if holds_password(&text) {
                     section.warn("url", "holds a password written in the file itself", "\"env:NAME\" or \"file:PATH\"");
                 }
                 Some(Secret::new(text))
@@ -405,6 +406,14 @@ impl<'a> Reader<'a> {
         self.finish(section);
         settings
     }
+}
+
+/// Whether a Redis address has a password in it; one that names several servers is no URL.
+fn holds_password(address: &str) -> bool {
+    let authority = address.split_once("://").map_or(address, |(_, rest)| rest);
+    let authority = authority.split(['/', '?']).next().unwrap_or_default();
+    let login = authority.rsplit_once('@').map_or("", |(login, _)| login);
+    login.contains(':') || address.contains("_password=")
 }
 
 fn address(section: &mut Section<'_>, key: &str) -> Option<SocketAddr> {

@@ -10,12 +10,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use dukou_engine::ports::Health;
-use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, FromRedisValue, RedisResult, ScriptInvocation};
-use tokio::sync::Notify;
+use redis::{ErrorKind, FromRedisValue, RedisError, RedisResult, ScriptInvocation};
+use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::Served;
+use super::address::{Address, Connection};
+use super::news;
 use super::scripts::Scripts;
 
 /// How long making a connection and the first answer on it may take, in the background.
@@ -36,8 +37,10 @@ const RETRY_AT_MOST: Duration = Duration::from_secs(1);
 pub(super) struct Away;
 
 pub(super) struct Link {
-    client: Result<Client, String>,
+    address: Result<Address, String>,
     position_key: String,
+    /// What instances of this store tell each other.
+    pub channel: String,
     pub scripts: Scripts,
     state: Mutex<State>,
     broken: Notify,
@@ -45,11 +48,13 @@ pub(super) struct Link {
     /// The position the store was opened at.
     opened_at: i64,
     /// The highest position this process has seen committed.
-    position: AtomicI64,
+    position: watch::Sender<i64>,
+    /// The highest position another instance told of, which needs no telling.
+    heard: AtomicI64,
 }
 
 struct State {
-    connection: Option<MultiplexedConnection>,
+    connection: Option<Connection>,
     /// Counts connections, so that a late complaint about an old one does not end a new one.
     generation: u64,
     /// Why there is no connection.
@@ -75,7 +80,7 @@ impl State {
 }
 
 impl Link {
-    pub fn new(client: Result<Client, String>, position_key: String, served: Arc<Served>) -> Self {
+    pub fn new(address: Result<Address, String>, store: &str, served: Arc<Served>) -> Self {
         let position = (served.position)();
         let state = State {
             connection: None,
@@ -87,14 +92,16 @@ impl Link {
             suspected: None,
         };
         Link {
-            client,
-            position_key,
+            address,
+            position_key: format!("{store}:position"),
+            channel: format!("{store}:news"),
             scripts: Scripts::new(),
             state: Mutex::new(state),
             broken: Notify::new(),
             served,
             opened_at: position,
-            position: AtomicI64::new(position),
+            position: watch::Sender::new(position),
+            heard: AtomicI64::new(position),
         }
     }
 
@@ -113,7 +120,50 @@ impl Link {
     }
 
     pub fn note_position(&self, position: i64) {
-        self.position.fetch_max(position, Ordering::Relaxed);
+        self.position.send_if_modified(|known| {
+            let more = position > *known;
+            *known = position.max(*known);
+            more
+        });
+    }
+
+    /// Another instance said that the log has grown so far.
+    pub fn heard(&self, position: i64) {
+        self.heard.fetch_max(position, Ordering::Relaxed);
+    }
+
+    pub fn address(&self) -> RedisResult<&Address> {
+        self.address.as_ref().map_err(|why| RedisError::from((ErrorKind::InvalidClientConfig, "address", why.clone())))
+    }
+
+    /// Tells Redis, and through it the other instances, how far the log has grown: one message at a time, the
+    /// newest stands for those before it.
+    pub async fn tell_position(self: Arc<Self>) {
+        let mut positions = self.position.subscribe();
+        // What was noted before this began is told as well.
+        positions.mark_changed();
+        // The sender lives as long as `self`.
+        while positions.changed().await.is_ok() {
+            let position = *positions.borrow_and_update();
+            if position <= self.heard.load(Ordering::Relaxed) {
+                continue;
+            }
+            let mut call = self.scripts.raise.key(&self.position_key);
+            call.arg(position).arg(&self.channel).arg(news::position_word());
+            // Without Redis the others look by themselves.
+            let _: Result<i64, Away> = self.call(&call, Instant::now() + ANSWER_PATIENCE).await;
+            sleep(news::APART).await;
+        }
+    }
+
+    /// Tells the other instances something.
+    pub async fn tell(&self, message: &str) {
+        let mut call = self.scripts.tell.key(&self.position_key);
+        call.arg(&self.channel).arg(message);
+        let told: Result<i64, Away> = self.call(&call, Instant::now() + ANSWER_PATIENCE).await;
+        if told.is_err() {
+            tracing::warn!("redis is away: the other instances could not be told");
+        }
     }
 
     /// Runs a script, if there is a connection and an answer before `deadline`.
@@ -151,8 +201,8 @@ impl Link {
 
     /// Makes one attempt to connect.
     pub async fn connect_once(&self) {
-        let outcome = match &self.client {
-            Ok(client) => timeout(CONNECT_PATIENCE, self.greet(client))
+        let outcome = match &self.address {
+            Ok(address) => timeout(CONNECT_PATIENCE, self.greet(address))
                 .await
                 .map_err(|_| format!("no answer within {} ms", CONNECT_PATIENCE.as_millis()))
                 .and_then(|outcome| outcome.map_err(|error| error.to_string())),
@@ -184,14 +234,12 @@ impl Link {
 
     /// Tells Redis where the store is. The connection, the store's position to compare with, and
     /// the highest position seen before.
-    async fn greet(&self, client: &Client) -> RedisResult<(MultiplexedConnection, i64, i64)> {
+    async fn greet(&self, address: &Address) -> RedisResult<(Connection, i64, i64)> {
         // At first, what an earlier life left is compared with where this life began.
         let greeted = self.state().greeted;
-        // Every wait has a limit of its own here; those of the client would only blur it.
-        let config =
-            AsyncConnectionConfig::new().set_connection_timeout(Some(CONNECT_PATIENCE)).set_response_timeout(None);
-        let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
-        let position = self.position.load(Ordering::Relaxed).max((self.served.position)());
+        let mut connection = address.connect().await?;
+        connection.probe(&self.channel).await?;
+        let position = (*self.position.borrow()).max((self.served.position)());
         let seen: i64 = self.scripts.greet.key(&self.position_key).arg(position).invoke_async(&mut connection).await?;
         Ok((connection, if greeted { position } else { self.opened_at }, seen))
     }
@@ -232,8 +280,7 @@ impl Link {
             (state.connection.clone(), state.generation)
         };
         let Some(mut connection) = connection else { return };
-        let ping = redis::cmd("PING");
-        match timeout(ANSWER_PATIENCE, ping.query_async::<()>(&mut connection)).await {
+        match timeout(ANSWER_PATIENCE, connection.probe(&self.channel)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => self.complain(generation, error.to_string()),
             Err(_) => self.complain(generation, format!("no answer within {} ms", ANSWER_PATIENCE.as_millis())),

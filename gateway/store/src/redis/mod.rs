@@ -1,25 +1,30 @@
-//! The coordinator of several instances, on one Redis (not a cluster).
+//! The coordinator of several instances, on one Redis: a server, a cluster, or what sentinels watch over.
 //!
 //! Keys begin with the prefix, the store's identity and its incarnation: what another store, or
-//! another life of this one, has left there is never read. Redis holds no truth; every method
-//! answers within 200 ms whatever state it is in.
+//! another life of this one, has left there is never read. Keys that are used together carry a common
+//! hash tag. Redis holds no truth; every method answers within 200 ms whatever state it is in.
 
+mod address;
 mod link;
+mod news;
 mod scripts;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use dukou_domain::Secret;
 use dukou_engine::ports::{Claim, ClaimToken, Coordinator, Health, Lock, Marker};
 use dukou_engine::records::{NotificationKey, StoreIdentity};
-use redis::{Client, IntoConnectionInfo};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
+use self::address::Address;
+pub use self::address::InvalidUrl;
 use self::link::{Away, Link};
+pub use self::news::News;
 use crate::keyed_locks::KeyedLocks;
 
 /// The longest any call waits for Redis.
@@ -36,19 +41,10 @@ const ACCEPTED: &str = "done:accepted";
 /// Which Redis, and under which prefix.
 #[derive(Debug, Clone)]
 pub struct RedisOptions {
-    /// `redis://` or `rediss://`; it may hold a password.
+    /// `redis://…`, `redis+cluster://…` or `redis+sentinel://…`, or these with `rediss`; it may hold a password.
     pub url: Secret,
     /// Stands before every key.
     pub prefix: String,
-}
-
-/// Why a Redis address cannot be used. Never holds the address, which may hold a password.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum InvalidUrl {
-    #[error("not a redis address: expected redis://host:port/database or rediss://host:port/database")]
-    Malformed,
-    #[error("a fragment is not allowed in a redis address: the server's certificate is always checked")]
-    Fragment,
 }
 
 impl RedisOptions {
@@ -57,19 +53,7 @@ impl RedisOptions {
     /// # Errors
     /// [`InvalidUrl`].
     pub fn check(&self) -> Result<(), InvalidUrl> {
-        self.client().map(|_| ())
-    }
-
-    fn client(&self) -> Result<Client, InvalidUrl> {
-        let url = self.url.expose();
-        if !(url.starts_with("redis://") || url.starts_with("rediss://")) {
-            return Err(InvalidUrl::Malformed);
-        }
-        if url.contains('#') {
-            return Err(InvalidUrl::Fragment);
-        }
-        let info = url.into_connection_info().map_err(|_| InvalidUrl::Malformed)?;
-        Client::open(info).map_err(|_| InvalidUrl::Malformed)
+        Address::parse(self.url.expose()).map(|_| ())
     }
 }
 
@@ -86,26 +70,53 @@ pub struct Served {
 /// Claims and locks shared by all instances of one store.
 pub struct RedisCoordinator {
     link: Arc<Link>,
-    keeper: JoinHandle<()>,
+    /// What runs beside: keeps the connection, tells of the position.
+    tasks: Mutex<Vec<JoinHandle<()>>>,
+    instance: Uuid,
     locks: KeyedLocks,
     prefix: String,
     served: Arc<Served>,
-    position_key: String,
 }
 
 impl RedisCoordinator {
     /// Tries for at most a second to reach Redis; when it is away the coordinator begins degraded
-    /// and finds it by itself later. Needs a Tokio runtime, in which a background task runs until the coordinator is dropped.
+    /// and finds it by itself later. Needs a Tokio runtime, in which background tasks run until the
+    /// coordinator is dropped.
     pub async fn connect(options: RedisOptions, served: Served) -> RedisCoordinator {
         let served = Arc::new(served);
         let prefix = options.prefix.clone();
         let store = format!("{prefix}:{}", (served.identity)().store.simple());
-        let position_key = format!("{store}:position");
-        let client = options.client().map_err(|error| error.to_string());
-        let link = Arc::new(Link::new(client, position_key.clone(), Arc::clone(&served)));
+        let address = Address::parse(options.url.expose()).map_err(|error| error.to_string());
+        let link = Arc::new(Link::new(address, &store, Arc::clone(&served)));
         link.connect_once().await;
-        let keeper = tokio::spawn(Arc::clone(&link).keep());
-        RedisCoordinator { link, keeper, locks: KeyedLocks::new(), prefix, served, position_key }
+        let tasks = vec![tokio::spawn(Arc::clone(&link).keep()), tokio::spawn(Arc::clone(&link).tell_position())];
+        RedisCoordinator {
+            link,
+            tasks: Mutex::new(tasks),
+            instance: Uuid::new_v4(),
+            locks: KeyedLocks::new(),
+            prefix,
+            served,
+        }
+    }
+
+    /// Tells the other instances of the store how far its `log` has grown, and passes on what they tell.
+    /// Each message may come late, twice or not at all.
+    pub fn share(&self, mut log: watch::Receiver<i64>, heard: impl Fn(News) + Send + Sync + 'static) {
+        let link = Arc::clone(&self.link);
+        let telling = tokio::spawn(async move {
+            while log.changed().await.is_ok() {
+                let position = *log.borrow_and_update();
+                link.note_position(position);
+            }
+        });
+        let listening = tokio::spawn(news::listen(Arc::clone(&self.link), self.instance, Box::new(heard)));
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner).extend([telling, listening]);
+    }
+
+    /// Asks the other instances to read their tenants' files, if they can be told.
+    pub async fn tell_reload(&self) {
+        self.link.tell(&news::reload_message(self.instance)).await;
     }
 
     /// The store's position and the higher one that Redis had seen of the same store, when they
@@ -151,7 +162,7 @@ impl RedisCoordinator {
 
 impl Drop for RedisCoordinator {
     fn drop(&mut self) {
-        self.keeper.abort();
+        self.tasks.get_mut().unwrap_or_else(PoisonError::into_inner).iter().for_each(JoinHandle::abort);
     }
 }
 
@@ -187,7 +198,7 @@ impl Coordinator for RedisCoordinator {
         self.link.note_position(position);
         let Marker::Accepted = marker;
         let mut call = self.link.scripts.finish.key(self.message_key(key));
-        call.key(&self.position_key).arg("accepted").arg(MARKER_MILLIS).arg(position);
+        call.arg("accepted").arg(MARKER_MILLIS);
         // Without a marker the next copy is found in the store.
         let _: Result<i64, Away> = self.link.call(&call, Instant::now() + PATIENCE).await;
     }
@@ -228,19 +239,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses() {
-        for (url, expected) in [
-            ("redis://127.0.0.1:6379/0", Ok(())),
-            ("redis://user:hush@127.0.0.1/3", Ok(())),
-            ("rediss://cache.example.com:6380/0", Ok(())),
-            ("rediss://cache.example.com:6380/0#insecure", Err(InvalidUrl::Fragment)),
-            ("http://127.0.0.1", Err(InvalidUrl::Malformed)),
-            ("redis://127.0.0.1/zero", Err(InvalidUrl::Malformed)),
-            ("", Err(InvalidUrl::Malformed)),
-        ] {
-            let options = RedisOptions { url: Secret::new(url), prefix: "dukou".into() };
-            assert_eq!(options.check(), expected, "{url}");
-            assert!(!format!("{options:?}").contains("hush"));
-        }
+    fn an_address_is_not_printed() {
+        let options = RedisOptions { url: Secret::new("redis://user:hush@127.0.0.1/3"), prefix: "dukou".into() };
+        assert_eq!(options.check(), Ok(()));
+        assert!(!format!("{options:?}").contains("hush"));
     }
 }

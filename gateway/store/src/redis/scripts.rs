@@ -1,4 +1,5 @@
-//! What runs inside Redis: one script an operation, so that each is one step and one round trip.
+//! What runs inside Redis: one script an operation, so that each is one step and one round trip. The keys of
+//! one lie in one slot of a cluster.
 
 use redis::Script;
 
@@ -13,13 +14,25 @@ if string.sub(state, 1, 5) == 'done:' then return state end
 return 'busy'
 ";
 
-/// `KEYS[1]` is a message, `KEYS[2]` the highest position seen. The marker replaces whatever claim
-/// stands there: the effect is in the store by now.
+/// The marker (`ARGV[1]`) replaces whatever claim stands at `KEYS[1]`: the effect is in the store by now.
 const FINISH: &str = r"
 redis.call('SET', KEYS[1], 'done:' .. ARGV[1], 'PX', ARGV[2])
-local seen = tonumber(redis.call('GET', KEYS[2]) or '-1')
-if tonumber(ARGV[3]) > seen then redis.call('SET', KEYS[2], ARGV[3]) end
 return 1
+";
+
+/// Moves the position at `KEYS[1]` up to `ARGV[1]` and tells all who listen on `ARGV[2]`, `ARGV[3]` before it.
+/// Somebody who is later than another says nothing.
+const RAISE: &str = r"
+local seen = tonumber(redis.call('GET', KEYS[1]) or '-1')
+if tonumber(ARGV[1]) <= seen then return 0 end
+redis.call('SET', KEYS[1], ARGV[1])
+redis.call('PUBLISH', ARGV[2], ARGV[3] .. ARGV[1])
+return 1
+";
+
+/// Tells all who listen on `ARGV[1]`. The key, which is not used, leads to a node of a cluster.
+const TELL: &str = r"
+return redis.call('PUBLISH', ARGV[1], ARGV[2])
 ";
 
 /// Deletes `KEYS[1]` when it still holds `ARGV[1]`.
@@ -50,6 +63,8 @@ return seen
 pub(super) struct Scripts {
     pub claim: Script,
     pub finish: Script,
+    pub raise: Script,
+    pub tell: Script,
     pub delete_if: Script,
     pub lock: Script,
     pub greet: Script,
@@ -60,6 +75,8 @@ impl Scripts {
         Scripts {
             claim: Script::new(CLAIM),
             finish: Script::new(FINISH),
+            raise: Script::new(RAISE),
+            tell: Script::new(TELL),
             delete_if: Script::new(DELETE_IF),
             lock: Script::new(LOCK),
             greet: Script::new(GREET),

@@ -24,6 +24,15 @@ pub async fn mine(coordinator: &dyn Coordinator, key: &NotificationKey) -> Claim
     }
 }
 
+/// Waits, for some seconds at most, until something is so.
+pub async fn eventually(what: &str, mut so: impl AsyncFnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !so().await {
+        assert!(Instant::now() < deadline, "not within 20 s: {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
 /// Waits, for some seconds at most, until the coordinator works or does not.
 pub async fn until_working(coordinator: &dyn Coordinator, working: bool) {
     let deadline = Instant::now() + Duration::from_secs(15);

@@ -10,7 +10,7 @@ use dukou_engine::records::StoreIdentity;
 use dukou_store::{RedisCoordinator, RedisOptions, Served};
 use uuid::Uuid;
 
-use crate::coordinator_behaviour::{self, CAP, DONE, mine, until_working};
+use crate::coordinator_behaviour::{self, CAP, DONE, eventually, mine, until_working};
 use crate::records::key;
 use crate::redis_server::{Mode, Proxy, RedisServer, free_port};
 
@@ -29,6 +29,15 @@ async fn connect(port: u16, identity: StoreIdentity, position: i64) -> RedisCoor
 
 async fn done(coordinator: &dyn Coordinator, digest: &str, position: i64) {
     coordinator.finish(&key(digest), ClaimToken(String::new()), Marker::Accepted, position).await;
+}
+
+/// Waits until Redis was told of a position of the first store, which happens beside the calls.
+async fn until_told(server: &RedisServer, position: i64) {
+    let get = format!("GET dukou:{}:position", Uuid::from_u128(1).simple());
+    eventually(&format!("position {position}"), async || {
+        server.command(&get).await.unwrap().lines().nth(1) == Some(&position.to_string())
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -80,6 +89,7 @@ async fn a_store_that_lost_its_newest_entries_is_noticed() {
     assert_eq!(first.behind(), None);
     done(&first, "1", 10).await;
     done(&first, "2", 8).await;
+    until_told(&server, 10).await;
     drop(first);
     assert_eq!(connect(server.port, identity(2, 1), 0).await.behind(), None, "another store");
     assert_eq!(connect(server.port, identity(1, 2), 10).await.behind(), None, "nothing was lost");
@@ -93,7 +103,9 @@ async fn a_store_that_lost_its_newest_entries_is_noticed() {
 #[tokio::test]
 async fn a_lost_entry_is_noticed_although_redis_was_away_at_first() {
     let server = RedisServer::start().await;
-    done(&connect(server.port, identity(1, 1), 0).await, "1", 10).await;
+    let first = connect(server.port, identity(1, 1), 0).await;
+    done(&first, "1", 10).await;
+    until_told(&server, 10).await;
     let proxy = Proxy::to(server.port).await;
     proxy.set(Mode::Cut);
     let restored = connect(proxy.address.port(), identity(1, 2), 4).await;

@@ -26,9 +26,14 @@ impl RedisServer {
     }
 
     pub async fn start_on(port: u16) -> Option<Self> {
-        let folder = tempfile::tempdir().unwrap();
+        Self::start_with(port, tempfile::tempdir().unwrap(), &[]).await
+    }
+
+    /// In `folder`, where a server that was there before has left what it knows of its cluster.
+    pub async fn start_with(port: u16, folder: tempfile::TempDir, more: &[&str]) -> Option<Self> {
         let child = Command::new("redis-server")
             .args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--port", &port.to_string()])
+            .args(more)
             .current_dir(folder.path())
             .stdout(Stdio::null())
             .spawn()
@@ -54,6 +59,13 @@ impl RedisServer {
         let mut answer = vec![0; 16 * 1024];
         let length = stream.read(&mut answer).await.ok()?;
         Some(String::from_utf8_lossy(&answer[..length]).into_owned())
+    }
+
+    /// Ends it; what it wrote stays.
+    pub fn end(mut self) -> (u16, tempfile::TempDir) {
+        self.kill();
+        let folder = std::mem::replace(&mut self.folder, tempfile::tempdir().unwrap());
+        (self.port, folder)
     }
 
     pub fn kill(&mut self) {

@@ -1,7 +1,11 @@
 //! The same with Redis beside it, and with Redis gone.
 
+use std::time::{Duration, Instant};
+
 use dukou_e2e::{Mode, World, eventually};
+use reqwest::Method;
 use serde_json::json;
+use tokio::time::timeout;
 
 use crate::{SOON, becomes, paid};
 
@@ -88,4 +92,43 @@ async fn a_silent_redis_costs_little() {
     proxy.set(Mode::Pass);
     readiness(&world, "ready").await;
     world.verify().await;
+}
+
+/// What one instance commits is told live by the other at once. It looks by itself once a second, so that each of a
+/// few events would come sooner by chance alone, and half of them would not.
+#[tokio::test]
+async fn what_one_instance_commits_wakes_the_other() {
+    let world = World::builder().two().start().await;
+    let stream = world.merchant_at_second("bookshop").request(Method::GET, "/events");
+    let stream = stream.timeout(Duration::from_secs(120)).header("accept", "text/event-stream");
+    let mut stream = stream.send().await.unwrap();
+    let (mut told, mut waits) = (String::new(), Vec::new());
+    for number in 0..11 {
+        let number = format!("WAKE-{number:03}");
+        paid(&world, &number, 100).await;
+        let begun = Instant::now();
+        while !told.contains(&number) || !told.contains("event: payment.succeeded") {
+            let chunk = timeout(SOON, stream.chunk()).await.expect("told in time").unwrap().unwrap();
+            told.push_str(&String::from_utf8_lossy(&chunk));
+        }
+        told.clear();
+        waits.push(begun.elapsed());
+    }
+    waits.sort();
+    assert!(waits[waits.len() / 2] < Duration::from_millis(150), "{waits:?}");
+    world.verify().await;
+}
+
+#[tokio::test]
+async fn a_reload_that_one_instance_is_asked_for_is_done_by_the_other() {
+    let world = World::builder().two().start().await;
+    let said = |gateway: &dukou_e2e::Gateway, word: &str| gateway.logs().contains(word);
+    eventually("the other reloads", SOON, async || {
+        // The other may not listen yet.
+        world.gateway.hang_up();
+        eventually("it is asked", SOON, async || said(&world.gateway, "asked to reload").then_some(())).await;
+        said(world.second(), "another instance was asked to reload").then_some(())
+    })
+    .await;
+    assert!(!said(&world.gateway, "another instance"), "its own word");
 }
