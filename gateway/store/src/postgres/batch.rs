@@ -10,6 +10,7 @@ use sqlx::postgres::PgConnection;
 
 use super::database::transaction_id;
 use super::error::Result;
+use super::events::Appended;
 use super::writer::Request;
 use super::{events, payments, refunds, requests};
 
@@ -75,9 +76,12 @@ pub(super) async fn attempt(connection: &mut PgConnection, asked: &mut [Request]
             }
         }
     }
-    let position = writes.write(connection).await?;
-    let transaction = transaction_id(connection).await?;
-    Ok(Attempted { outcomes, position, transaction })
+    Ok(match writes.write(connection).await? {
+        Some(Appended { position, transaction }) => {
+            Attempted { outcomes, position: Some(position), transaction: Some(transaction) }
+        }
+        None => Attempted { outcomes, position: None, transaction: transaction_id(connection).await? },
+    })
 }
 
 impl Writes {
@@ -92,9 +96,8 @@ impl Writes {
         }
     }
 
-    /// Returns the position of the newest event. The log comes last: whoever has drawn positions
-    /// holds up everybody else until its commit.
-    async fn write(mut self, connection: &mut PgConnection) -> Result<Option<i64>> {
+    /// The log comes last: whoever has drawn positions holds up everybody else until its commit.
+    async fn write(mut self, connection: &mut PgConnection) -> Result<Option<Appended>> {
         // Everybody enters in the same order, so that two who enter the same do not wait for each other.
         self.payments.sort_by(|(a, _), (b, _)| (&a.tenant, &a.out_trade_no).cmp(&(&b.tenant, &b.out_trade_no)));
         let new: Vec<&Payment> = self.payments.iter().map(|(p, _)| p).filter(|p| p.version == 0).collect();

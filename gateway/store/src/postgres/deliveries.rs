@@ -168,7 +168,8 @@ impl PostgresStore {
                         Some(since) => endpoints::disable(connection, &event.tenant, since, event.at).await?,
                         None => endpoints::enable(connection, &event.tenant).await?,
                     };
-                    if done { events::append(connection, &[event]).await } else { Ok(None) }
+                    let appended = if done { events::append(connection, &[event]).await? } else { None };
+                    Ok(appended.map(|appended| appended.position))
                 })
             })
             .await?;

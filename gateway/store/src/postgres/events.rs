@@ -17,7 +17,7 @@ const APPEND: &str = "WITH log AS (UPDATE event_log SET position = position + $1
          SELECT k.tenant, log.before + k.place, k.id, k.kind, k.at, k.subject, k.payment \
          FROM log, unnest($2::bigint[], $3::text[], $4::uuid[], $5::text[], $6::bigint[], $7::text[], $8::uuid[]) \
          AS k (place, tenant, id, kind, at, subject, payment) RETURNING position) \
-     SELECT max(position) FROM entered";
+     SELECT max(position), pg_current_xact_id()::text FROM entered";
 
 pub(super) const POSITION: &str = "SELECT position FROM event_log WHERE one = 1";
 
@@ -42,8 +42,16 @@ const PUT_NOTIFICATIONS: &str = "INSERT INTO notifications (tenant, digest, prov
      ON CONFLICT (tenant, digest, provider, kind) DO UPDATE SET outcome = excluded.outcome, \
      payment = excluded.payment WHERE notifications.outcome = 'unknown_order' RETURNING xmax = 0";
 
-/// Appends to the log and returns the newest position; nothing when there is nothing to append.
-pub(super) async fn append(connection: &mut PgConnection, events: &[NewEvent]) -> Result<Option<i64>> {
+/// What the log is like after an addition to it.
+pub(super) struct Appended {
+    /// Of the newest event.
+    pub position: i64,
+    /// The transaction's number.
+    pub transaction: String,
+}
+
+/// Appends to the log; nothing when there is nothing to append.
+pub(super) async fn append(connection: &mut PgConnection, events: &[NewEvent]) -> Result<Option<Appended>> {
     if events.is_empty() {
         return Ok(None);
     }
@@ -60,7 +68,8 @@ pub(super) async fn append(connection: &mut PgConnection, events: &[NewEvent]) -
         .fetch_one(connection)
         .await
         .map_err(store_error)?;
-    Columns::new(&row).integer().map(Some)
+    let mut c = Columns::new(&row);
+    Ok(Some(Appended { position: c.integer()?, transaction: c.string()? }))
 }
 
 pub(super) async fn position(connection: &mut PgConnection) -> Result<i64> {

@@ -54,7 +54,7 @@ impl PluginRecords for PostgresStore {
                     for write in &writes {
                         change(connection, &owner, write).await?;
                     }
-                    events::append(connection, &events).await
+                    Ok(events::append(connection, &events).await?.map(|appended| appended.position))
                 })
             })
             .await?;
