@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use dukou_domain::{AttemptState, EventId, OutRefundNo, OutTradeNo, PaymentFact, PaymentState, TradeNo};
+use dukou_domain::{AttemptState, EventId, OutRefundNo, OutTradeNo, PaymentFact, PaymentState, TradeNo, TransactionId};
 use dukou_spi::{FieldProblem, OrderStatus, OrderWord, Provider, RefundQuery, RefundStatus};
 
 use crate::command::PaymentAnswer;
@@ -64,7 +64,8 @@ impl Engine {
         if answer.payment.attempt.openid.as_deref() == Some(openid) { Ok(answer) } else { Err(EngineError::NotFound) }
     }
 
-    /// The payment with this number, which is the merchant's own or that of one of its attempts at a platform.
+    /// The payment with this number, which is the merchant's own, that of one of its attempts at a platform,
+    /// or the platform's of a success.
     ///
     /// # Errors
     /// [`EngineError::Store`].
@@ -74,16 +75,16 @@ impl Engine {
         {
             return Ok(Some(payment));
         }
-        let Ok(trade_no) = TradeNo::new(number) else { return Ok(None) };
-        for provider in tenant.providers.keys() {
-            let key = PaymentKey::TradeNo { provider: provider.clone(), trade_no: trade_no.clone() };
-            let target = Target::payment(tenant.id.clone(), key);
-            let found = self.change(target, |view| (Change::default(), view.payment)).await?;
-            if found.is_some() {
-                return Ok(found);
+        if let Ok(trade_no) = TradeNo::new(number) {
+            for provider in tenant.providers.keys() {
+                let found = self.store.payment_by_trade_no(&tenant.id, provider, &trade_no).await?;
+                if found.is_some() {
+                    return Ok(found);
+                }
             }
         }
-        Ok(None)
+        let Ok(transaction) = TransactionId::new(number) else { return Ok(None) };
+        Ok(self.store.payment_by_transaction(&tenant.id, &transaction).await?)
     }
 
     /// # Errors

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use dukou_domain::{
     EventId, OutRefundNo, OutTradeNo, PaymentId, PaymentState, PluginName, ProviderName, RefundRequestId, RefundState,
-    Secret, TenantId, Timestamp,
+    Secret, TenantId, Timestamp, TradeNo, TransactionId,
 };
 use dukou_engine::open::OldestOpen;
 use dukou_engine::plugin::{PluginHost, PluginHostConfig, PluginOutcome, PluginTelemetry};
@@ -80,6 +80,19 @@ impl Store for Away {
 
     async fn payment(&self, _: &TenantId, _: &OutTradeNo) -> Result<Option<Payment>, StoreError> {
         let _permit = self.gate.acquire().await;
+        away()
+    }
+
+    async fn payment_by_trade_no(
+        &self,
+        _: &TenantId,
+        _: &ProviderName,
+        _: &TradeNo,
+    ) -> Result<Option<Payment>, StoreError> {
+        away()
+    }
+
+    async fn payment_by_transaction(&self, _: &TenantId, _: &TransactionId) -> Result<Option<Payment>, StoreError> {
         away()
     }
 

@@ -4,7 +4,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use async_trait::async_trait;
-use dukou_domain::{EventId, OutRefundNo, OutTradeNo, PaymentId, RefundRequestId, Secret, TenantId, Timestamp};
+use dukou_domain::{
+    EventId, OutRefundNo, OutTradeNo, PaymentId, ProviderName, RefundRequestId, Secret, TenantId, Timestamp, TradeNo,
+    TransactionId,
+};
 use dukou_engine::open::OldestOpen;
 use dukou_engine::ports::{Decide, Deliveries, History, Old, PluginRecords, Store, StoreError, Target};
 use dukou_engine::records::{
@@ -69,6 +72,23 @@ impl Store for MeasuredStore {
 
     async fn payment(&self, tenant: &TenantId, out_trade_no: &OutTradeNo) -> Result<Option<Payment>, StoreError> {
         timed(&self.read, self.inner.payment(tenant, out_trade_no)).await
+    }
+
+    async fn payment_by_trade_no(
+        &self,
+        tenant: &TenantId,
+        provider: &ProviderName,
+        trade_no: &TradeNo,
+    ) -> Result<Option<Payment>, StoreError> {
+        timed(&self.read, self.inner.payment_by_trade_no(tenant, provider, trade_no)).await
+    }
+
+    async fn payment_by_transaction(
+        &self,
+        tenant: &TenantId,
+        transaction: &TransactionId,
+    ) -> Result<Option<Payment>, StoreError> {
+        timed(&self.read, self.inner.payment_by_transaction(tenant, transaction)).await
     }
 
     async fn payments(&self, filter: PaymentFilter) -> Result<Page<Payment>, StoreError> {

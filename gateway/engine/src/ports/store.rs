@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use dukou_domain::{
     EventId, OutRefundNo, OutTradeNo, PaymentId, ProviderName, RefundRequestId, Secret, TenantId, Timestamp, TradeNo,
+    TransactionId,
 };
 use dukou_spi::Kept;
 use tokio::sync::watch;
@@ -153,6 +154,21 @@ pub trait Store: Send + Sync {
     async fn apply(&self, target: Target, decide: Decide) -> Result<(), StoreError>;
 
     async fn payment(&self, tenant: &TenantId, out_trade_no: &OutTradeNo) -> Result<Option<Payment>, StoreError>;
+
+    /// The payment that has, or had, an attempt of this number at its platform.
+    async fn payment_by_trade_no(
+        &self,
+        tenant: &TenantId,
+        provider: &ProviderName,
+        trade_no: &TradeNo,
+    ) -> Result<Option<Payment>, StoreError>;
+
+    /// The payment of which the platform knows a success by this number, also one that was paid twice.
+    async fn payment_by_transaction(
+        &self,
+        tenant: &TenantId,
+        transaction: &TransactionId,
+    ) -> Result<Option<Payment>, StoreError>;
 
     /// Newest first.
     async fn payments(&self, filter: PaymentFilter) -> Result<Page<Payment>, StoreError>;

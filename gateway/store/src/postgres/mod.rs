@@ -28,7 +28,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use dukou_domain::{EventId, OutRefundNo, OutTradeNo, PaymentId, RefundRequestId, Secret, TenantId, Timestamp};
+use dukou_domain::{
+    EventId, OutRefundNo, OutTradeNo, PaymentId, ProviderName, RefundRequestId, Secret, TenantId, Timestamp, TradeNo,
+    TransactionId,
+};
 use dukou_engine::open::OldestOpen;
 use dukou_engine::ports::{Decide, Deliveries, History, Old, PluginRecords, Store, StoreError, Target};
 use dukou_engine::records::{
@@ -227,6 +230,27 @@ impl Store for PostgresStore {
         let (tenant, number) = (tenant.clone(), out_trade_no.clone());
         self.read(move |connection| Box::pin(async move { payments::by_number(connection, &tenant, &number).await }))
             .await
+    }
+
+    async fn payment_by_trade_no(
+        &self,
+        tenant: &TenantId,
+        provider: &ProviderName,
+        trade_no: &TradeNo,
+    ) -> Result<Option<Payment>> {
+        let (tenant, provider, number) = (tenant.clone(), provider.clone(), trade_no.clone());
+        self.read(move |connection| {
+            Box::pin(async move { payments::by_trade_no(connection, &tenant, &provider, &number).await })
+        })
+        .await
+    }
+
+    async fn payment_by_transaction(&self, tenant: &TenantId, transaction: &TransactionId) -> Result<Option<Payment>> {
+        let (tenant, number) = (tenant.clone(), transaction.clone());
+        self.read(move |connection| {
+            Box::pin(async move { payments::by_transaction(connection, &tenant, &number).await })
+        })
+        .await
     }
 
     async fn payments(&self, filter: PaymentFilter) -> Result<Page<Payment>> {

@@ -7,7 +7,9 @@ use dukou_domain::{
 use dukou_engine::ports::{PaymentKey, StoreError, Target};
 use dukou_engine::records::{Attempt, Check, Failure, Page, PageCursor, Payment, PaymentFilter};
 use dukou_spi::Prepay;
-use sqlx::postgres::PgConnection;
+use sqlx::Postgres;
+use sqlx::postgres::{PgArguments, PgConnection};
+use sqlx::query::Query;
 use uuid::Uuid;
 
 use super::columns::{Columns, place};
@@ -26,6 +28,24 @@ macro_rules! columns {
 }
 
 const BY_NUMBER: &str = concat!("SELECT ", columns!(), " FROM payments p WHERE p.tenant = $1 AND p.out_trade_no = $2");
+
+const BY_TRADE_NO: &str = concat!(
+    "SELECT ",
+    columns!(),
+    " FROM attempts k JOIN payments p ON p.tenant = k.tenant AND p.id = k.payment \
+     WHERE k.tenant = $1 AND k.provider = $2 AND k.trade_no = $3"
+);
+
+const BY_TRANSACTION: &str =
+    concat!("SELECT ", columns!(), " FROM payments p WHERE p.tenant = $1 AND p.transaction_id = $2 LIMIT 1");
+
+/// A second success, or one that gave way.
+const BY_EARLIER_TRANSACTION: &str = concat!(
+    "SELECT ",
+    columns!(),
+    " FROM attempts k JOIN payments p ON p.tenant = k.tenant AND p.id = k.payment \
+     WHERE k.tenant = $1 AND k.transaction_id = $2 LIMIT 1"
+);
 
 /// Whatever a payment is known by leads to its row, which is locked as it is then: always in the same
 /// order, so that nobody waits for somebody who waits for them. What leads there is materialized: a row
@@ -211,7 +231,34 @@ pub(super) async fn by_number(
     tenant: &TenantId,
     number: &OutTradeNo,
 ) -> Result<Option<Payment>> {
-    let asked = sqlx::query(BY_NUMBER).bind(tenant.as_str()).bind(number.as_str());
+    one(connection, sqlx::query(BY_NUMBER).bind(tenant.as_str()).bind(number.as_str())).await
+}
+
+pub(super) async fn by_trade_no(
+    connection: &mut PgConnection,
+    tenant: &TenantId,
+    provider: &ProviderName,
+    trade_no: &TradeNo,
+) -> Result<Option<Payment>> {
+    let asked = sqlx::query(BY_TRADE_NO).bind(tenant.as_str()).bind(provider.as_str()).bind(trade_no.as_str());
+    one(connection, asked).await
+}
+
+pub(super) async fn by_transaction(
+    connection: &mut PgConnection,
+    tenant: &TenantId,
+    transaction: &TransactionId,
+) -> Result<Option<Payment>> {
+    for sql in [BY_TRANSACTION, BY_EARLIER_TRANSACTION] {
+        let found = one(connection, sqlx::query(sql).bind(tenant.as_str()).bind(transaction.as_str())).await?;
+        if found.is_some() {
+            return Ok(found);
+        }
+    }
+    Ok(None)
+}
+
+async fn one(connection: &mut PgConnection, asked: Query<'_, Postgres, PgArguments>) -> Result<Option<Payment>> {
     let row = asked.fetch_optional(&mut *connection).await.map_err(store_error)?;
     let found = row.iter().map(|row| read(&mut Columns::new(row))).collect::<Result<Vec<_>>>()?;
     Ok(with_others(connection, found).await?.pop())

@@ -10,8 +10,14 @@ use super::columns::Columns;
 use super::error::{Result, corrupt, store_error};
 use crate::migrate::{self, Applied, Step};
 
-pub(super) const STEPS: &[Step] =
-    &[Step { version: 1, name: "ledger", sql: include_str!("../../migrations/postgres/0001_ledger.sql") }];
+pub(super) const STEPS: &[Step] = &[
+    Step { version: 1, name: "ledger", sql: include_str!("../../migrations/postgres/0001_ledger.sql") },
+    Step {
+        version: 2,
+        name: "found by people",
+        sql: include_str!("../../migrations/postgres/0002_found_by_people.sql"),
+    },
+];
 
 /// Held while steps are applied, so that instances that start together do it one after another.
 const LOCK: &str = "SELECT pg_advisory_xact_lock(hashtext('dukou schema'))";

@@ -34,9 +34,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use dukou_domain::{EventId, OutRefundNo, OutTradeNo, PaymentId, RefundRequestId, Secret, TenantId, Timestamp};
+use dukou_domain::{
+    EventId, OutRefundNo, OutTradeNo, PaymentId, ProviderName, RefundRequestId, Secret, TenantId, Timestamp, TradeNo,
+    TransactionId,
+};
 use dukou_engine::open::OldestOpen;
-use dukou_engine::ports::{Decide, Deliveries, History, Old, PluginRecords, Store, StoreError, Target};
+use dukou_engine::ports::{Decide, Deliveries, History, Old, PaymentKey, PluginRecords, Store, StoreError, Target};
 use dukou_engine::records::{
     Begun, Event, IdempotentCall, Page, Payment, PaymentFilter, Refund, RefundRequest, RefundRequestFilter,
     StoreIdentity, StoredAnswer,
@@ -179,6 +182,22 @@ impl Store for SqliteStore {
     async fn payment(&self, tenant: &TenantId, out_trade_no: &OutTradeNo) -> Result<Option<Payment>> {
         let (tenant, number) = (tenant.clone(), out_trade_no.clone());
         self.inner.readers.read(move |connection| payments::by_number(connection, &tenant, &number)).await
+    }
+
+    async fn payment_by_trade_no(
+        &self,
+        tenant: &TenantId,
+        provider: &ProviderName,
+        trade_no: &TradeNo,
+    ) -> Result<Option<Payment>> {
+        let (tenant, provider, trade_no) = (tenant.clone(), provider.clone(), trade_no.clone());
+        let key = PaymentKey::TradeNo { provider, trade_no };
+        self.read(move |connection| Ok(payments::find(connection, &tenant, &key)?.map(|found| found.payment))).await
+    }
+
+    async fn payment_by_transaction(&self, tenant: &TenantId, transaction: &TransactionId) -> Result<Option<Payment>> {
+        let (tenant, transaction) = (tenant.clone(), transaction.clone());
+        self.read(move |connection| payments::by_transaction(connection, &tenant, &transaction)).await
     }
 
     async fn payments(&self, filter: PaymentFilter) -> Result<Page<Payment>> {

@@ -26,6 +26,7 @@ pub(super) const STEPS: &[Step] = &[
     Step { version: 6, name: "plugins", sql: include_str!("../../migrations/sqlite/0006_plugins.sql") },
     Step { version: 7, name: "trust", sql: include_str!("../../migrations/sqlite/0007_trust.sql") },
     Step { version: 8, name: "history", sql: include_str!("../../migrations/sqlite/0008_history.sql") },
+    Step { version: 9, name: "found by people", sql: include_str!("../../migrations/sqlite/0009_found_by_people.sql") },
 ];
 
 /// How long a statement waits for a lock that another process holds, a backup for example.

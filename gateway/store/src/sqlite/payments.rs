@@ -59,6 +59,24 @@ const BY_EARLIER_TRADE_NO: &str = concat!(
     "WHERE k.tenant = ?1 AND k.provider = ?2 AND k.trade_no = ?3"
 );
 
+/// A table that is empty when the statement is prepared would be read by another index.
+const BY_TRANSACTION: &str = concat!(
+    "SELECT ",
+    columns!(),
+    " FROM payments p INDEXED BY payments_transaction",
+    current_attempt!(),
+    "WHERE p.tenant = ?1 AND p.transaction_id = ?2 LIMIT 1"
+);
+
+/// A second success, or one that gave way.
+const BY_EARLIER_TRANSACTION: &str = concat!(
+    "SELECT ",
+    columns!(),
+    " FROM attempts k INDEXED BY attempts_transaction CROSS JOIN payments p ON p.row = k.payment",
+    current_attempt!(),
+    "WHERE k.tenant = ?1 AND k.transaction_id = ?2 LIMIT 1"
+);
+
 const BY_REFUND: &str = concat!(
     "SELECT ",
     columns!(),
@@ -206,6 +224,19 @@ fn one(connection: &Connection, sql: &str, key: impl rusqlite::Params) -> Result
 
 pub(super) fn by_number(connection: &Connection, tenant: &TenantId, number: &OutTradeNo) -> Result<Option<Payment>> {
     let found = one(connection, BY_NUMBER, params![tenant.as_str(), number.as_str()])?;
+    Ok(found.map(|found| found.payment))
+}
+
+pub(super) fn by_transaction(
+    connection: &Connection,
+    tenant: &TenantId,
+    transaction: &TransactionId,
+) -> Result<Option<Payment>> {
+    let key = params![tenant.as_str(), transaction.as_str()];
+    let found = match one(connection, BY_TRANSACTION, key)? {
+        Some(found) => Some(found),
+        None => one(connection, BY_EARLIER_TRANSACTION, key)?,
+    };
     Ok(found.map(|found| found.payment))
 }
 

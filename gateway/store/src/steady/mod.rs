@@ -12,7 +12,10 @@ mod time;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use dukou_domain::{EventId, OutRefundNo, OutTradeNo, PaymentId, RefundRequestId, Secret, TenantId, Timestamp};
+use dukou_domain::{
+    EventId, OutRefundNo, OutTradeNo, PaymentId, ProviderName, RefundRequestId, Secret, TenantId, Timestamp, TradeNo,
+    TransactionId,
+};
 use dukou_engine::open::OldestOpen;
 use dukou_engine::ports::{Decide, Deliveries, History, Old, PluginRecords, Store, StoreError, Target};
 use dukou_engine::records::{
@@ -87,6 +90,27 @@ impl Store for SteadySchedules {
     async fn payment(&self, tenant: &TenantId, out_trade_no: &OutTradeNo) -> Result<Option<Payment>, StoreError> {
         let ahead = self.time.ahead();
         Ok(self.inner.payment(tenant, out_trade_no).await?.map(|payment| payment_out(payment, ahead)))
+    }
+
+    async fn payment_by_trade_no(
+        &self,
+        tenant: &TenantId,
+        provider: &ProviderName,
+        trade_no: &TradeNo,
+    ) -> Result<Option<Payment>, StoreError> {
+        let ahead = self.time.ahead();
+        let found = self.inner.payment_by_trade_no(tenant, provider, trade_no).await?;
+        Ok(found.map(|payment| payment_out(payment, ahead)))
+    }
+
+    async fn payment_by_transaction(
+        &self,
+        tenant: &TenantId,
+        transaction: &TransactionId,
+    ) -> Result<Option<Payment>, StoreError> {
+        let ahead = self.time.ahead();
+        let found = self.inner.payment_by_transaction(tenant, transaction).await?;
+        Ok(found.map(|payment| payment_out(payment, ahead)))
     }
 
     async fn payments(&self, filter: PaymentFilter) -> Result<Page<Payment>, StoreError> {

@@ -9,6 +9,7 @@ mod crash;
 mod delivery_behaviour;
 mod history_behaviour;
 mod moving;
+mod number_behaviour;
 mod plugin_behaviour;
 mod postgres;
 mod process;

@@ -1,7 +1,7 @@
 //! PostgreSQL: the behaviour of every store, and what is its own.
 
 use bytes::Bytes;
-use dukou_domain::{EventId, Secret};
+use dukou_domain::{EventId, Secret, TransactionId};
 use dukou_engine::ports::{Change, Store, StoreError};
 use dukou_engine::records::{Begun, EventKind, IdempotentCall, NewEvent, StoredAnswer, Subject};
 use dukou_store::{PostgresOptions, PostgresStore};
@@ -238,6 +238,9 @@ async fn statements_find_their_rows_by_an_index() {
         apply(&store, target(&name), move |_| Change { events: vec![new.clone()], ..Change::default() }).await.unwrap();
         store.events(&tenant(), PAYMENTS, 10).await.unwrap();
         store.refunds(&tenant(), paid.id).await.unwrap();
+        assert!(store.payment_by_trade_no(&tenant(), &provider(), &paid.attempt.trade_no).await.unwrap().is_some());
+        let unknown = TransactionId::new(&format!("4200-{name}")).unwrap();
+        assert_eq!(store.payment_by_transaction(&tenant(), &unknown).await.unwrap(), None);
         store.history().events_about(&tenant(), paid.id, 10).await.unwrap();
         store.history().messages_about(&tenant(), vec![name], 10).await.unwrap();
     }

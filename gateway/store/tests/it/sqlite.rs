@@ -354,6 +354,14 @@ async fn a_page_comes_from_the_index() {
             "COVERING INDEX payments_list",
         ),
         ("SELECT row FROM payments WHERE check_at <= 1 ORDER BY check_at LIMIT 5", "COVERING INDEX payments_due"),
+        (
+            "SELECT row FROM payments p INDEXED BY payments_transaction WHERE p.tenant = 'a' AND p.transaction_id = 'b'",
+            "INDEX payments_transaction",
+        ),
+        (
+            "SELECT payment FROM attempts k INDEXED BY attempts_transaction WHERE k.tenant = 'a' AND k.transaction_id = 'b'",
+            "INDEX attempts_transaction",
+        ),
         ("SELECT row FROM refunds WHERE check_at <= 1 ORDER BY check_at LIMIT 5", "COVERING INDEX refunds_due"),
     ] {
         let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();

@@ -12,8 +12,8 @@ use dukou_engine::records::{
 };
 use uuid::Uuid;
 
-use crate::history_behaviour;
 use crate::records::*;
+use crate::{history_behaviour, number_behaviour};
 
 /// Runs all of it, each part on a new store.
 pub async fn all<S: Store, F: Future<Output = S>>(new: impl Fn() -> F) {
@@ -25,6 +25,7 @@ pub async fn all<S: Store, F: Future<Output = S>>(new: impl Fn() -> F) {
     copies_at_once_count_once(&new().await).await;
     an_unknown_order_may_be_known_later(&new().await).await;
     a_second_attempt_is_found_by_either_number(&new().await).await;
+    number_behaviour::a_payment_is_found_by_the_platforms_numbers(&new().await).await;
     refunds_are_entered_and_found(&new().await).await;
     one_refund_number_is_one_refund(&new().await).await;
     the_event_log_keeps_its_order(&new().await).await;

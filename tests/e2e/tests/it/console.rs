@@ -108,6 +108,15 @@ async fn an_operators_day() {
     browser.screenshot(&picture("console-payment")).await;
     on_a_phone(&browser, "console-payment-phone").await;
 
+    // Or by the number that the buyer sees in WeChat.
+    let paid = merchant.payment("B20261123-0003").await.expect(200);
+    let transaction = paid["provider_transaction_id"].as_str().unwrap();
+    browser.press("nav a[href='/console/payments']").await;
+    browser.shows("tbody", "B20261123-0004").await;
+    browser.run("document.querySelector('input[name=number]').focus();").await;
+    browser.keys(&format!("{transaction}\u{e007}")).await;
+    browser.shows(".head", "B20261123-0003").await;
+
     // A delivery that failed is tried again, once the merchant's endpoint is well.
     sink.behave(Behaviour::Status(204));
     browser.press("nav a[href='/console/deliveries']").await;
