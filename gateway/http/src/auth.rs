@@ -11,7 +11,7 @@ use actix_web::{FromRequest, HttpMessage, HttpRequest};
 use dukou_domain::Secret;
 use dukou_engine::tenant::{ApiKey, Tenant, Tenants};
 use dukou_engine::{SESSION_PREFIX, SessionClaims};
-use futures_util::future::{LocalBoxFuture, Ready, ready};
+use futures_util::future::LocalBoxFuture;
 
 use crate::errors::ErrorCode;
 use crate::gateway::Gateway;
@@ -96,17 +96,19 @@ pub struct Addressed(pub Arc<Tenant>);
 
 impl FromRequest for Addressed {
     type Error = Problem;
-    type Future = Ready<Result<Self, Problem>>;
+    type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let found = gateway(request).and_then(|gateway| {
-            gateway.limits.sessions.client(gateway.config.trusted_proxies.client(request))?;
+        let request = request.clone();
+        Box::pin(async move {
+            let gateway = gateway(&request)?;
+            let (limit, shared) = (&gateway.limits.sessions, &**gateway.engine.coordinator());
+            limit.client(shared, gateway.config.trusted_proxies.client(&request)).await?;
             let tenant = request.match_info().get("tenant").unwrap_or_default();
             let tenant = gateway.engine.tenants().find(tenant).ok_or_else(unauthorized)?;
-            gateway.limits.sessions.tenant(&tenant.id)?;
+            limit.tenant(shared, &tenant.id).await?;
             Ok(Addressed(tenant))
-        });
-        ready(found)
+        })
     }
 }
 
@@ -121,7 +123,8 @@ async fn identify(request: &HttpRequest) -> Result<BackendOrBuyer, Problem> {
     let token = authorization.and_then(bearer).unwrap_or_default();
     let found = if token.starts_with(SESSION_PREFIX.as_bytes()) {
         // Before anything is computed for it.
-        gateway.limits.calls.client(gateway.config.trusted_proxies.client(request))?;
+        let client = gateway.config.trusted_proxies.client(request);
+        gateway.limits.calls.client(&**gateway.engine.coordinator(), client).await?;
         let of_session = authenticate_session(gateway, named, token);
         either(authenticate(gateway.engine.tenants(), named, token), of_session).await?
     } else {
@@ -169,7 +172,7 @@ async fn authenticate_session(gateway: &Gateway, named: &str, token: &[u8]) -> R
     let tenant = gateway.engine.tenants().find(named).ok_or_else(unauthorized)?;
     let session = gateway.engine.read_session(&tenant, token).await?.ok_or_else(unauthorized)?;
     // Only those who are let in count for the tenant: others must not use up its measure.
-    gateway.limits.calls.tenant(&tenant.id)?;
+    gateway.limits.calls.tenant(&**gateway.engine.coordinator(), &tenant.id).await?;
     Ok(BackendOrBuyer { tenant, principal: Principal::Buyer(session) })
 }
 

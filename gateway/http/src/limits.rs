@@ -1,4 +1,7 @@
 //! How often a mini-program may ask: by client and by tenant. Calls with an API key are not limited.
+//!
+//! Each instance counts by itself first, so that a flood costs nobody else anything. What it would let through is counted
+//! over all instances too, where something they share does so; without that its own word stands.
 
 use std::hash::Hash;
 use std::net::{IpAddr, Ipv6Addr};
@@ -7,6 +10,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use dukou_domain::TenantId;
+use dukou_engine::ports::{Admission, CallRate, Coordinator};
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 
@@ -95,40 +99,60 @@ pub struct Limits {
 impl Limits {
     pub fn new(config: &LimitConfig) -> Self {
         Limits {
-            sessions: Limit::new(config.sessions_per_client, config.sessions_per_tenant),
-            calls: Limit::new(config.calls_per_client, config.calls_per_tenant),
+            sessions: Limit::new("sessions", config.sessions_per_client, config.sessions_per_tenant),
+            calls: Limit::new("calls", config.calls_per_client, config.calls_per_tenant),
         }
     }
 }
 
 /// One kind of call, counted by client and by tenant.
 pub struct Limit {
+    name: &'static str,
     clients: Keyed<IpAddr>,
     tenants: Keyed<TenantId>,
 }
 
 impl Limit {
-    fn new(client: Rate, tenant: Rate) -> Self {
-        Limit { clients: Keyed::new(client), tenants: Keyed::new(tenant) }
+    fn new(name: &'static str, client: Rate, tenant: Rate) -> Self {
+        Limit { name, clients: Keyed::new(client), tenants: Keyed::new(tenant) }
     }
 
     /// Counts a call of a client; to be asked before anything is done for it.
     ///
     /// # Errors
     /// `rate_limited`, with the seconds until another try makes sense.
-    pub fn client(&self, address: Option<IpAddr>) -> Result<(), Problem> {
+    pub async fn client(&self, shared: &dyn Coordinator, address: Option<IpAddr>) -> Result<(), Problem> {
         // Every connection has an address; without one all share a key.
         let address = address.unwrap_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED));
-        self.clients.count(&network(address), "this client")
+        let network = network(address);
+        self.clients.count(&network, "this client")?;
+        let who = format!("{}/client/{network}", self.name);
+        over_all(shared, &who, self.clients.rate, "this client").await
     }
 
     /// Counts a call to a tenant that exists.
     ///
     /// # Errors
     /// `rate_limited`.
-    pub fn tenant(&self, tenant: &TenantId) -> Result<(), Problem> {
-        self.tenants.count(tenant, "this tenant")
+    pub async fn tenant(&self, shared: &dyn Coordinator, tenant: &TenantId) -> Result<(), Problem> {
+        self.tenants.count(tenant, "this tenant")?;
+        let who = format!("{}/tenant/{tenant}", self.name);
+        over_all(shared, &who, self.tenants.rate, "this tenant").await
     }
+}
+
+async fn over_all(shared: &dyn Coordinator, key: &str, rate: Rate, who: &str) -> Result<(), Problem> {
+    let rate = CallRate { calls: rate.calls.get(), per: rate.per, burst: rate.burst.get() };
+    match shared.count_call(key, rate).await {
+        Admission::Allowed | Admission::Unavailable => Ok(()),
+        Admission::Refused(wait) => Err(too_often(who, wait)),
+    }
+}
+
+fn too_often(who: &str, wait: Duration) -> Problem {
+    let seconds = u32::try_from(wait.as_millis().div_ceil(1000)).unwrap_or(u32::MAX).max(1);
+    let problem = Problem::new(ErrorCode::RateLimited, format!("{who} asks too often; slow down"));
+    Problem { retry_after: Some(seconds), ..problem }
 }
 
 /// An IPv6 client owns a network of 64 bits, and all addresses in it.
@@ -140,6 +164,7 @@ fn network(address: IpAddr) -> IpAddr {
 }
 
 struct Keyed<K: Hash + Eq + Clone> {
+    rate: Rate,
     limiter: DefaultKeyedRateLimiter<K>,
     clock: DefaultClock,
     questions: AtomicU32,
@@ -148,25 +173,21 @@ struct Keyed<K: Hash + Eq + Clone> {
 impl<K: Hash + Eq + Clone> Keyed<K> {
     fn new(rate: Rate) -> Self {
         let clock = DefaultClock::default();
-        Keyed { limiter: RateLimiter::dashmap(rate.quota()), clock, questions: AtomicU32::new(0) }
+        Keyed { rate, limiter: RateLimiter::dashmap(rate.quota()), clock, questions: AtomicU32::new(0) }
     }
 
     fn count(&self, key: &K, who: &str) -> Result<(), Problem> {
         if self.questions.fetch_add(1, Ordering::Relaxed) % QUESTIONS_BETWEEN_SWEEPS == QUESTIONS_BETWEEN_SWEEPS - 1 {
             self.limiter.retain_recent();
         }
-        self.limiter.check_key(key).map_err(|until| {
-            let wait = until.wait_time_from(self.clock.now());
-            let seconds = u32::try_from(wait.as_millis().div_ceil(1000)).unwrap_or(u32::MAX).max(1);
-            let problem = Problem::new(ErrorCode::RateLimited, format!("{who} asks too often; slow down"));
-            Problem { retry_after: Some(seconds), ..problem }
-        })
+        self.limiter.check_key(key).map_err(|until| too_often(who, until.wait_time_from(self.clock.now())))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing_engine::Nobody;
 
     #[test]
     fn a_rate_is_a_number_a_unit_and_a_burst() {
@@ -195,24 +216,24 @@ mod tests {
         }
     }
 
-    #[test]
-    fn each_client_and_each_tenant_has_its_own_measure() {
+    #[actix_web::test]
+    async fn each_client_and_each_tenant_has_its_own_measure() {
         let slow = Rate::parse("1/h burst 2").unwrap();
-        let limit = Limit::new(slow, slow);
-        let client = |text: &str| limit.client(text.parse().ok());
+        let limit = Limit::new("calls", slow, slow);
+        let client = async |text: &str| limit.client(&Nobody, text.parse().ok()).await;
         for _ in 0..2 {
-            client("203.0.113.9").unwrap();
+            client("203.0.113.9").await.unwrap();
         }
-        let refused = client("::ffff:203.0.113.9").unwrap_err();
+        let refused = client("::ffff:203.0.113.9").await.unwrap_err();
         assert_eq!(refused.code, ErrorCode::RateLimited);
         assert!(refused.retry_after.is_some_and(|seconds| (3000..=3600).contains(&seconds)), "{refused:?}");
-        client("203.0.113.10").unwrap();
-        client("2001:db8::1").unwrap();
-        client("2001:db8::2:2").unwrap();
-        client("2001:db8::3").unwrap_err();
-        client("2001:db8:0:1::1").unwrap();
+        client("203.0.113.10").await.unwrap();
+        client("2001:db8::1").await.unwrap();
+        client("2001:db8::2:2").await.unwrap();
+        client("2001:db8::3").await.unwrap_err();
+        client("2001:db8:0:1::1").await.unwrap();
         for tenant in ["bookshop", "teahouse"] {
-            limit.tenant(&TenantId::new(tenant).unwrap()).unwrap();
+            limit.tenant(&Nobody, &TenantId::new(tenant).unwrap()).await.unwrap();
         }
     }
 

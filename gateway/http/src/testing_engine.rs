@@ -15,8 +15,8 @@ use dukou_domain::{
 use dukou_engine::open::OldestOpen;
 use dukou_engine::plugin::{PluginHost, PluginHostConfig, PluginOutcome, PluginTelemetry};
 use dukou_engine::ports::{
-    Claim, ClaimToken, Coordinator, Decide, Deliveries, DocumentOwner, Health, History, IdempotencyOutcome, Lock,
-    Marker, NotifyOutcome, Old, PluginRecords, Store, StoreError, Target, Telemetry,
+    Admission, CallRate, Claim, ClaimToken, Coordinator, Decide, Deliveries, DocumentOwner, Health, History,
+    IdempotencyOutcome, Lock, Marker, NotifyOutcome, Old, PluginRecords, Store, StoreError, Target, Telemetry,
 };
 use dukou_engine::records::{
     Begun, Event, EventKind, IdempotentCall, NewEvent, Notification, NotificationKey, Page, Payment, PaymentFilter,
@@ -243,7 +243,7 @@ impl PluginRecords for Away {
     }
 }
 
-struct Nobody;
+pub struct Nobody;
 
 impl PluginTelemetry for Nobody {
     fn worked(&self, _: &TenantId, _: &'static str, _: &'static str, _: PluginOutcome, _: Duration) {}
@@ -275,6 +275,10 @@ impl Coordinator for Nobody {
     }
 
     async fn unlock(&self, _: Lock) {}
+
+    async fn count_call(&self, _: &str, _: CallRate) -> Admission {
+        Admission::Unavailable
+    }
 
     fn health(&self) -> Health {
         Health::Working

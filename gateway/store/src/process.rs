@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use dukou_engine::ports::{Claim, ClaimToken, Coordinator, Health, Lock, Marker};
+use dukou_engine::ports::{Admission, CallRate, Claim, ClaimToken, Coordinator, Health, Lock, Marker};
 use dukou_engine::records::NotificationKey;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
@@ -195,6 +195,11 @@ impl Coordinator for ProcessCoordinator {
 
     async fn unlock(&self, lock: Lock) {
         drop(lock);
+    }
+
+    /// One instance counts for itself.
+    async fn count_call(&self, _: &str, _: CallRate) -> Admission {
+        Admission::Unavailable
     }
 
     fn health(&self) -> Health {

@@ -1,5 +1,7 @@
 //! Speed and sharing between instances; never truth.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 
 use crate::records::NotificationKey;
@@ -44,6 +46,24 @@ pub struct Lock {
     pub local: Option<Box<dyn Send + Sync>>,
 }
 
+/// So many calls in a length of time, evenly, and so many at once after a rest; none of them is 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CallRate {
+    pub calls: u32,
+    pub per: Duration,
+    pub burst: u32,
+}
+
+/// What all instances together say about a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Admission {
+    Allowed,
+    /// Too many; another try makes sense after so long.
+    Refused(Duration),
+    /// Nobody counts for all: each instance decides by itself.
+    Unavailable,
+}
+
 /// Claims on messages and locks on payments. Nothing here is needed for an effect to be single:
 /// the store's unique keys and compare-and-set see to that. No method fails and none waits
 /// for a remote answer longer than 200 ms.
@@ -68,6 +88,9 @@ pub trait Coordinator: Send + Sync {
     async fn lock(&self, name: &str) -> Option<Lock>;
 
     async fn unlock(&self, lock: Lock);
+
+    /// Counts a call of `who`, over all instances.
+    async fn count_call(&self, who: &str, rate: CallRate) -> Admission;
 
     fn health(&self) -> Health;
 }

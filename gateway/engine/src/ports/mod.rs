@@ -7,7 +7,7 @@ mod plugins;
 mod store;
 mod telemetry;
 
-pub use coordinator::{Claim, ClaimToken, Coordinator, Health, Lock, Marker};
+pub use coordinator::{Admission, CallRate, Claim, ClaimToken, Coordinator, Health, Lock, Marker};
 pub use deliveries::{Deliveries, NewDelivery, Room};
 pub use history::History;
 pub use plugins::{DocumentOwner, PluginRecords};

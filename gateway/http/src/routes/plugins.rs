@@ -164,7 +164,8 @@ pub async fn page(
     gateway: Data<Gateway>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    gateway.limits.calls.client(gateway.config.trusted_proxies.client(&request))?;
+    let client = gateway.config.trusted_proxies.client(&request);
+    gateway.limits.calls.client(&**gateway.engine.coordinator(), client).await?;
     let last = request.path().rsplit('/').next().unwrap_or_default();
     let (tenant, rest) = last.split_once('.').ok_or_else(no_page)?;
     let asked = PluginRequest {

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use dukou_domain::Secret;
-use dukou_engine::ports::{Claim, ClaimToken, Coordinator, Health, Lock, Marker};
+use dukou_engine::ports::{Admission, CallRate, Claim, ClaimToken, Coordinator, Health, Lock, Marker};
 use dukou_engine::records::{NotificationKey, StoreIdentity};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -227,6 +227,16 @@ impl Coordinator for RedisCoordinator {
             let _: Result<i64, Away> = self.link.call(&call, Instant::now() + PATIENCE).await;
         }
         drop(lock);
+    }
+
+    async fn count_call(&self, who: &str, rate: CallRate) -> Admission {
+        let mut call = self.link.scripts.count.key(format!("{}:{{rate/{who}}}", self.base()));
+        call.arg(rate.calls).arg(u64::try_from(rate.per.as_micros()).unwrap_or(u64::MAX)).arg(rate.burst);
+        match self.link.call::<u64>(&call, Instant::now() + PATIENCE).await {
+            Ok(0) => Admission::Allowed,
+            Ok(wait) => Admission::Refused(Duration::from_micros(wait)),
+            Err(Away) => Admission::Unavailable,
+        }
     }
 
     fn health(&self) -> Health {

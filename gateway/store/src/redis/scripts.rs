@@ -52,6 +52,21 @@ redis.call('SET', KEYS[1], token, 'PX', ARGV[2])
 return token
 ";
 
+/// `ARGV[1]` calls in `ARGV[2]` microseconds, `ARGV[3]` at once (the generic cell rate algorithm). `KEYS[1]` holds the
+/// moment at which the caller has rested, by the clock of Redis. Answers 0, or the microseconds to wait. A moment that
+/// lies further off than any call puts it is what a clock left that was set back.
+const COUNT: &str = r"
+local time = redis.call('TIME')
+local now = time[1] * 1000000 + time[2]
+local interval = ARGV[2] / ARGV[1]
+local rested = tonumber(redis.call('GET', KEYS[1]) or '0')
+rested = math.max(math.min(rested, now + interval * ARGV[3]), now) + interval
+local wait = rested - interval * ARGV[3] - now
+if wait >= 1 then return math.ceil(wait) end
+redis.call('SET', KEYS[1], string.format('%.3f', rested), 'PX', math.ceil((rested - now) / 1000))
+return 0
+";
+
 /// Tells Redis the store's position (`ARGV[1]`) and answers the highest one seen before, or -1. It
 /// writes, so that a Redis that cannot write counts as away.
 const GREET: &str = r"
@@ -65,6 +80,7 @@ pub(super) struct Scripts {
     pub finish: Script,
     pub raise: Script,
     pub tell: Script,
+    pub count: Script,
     pub delete_if: Script,
     pub lock: Script,
     pub greet: Script,
@@ -77,6 +93,7 @@ impl Scripts {
             finish: Script::new(FINISH),
             raise: Script::new(RAISE),
             tell: Script::new(TELL),
+            count: Script::new(COUNT),
             delete_if: Script::new(DELETE_IF),
             lock: Script::new(LOCK),
             greet: Script::new(GREET),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use dukou_domain::Secret;
-use dukou_engine::ports::{Claim, ClaimToken, Coordinator, Health, Marker};
+use dukou_engine::ports::{Admission, CallRate, Claim, ClaimToken, Coordinator, Health, Marker};
 use dukou_engine::records::StoreIdentity;
 use dukou_store::{RedisCoordinator, RedisOptions, Served};
 use uuid::Uuid;
@@ -230,4 +230,27 @@ async fn a_password_is_never_shown() {
         assert_eq!(health == Health::Working, password == "correct-horse", "{health:?}");
         assert!(!format!("{shown} {health:?}").contains("horse"));
     }
+}
+
+#[tokio::test]
+async fn calls_are_counted_over_instances() {
+    let server = RedisServer::start().await;
+    let instances = [connect(server.port, identity(1, 1), 0).await, connect(server.port, identity(1, 1), 0).await];
+    let hourly = CallRate { calls: 4, per: Duration::from_secs(3600), burst: 3 };
+    for number in 0..3 {
+        assert_eq!(instances[number % 2].count_call("a", hourly).await, Admission::Allowed);
+    }
+    for instance in &instances {
+        let refused = instance.count_call("a", hourly).await;
+        assert!(matches!(refused, Admission::Refused(wait) if (800..=900).contains(&wait.as_secs())), "{refused:?}");
+        assert_eq!(instance.count_call("b", hourly).await, Admission::Allowed, "somebody else");
+    }
+    // It goes on evenly, and who has rested is forgotten.
+    let fast = CallRate { calls: 20, per: Duration::from_secs(1), burst: 1 };
+    assert_eq!(instances[0].count_call("c", fast).await, Admission::Allowed);
+    eventually("the next one", async || instances[1].count_call("c", fast).await == Admission::Allowed).await;
+    eventually("forgotten", async || server.command("DBSIZE").await.unwrap().trim() == ":3").await;
+    drop(server);
+    until_working(&instances[0], false).await;
+    assert_eq!(instances[0].count_call("a", hourly).await, Admission::Unavailable);
 }
