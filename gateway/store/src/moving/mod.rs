@@ -3,7 +3,8 @@
 //! Table by table in the order of keys, a page a transaction, so that a move that broke off goes on
 //! where it was: the last key that is there says where. The file is held all the while, so that
 //! nobody serves from it. In the end every row of both sides is read again and compared by its
-//! checksum; only then is there a store in the database, and the file says that it was moved.
+//! checksum; only then does the file say that it was moved, and then there is a store in the database. In
+//! this order: killed in between, neither is served from; the other way round, both could be.
 
 mod source;
 mod tables;
@@ -28,7 +29,7 @@ use crate::sqlite;
 const PAGE: usize = 500;
 
 /// Where a test may end the process, with the feature `failpoints` and the action `return`.
-pub const FAIL_POINTS: &[&str] = &["moving.page", "moving.before_the_end", "moving.before_the_mark"];
+pub const FAIL_POINTS: &[&str] = &["moving.page", "moving.before_the_end", "moving.after_the_mark"];
 
 type Result<T> = std::result::Result<T, StoreError>;
 
@@ -51,23 +52,29 @@ pub struct Moved {
 pub async fn move_store(from: &Path, to: &PostgresOptions) -> Result<Vec<Moved>> {
     let (_held, file) = sqlite::open_to_move(from)?;
     let (store, incarnation) = identity(&file)?;
-    let mut database = postgres::connect_to_move(to).await?;
+    let before = sqlite::moved_to(&file)?;
+    let (mut database, place) = postgres::connect_to_move(to).await?;
     match target::holds(&mut database).await? {
-        Holds::Nothing => target::begin(&mut database, store, incarnation).await?,
+        Holds::Nothing if before.is_none() => target::begin(&mut database, store, incarnation).await?,
+        // Begun there, and then moved elsewhere.
+        Holds::Half(..) if before.as_ref().is_some_and(|before| !before.starts_with(&format!("{place} at "))) => {
+            return Err(elsewhere(before));
+        }
         Holds::Half(source, life) if source == store => {
             // The file was served from since: what is there may be old.
-            if life != incarnation {
+            if life != incarnation && before.is_none() {
                 target::begin(&mut database, store, incarnation).await?;
             }
         }
-        // Only the mark is missing, when all is there.
+        // It was moved before.
         Holds::Store(known) if known == store => {
             let moved = compare_all(&file, &mut database).await.map_err(|error| {
                 StoreError::Conflict(format!("the database holds this store already, and has gone on since: {error}"))
             })?;
-            mark(&file)?;
+            mark(&file, &place)?;
             return Ok(moved);
         }
+        Holds::Nothing => return Err(elsewhere(before)),
         Holds::Half(..) | Holds::Store(_) => {
             return Err(StoreError::Conflict(
                 "the database holds another store; give this one a database of its own".into(),
@@ -83,11 +90,16 @@ pub async fn move_store(from: &Path, to: &PostgresOptions) -> Result<Vec<Moved>>
     let entered_to = number("SELECT position FROM delivery_cursor")?;
     crash_point_before_the_end();
     let life = postgres::life(&mut database).await?;
+    mark(&file, &place)?;
+    crash_point_after_the_mark();
     target::finish(&mut database, store, &life, position, entered_to).await?;
-    crash_point_before_the_mark();
-    mark(&file)?;
     let _ = database.close().await;
     Ok(moved)
+}
+
+fn elsewhere(before: Option<String>) -> StoreError {
+    let before = before.unwrap_or_default();
+    StoreError::Conflict(format!("the store was moved to {before} and is not moved to a second place"))
 }
 
 fn identity(file: &Connection) -> Result<(Uuid, Uuid)> {
@@ -140,8 +152,8 @@ async fn compare_all(file: &Connection, database: &mut PgConnection) -> Result<V
 }
 
 /// From now on the file is not served from.
-fn mark(file: &Connection) -> Result<()> {
-    file.execute_batch(sqlite::MARK_AS_MOVED)
+fn mark(file: &Connection, place: &str) -> Result<()> {
+    sqlite::mark_as_moved(file, place)
         .map_err(|error| StoreError::Unavailable(format!("the file cannot be marked as moved: {error}")))
 }
 
@@ -153,6 +165,6 @@ fn crash_point_before_the_end() {
     fail::fail_point!("moving.before_the_end", |_| std::process::abort());
 }
 
-fn crash_point_before_the_mark() {
-    fail::fail_point!("moving.before_the_mark", |_| std::process::abort());
+fn crash_point_after_the_mark() {
+    fail::fail_point!("moving.after_the_mark", |_| std::process::abort());
 }

@@ -32,7 +32,7 @@ macro_rules! columns {
 pub(super) const TABLES: &[Table] = &[
     Table {
         name: "payments",
-        source: "payments p JOIN attempts a ON a.tenant = p.tenant AND a.provider = p.provider \
+        source: "payments p LEFT JOIN attempts a ON a.tenant = p.tenant AND a.provider = p.provider \
                  AND a.trade_no = p.trade_no",
         columns: columns![
             id Uuid = "p.id", tenant Text = "p.tenant", out_trade_no Text = "p.out_trade_no", amount Integer = "p.amount",

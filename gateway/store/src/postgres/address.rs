@@ -55,6 +55,13 @@ pub(super) fn parse(address: &Secret) -> Result<PgConnectOptions, InvalidAddress
     Ok(options.ssl_mode(if checked { PgSslMode::VerifyFull } else { PgSslMode::Disable }))
 }
 
+/// Where a database is, without what proves a right to it.
+pub(super) fn in_words(options: &PgConnectOptions) -> String {
+    let name = options.get_database().unwrap_or_default();
+    let host = options.get_socket().map_or_else(|| options.get_host().to_owned(), |path| path.display().to_string());
+    format!("the PostgreSQL database {name} on {host}:{}", options.get_port())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -167,14 +167,15 @@ impl PostgresStore {
     }
 }
 
-/// A connection to a database with its schema up to date, for moving a store into it.
-pub(crate) async fn connect_to_move(options: &PostgresOptions) -> Result<PgConnection> {
+/// A connection to a database with its schema up to date, for moving a store into it, and where that is
+/// in words.
+pub(crate) async fn connect_to_move(options: &PostgresOptions) -> Result<(PgConnection, String)> {
     let connect = address::parse(&options.address)
         .map_err(|error| StoreError::Corrupt(format!("storage.url {error}")))?
         .application_name("dukou migrate");
     let mut connection = PgConnection::connect_with(&connect).await.map_err(store_error)?;
     schema::migrate(&mut connection, schema::STEPS).await?;
-    Ok(connection)
+    Ok((connection, address::in_words(&connect)))
 }
 
 /// Statements that a connection keeps prepared: all of this crate's.

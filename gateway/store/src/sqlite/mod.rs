@@ -51,7 +51,7 @@ use uuid::Uuid;
 
 pub use self::backup::{Copied, Restored, back_up, restore};
 use self::error::Result;
-pub(crate) use self::open::{MARK_AS_MOVED, open_to_move};
+pub(crate) use self::open::{mark_as_moved, moved_to, open_to_move};
 use self::readers::Readers;
 use self::writer::Writer;
 use self::writing::Writing;

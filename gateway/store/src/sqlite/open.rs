@@ -195,24 +195,35 @@ pub(super) fn begin_incarnation(connection: &Connection) -> Result<StoreIdentity
     Ok(StoreIdentity { store, incarnation })
 }
 
-/// Says that payments live elsewhere from now on.
-pub(crate) const MARK_AS_MOVED: &str = "CREATE TABLE IF NOT EXISTS moved (at TEXT NOT NULL) STRICT; \
-     INSERT INTO moved (at) SELECT datetime('now') WHERE NOT EXISTS (SELECT 1 FROM moved); \
-     PRAGMA wal_checkpoint(TRUNCATE)";
+/// The table is there once a store was moved.
+const MAKE_MOVED: &str = "CREATE TABLE IF NOT EXISTS moved (place TEXT NOT NULL, at TEXT NOT NULL) STRICT";
 
-const MOVED_AT: &str = "SELECT at FROM moved LIMIT 1";
+const MARK_AS_MOVED: &str =
+    "INSERT INTO moved (place, at) SELECT ?1, datetime('now') WHERE NOT EXISTS (SELECT 1 FROM moved)";
+
+const MOVED: &str = "SELECT place || ' at ' || at || ' UTC' FROM moved LIMIT 1";
+
+/// Says that payments live elsewhere from now on.
+pub(crate) fn mark_as_moved(connection: &Connection, place: &str) -> rusqlite::Result<()> {
+    connection.execute_batch(MAKE_MOVED)?;
+    connection.execute(MARK_AS_MOVED, params![place])?;
+    connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")
+}
+
+/// Where the store was moved to, and when, in words.
+pub(crate) fn moved_to(connection: &Connection) -> Result<Option<String>> {
+    if !connection.table_exists(None, "moved").map_err(store_error)? {
+        return Ok(None);
+    }
+    connection.query_row(MOVED, [], |row| row.get(0)).optional().map_err(store_error)
+}
 
 /// A ledger that was moved would be a second truth.
 pub(super) fn refuse_moved(path: &Path, connection: &Connection) -> Result<()> {
-    let known = connection.table_exists(None, "moved").map_err(store_error)?;
-    if !known {
-        return Ok(());
-    }
-    let at: Option<String> = connection.query_row(MOVED_AT, [], |row| row.get(0)).optional().map_err(store_error)?;
-    match at {
+    match moved_to(connection)? {
         None => Ok(()),
-        Some(at) => Err(StoreError::Unavailable(format!(
-            "{} was moved to PostgreSQL at {at} UTC and is served no more: let storage.url lead there",
+        Some(place) => Err(StoreError::Unavailable(format!(
+            "{} was moved to {place} and is served no more: let storage.url lead there",
             path.display()
         ))),
     }

@@ -179,7 +179,7 @@ async fn everything_is_there_after_a_move() {
     let tables = moved(&path, &to).await.unwrap();
     assert!(tables.iter().all(|table| table.rows > 0), "no table is moved without having been tried: {tables:?}");
     let refused = SqliteStore::open(SqliteOptions::at(&path)).err().unwrap();
-    assert!(refused.to_string().contains("was moved to PostgreSQL"), "{refused}");
+    assert!(refused.to_string().contains("was moved to the PostgreSQL database"), "{refused}");
     // Again: only compared.
     assert_eq!(moved(&path, &to).await.unwrap(), tables);
 
@@ -231,4 +231,39 @@ async fn moved(path: &std::path::Path, to: &PostgresOptions) -> Result<Vec<dukou
         runtime.block_on(move_store(&path, &to))
     };
     tokio::task::spawn_blocking(run).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_was_moved_is_not_moved_to_a_second_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ledger.db");
+    let store = SqliteStore::open(SqliteOptions::at(&path)).unwrap();
+    fill(&store).await;
+    store.close().await;
+    let places = [Postgres::shared().new_database(), Postgres::shared().new_database()];
+    let to = places.each_ref().map(|place| PostgresOptions::at(Secret::new(place)));
+    moved(&path, &to[0]).await.unwrap();
+    let refused = moved(&path, &to[1]).await.unwrap_err();
+    let first = format!("was moved to the PostgreSQL database {} on 127.0.0.1:", Postgres::database_of(&places[0]));
+    assert!(matches!(&refused, StoreError::Conflict(why) if why.contains(&first)), "{refused}");
+    let refused = SqliteStore::open(SqliteOptions::at(&path)).err().unwrap().to_string();
+    assert!(refused.contains(&first), "{refused}");
+    PostgresStore::open(to[1].clone()).await.unwrap().close().await;
+}
+
+/// Watches: the outer join. Without it such a payment is left behind, and on neither side is it counted.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_payment_that_lacks_its_attempt_is_not_left_behind_in_silence() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ledger.db");
+    let store = SqliteStore::open(SqliteOptions::at(&path)).unwrap();
+    fill(&store).await;
+    store.close().await;
+    let file = rusqlite::Connection::open(&path).unwrap();
+    assert_eq!(file.execute("DELETE FROM attempts WHERE trade_no = 'B3'", []).unwrap(), 1);
+    drop(file);
+    let to = PostgresOptions::at(Secret::new(Postgres::shared().new_database()));
+    let refused = moved(&path, &to).await.unwrap_err().to_string();
+    assert!(refused.contains("attempt_id"), "{refused}");
+    SqliteStore::open(SqliteOptions::at(&path)).unwrap().close().await;
 }

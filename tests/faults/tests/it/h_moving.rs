@@ -42,22 +42,29 @@ async fn a_move_that_breaks_off_anywhere_goes_on_and_loses_nothing() {
     }
     let log = world.start_another(&[]).await.err().expect("half a store is not served from");
     assert!(log.contains("run `dukou migrate` again"), "{log}");
-    for point in ["moving.before_the_end=return", "moving.before_the_mark=return"] {
+    for point in ["moving.before_the_end=return", "moving.after_the_mark=return"] {
         let finished = migrate(&world, Some(point)).await;
         assert_ne!(finished.code, Some(0), "{point}: {finished:?}");
         crashes += 1;
     }
     assert_eq!(crashes, 5);
+    // Killed between the two last steps: served from neither.
+    let file = world.directory().join("data/dukou.db");
+    let back = format!("sqlite://{}", file.display());
+    for (place, words) in [(back.as_str(), "was moved to the PostgreSQL database"), ("", "run `dukou migrate` again")] {
+        let environment = [("DUKOU__STORAGE__URL", place)];
+        let log = world.start_another(if place.is_empty() { &[] } else { &environment }).await.err();
+        assert!(log.as_ref().is_some_and(|log| log.contains(words)), "{words}: {log:?}");
+    }
     let finished = migrate(&world, None).await;
     assert_eq!(finished.code, Some(0), "{finished:?}");
     let moved = finished.stdout.lines().find(|line| line.starts_with("payments")).unwrap_or_default();
     assert!(moved.contains(&format!("{} rows", PAYMENTS + 2)), "{}", finished.stdout);
 
     // Nobody serves from the file any more.
-    let (file, database) = (world.directory().join("data/dukou.db"), world.database());
-    let back = format!("sqlite://{}", file.display());
+    let database = world.database();
     let refused = world.start_another(&[("DUKOU__STORAGE__URL", &back)]).await.err().expect("the file was moved");
-    assert!(refused.contains("was moved to PostgreSQL"), "{refused}");
+    assert!(refused.contains("was moved to the PostgreSQL database"), "{refused}");
 
     world.gateway.restart().await;
     assert_eq!(merchant.all_payments().await, payments);
@@ -108,4 +115,14 @@ async fn a_row_that_is_not_as_it_was_is_found() {
     world.gateway.restart().await;
     assert_eq!(merchant.status("MOVE-2").await, "succeeded");
     world.verify().await;
+}
+
+/// Watches: the look at `schema_steps`. Without it an older program writes into tables that it does not know.
+#[tokio::test]
+async fn a_schema_of_a_newer_program_is_not_served_from() {
+    let world = World::builder().postgres().start().await;
+    world.sql("INSERT INTO schema_steps (version, name, checksum) VALUES (99, 'notes', 'x')");
+    let log = world.start_another(&[]).await.err().expect("the schema is newer");
+    assert!(log.contains("the schema is newer than this program: step 99 (notes) is unknown here"), "{log}");
+    assert!(log.contains("start a newer version"), "{log}");
 }
