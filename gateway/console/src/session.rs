@@ -1,5 +1,7 @@
 //! Who is let in: the admin token once, then a cookie that proves it.
 
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -11,8 +13,10 @@ use dukou_http::AdminToken;
 pub const COOKIE: &str = "dukou_console";
 /// How long somebody stays let in.
 pub const LASTS: Duration = Duration::from_secs(12 * 60 * 60);
-/// Wrong tokens that are looked at in a minute, whoever sends them.
+/// Wrong tokens that are looked at in a minute, from one address.
 const WRONG_A_MINUTE: u32 = 10;
+/// Addresses that are counted by themselves; further ones share one count.
+const ADDRESSES: usize = 1_000;
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// Why somebody is not let in.
@@ -28,7 +32,8 @@ pub enum Refused {
 pub struct Sessions {
     token: AdminToken,
     key: hmac::Key,
-    wrong: Mutex<(Option<Instant>, u32)>,
+    /// Since when, and how many.
+    wrong: Mutex<HashMap<Option<IpAddr>, (Instant, u32)>>,
 }
 
 impl Sessions {
@@ -45,23 +50,23 @@ impl Sessions {
         self.token.0.as_ref().is_some_and(|token| !token.is_empty())
     }
 
-    /// The cookie's value for who has the token.
+    /// The cookie's value for who has the token. Whoever guesses locks out nobody but themselves.
     ///
     /// # Errors
     /// [`Refused`].
-    pub fn enter(&self, token: &str, now: Timestamp) -> Result<String, Refused> {
+    pub fn enter(&self, token: &str, from: Option<IpAddr>, now: Timestamp) -> Result<String, Refused> {
         if !self.is_open() {
             return Err(Refused::Closed);
         }
         let mut wrong = self.wrong.lock().unwrap_or_else(PoisonError::into_inner);
-        if wrong.0.is_none_or(|since| since.elapsed() >= MINUTE) {
-            *wrong = (Some(Instant::now()), 0);
-        }
-        if wrong.1 >= WRONG_A_MINUTE {
+        wrong.retain(|_, (since, _)| since.elapsed() < MINUTE);
+        let from = from.map(network);
+        let from = from.filter(|_| wrong.len() < ADDRESSES || wrong.contains_key(&from));
+        if wrong.get(&from).is_some_and(|(_, count)| *count >= WRONG_A_MINUTE) {
             return Err(Refused::TooMany);
         }
         if self.token.check(token.as_bytes()).is_err() {
-            wrong.1 += 1;
+            wrong.entry(from).or_insert((Instant::now(), 0)).1 += 1;
             return Err(Refused::Wrong);
         }
         let until = now.plus(LASTS).as_millis();
@@ -94,6 +99,14 @@ impl Sessions {
     }
 }
 
+/// One household has many addresses of IPv6: all that begin with the same 64 bits.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(address) => IpAddr::V4(address),
+        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX))),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -105,7 +118,7 @@ mod tests {
     #[test]
     fn a_cookie_holds_until_its_end_and_only_here() {
         let (now, here) = (Timestamp::from_millis(1_000_000), sessions(Some("let-me-in")));
-        let cookie = here.enter("let-me-in", now).unwrap();
+        let cookie = here.enter("let-me-in", None, now).unwrap();
         assert!(here.holds(&cookie, now) && here.holds(&cookie, now.plus(LASTS - Duration::from_millis(1))));
         assert!(!here.holds(&cookie, now.plus(LASTS)), "it has ended");
         assert!(!sessions(Some("another")).holds(&cookie, now), "the token was changed");
@@ -121,12 +134,25 @@ mod tests {
     fn wrong_tokens_are_counted_and_nobody_enters_without_one_configured() {
         let now = Timestamp::from_millis(0);
         let here = sessions(Some("let-me-in"));
+        let [guesser, neighbour, other] = ["2001:db8::1", "2001:db8::2", "2001:db8:0:1::1"].map(|a| a.parse().ok());
         for _ in 0..WRONG_A_MINUTE {
-            assert_eq!(here.enter("wrong", now), Err(Refused::Wrong));
+            assert_eq!(here.enter("wrong", guesser, now), Err(Refused::Wrong));
         }
-        assert_eq!(here.enter("let-me-in", now), Err(Refused::TooMany), "who guesses learns nothing any more");
+        for from in [guesser, neighbour] {
+            assert_eq!(
+                here.enter("let-me-in", from, now),
+                Err(Refused::TooMany),
+                "who guesses learns nothing any more"
+            );
+        }
+        assert!(here.enter("let-me-in", other, now).is_ok(), "nobody else is locked out");
+        for index in 0..2 * ADDRESSES as u32 {
+            let _ = here.enter("wrong", Some(IpAddr::V4(index.into())), now);
+        }
+        assert!(here.wrong.lock().unwrap().len() <= ADDRESSES + 1);
+        assert_eq!(here.enter("wrong", Some(IpAddr::V4(u32::MAX.into())), now), Err(Refused::TooMany));
         for token in [None, Some("")] {
-            assert_eq!(sessions(token).enter("", now), Err(Refused::Closed));
+            assert_eq!(sessions(token).enter("", None, now), Err(Refused::Closed));
             assert!(!sessions(token).is_open());
         }
     }

@@ -10,7 +10,7 @@ use dukou_domain::{DeliveryId, DeliveryState};
 use dukou_engine::EngineError;
 use dukou_engine::delivery::{Delivery, DeliveryFilter};
 
-use super::{Choice, PAGE, Query, chosen, states, tenant};
+use super::{Choice, PAGE, Query, chosen, states, tenant, unknown};
 use crate::texts::Language;
 use crate::visitor::{Visitor, let_in};
 use crate::{Console, answer, moments};
@@ -57,6 +57,7 @@ struct List<'a> {
     tab: &'static str,
     tenants: Vec<Choice>,
     states: Vec<Choice>,
+    unknown: Option<String>,
     rows: Vec<Row>,
     next: Option<String>,
 }
@@ -65,8 +66,10 @@ pub async fn list(console: Data<Console>, request: HttpRequest) -> HttpResponse 
     let visitor = let_in!(console, request);
     let query = Query::of(request.query_string());
     let (tenant, tenants) = chosen(&console, &query);
+    let words: Vec<&str> = DeliveryState::ALL.into_iter().map(DeliveryState::as_str).collect();
+    let unknown = unknown(&visitor, &query, &tenants, &words);
     let (mut rows, mut next) = (Vec::new(), None);
-    if let Some(tenant) = tenant {
+    if let (Some(tenant), None) = (tenant, &unknown) {
         let state = DeliveryState::parse(query.get("status"));
         let filter = DeliveryFilter { tenant: tenant.id.clone(), state, cursor: query.cursor(), limit: PAGE };
         match console.engine.deliveries(filter).await {
@@ -77,9 +80,8 @@ pub async fn list(console: Data<Console>, request: HttpRequest) -> HttpResponse 
             Err(error) => return visitor.failed(&error),
         }
     }
-    let words: Vec<&str> = DeliveryState::ALL.into_iter().map(DeliveryState::as_str).collect();
     let states = states(&visitor, &words, query.get("status"), Language::state_of_work);
-    answer::page(StatusCode::OK, &List { v: &visitor, tab: "deliveries", tenants, states, rows, next })
+    answer::page(StatusCode::OK, &List { v: &visitor, tab: "deliveries", tenants, states, unknown, rows, next })
 }
 
 pub async fn retry(console: Data<Console>, request: HttpRequest, form: Form<HashMap<String, String>>) -> HttpResponse {

@@ -13,9 +13,9 @@ use crate::figures::Calls;
 use crate::visitor::{Visitor, let_in};
 use crate::{Console, answer, moments};
 
-const DAY_SECONDS: u64 = 24 * 60 * 60;
+pub const DAY_SECONDS: u64 = 24 * 60 * 60;
 /// A key that ends sooner is marked.
-const SOON_DAYS: u64 = 30;
+pub const SOON_DAYS: u64 = 30;
 
 struct Check {
     name: String,

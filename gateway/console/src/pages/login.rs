@@ -46,7 +46,8 @@ pub async fn enter(
         return form(&console, &request, StatusCode::FORBIDDEN, |texts| texts.foreign_form);
     }
     let token = fields.get("token").map(|token| token.trim()).unwrap_or_default();
-    match console.sessions.enter(token, console.engine.clock().now()) {
+    let from = request.peer_addr().map(|peer| peer.ip());
+    match console.sessions.enter(token, from, console.engine.clock().now()) {
         Ok(value) => {
             tracing::info!("somebody logged in to the console");
             answer::see_with_cookie("/console", &cookie(COOKIE, &value, LASTS.as_secs()))
@@ -81,6 +82,8 @@ pub async fn language(fields: Form<HashMap<String, String>>) -> HttpResponse {
     let back = fields.get("back").map(String::as_str).unwrap_or_default();
     // Nowhere but in the console.
     let inside = back == "/console" || ["/console/", "/console?"].iter().any(|start| back.starts_with(start));
+    // What is no address would not be taken into a header.
+    let inside = inside && back.bytes().all(|byte| byte.is_ascii_graphic());
     answer::see_with_cookie(if inside { back } else { "/console" }, &cookie(LANGUAGE, wanted, 365 * 24 * 60 * 60))
 }
 

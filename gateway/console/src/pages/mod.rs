@@ -17,9 +17,9 @@ use dukou_engine::tenant::Tenant;
 use url::form_urlencoded;
 use uuid::Uuid;
 
-use crate::Console;
 use crate::texts::Language;
 use crate::visitor::Visitor;
+use crate::{Console, moments};
 
 /// Rows of a list.
 const PAGE: u32 = 50;
@@ -49,6 +49,21 @@ impl Query {
         let created_at = Timestamp::from_millis(millis.parse().ok()?);
         Some(PageCursor { created_at, id: Uuid::parse_str(id).ok()? })
     }
+}
+
+/// The first thing that an address asks for and that is not known here, in words: rows of something else
+/// would be taken for an answer.
+fn unknown(visitor: &Visitor, query: &Query, tenants: &[Choice], states: &[&str]) -> Option<String> {
+    let is_known = |name: &str, value: &str| match name {
+        "tenant" => tenants.iter().any(|tenant| tenant.value == value),
+        "status" => states.contains(&value),
+        "since" => moments::day(value, visitor.language).is_some(),
+        "cursor" => query.cursor().is_some(),
+        _ => true,
+    };
+    let asked = ["tenant", "status", "since", "cursor"].map(|name| (name, query.get(name)));
+    let (name, value) = asked.into_iter().find(|(name, value)| !value.is_empty() && !is_known(name, value))?;
+    Some(format!("{} {name}={value}", visitor.texts.unknown_filter))
 }
 
 /// A choice in a form.

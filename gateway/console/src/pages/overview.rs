@@ -1,6 +1,7 @@
 //! How it goes, at a glance.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use actix_web::http::StatusCode;
 use actix_web::web::Data;
@@ -13,8 +14,10 @@ use dukou_engine::records::{PaymentFilter, RefundRequestFilter};
 use dukou_engine::tenant::Tenant;
 use dukou_engine::{Engine, EngineError};
 use dukou_http::ReadyStatus;
+use dukou_spi::Provider;
 
 use super::all_tenants;
+use super::health::{DAY_SECONDS, SOON_DAYS};
 use crate::figures::{self, Counts};
 use crate::visitor::{Visitor, let_in};
 use crate::{Console, amounts, answer, moments};
@@ -26,6 +29,8 @@ const PAGE: u32 = 200;
 const TENANTS: usize = 20;
 /// What is waited for longer than this needs somebody.
 const LONG_SECONDS: u64 = 15 * 60;
+/// A key that ends sooner needs somebody.
+const SOON: Duration = Duration::from_secs(SOON_DAYS * DAY_SECONDS);
 /// Requests and deliveries that are counted.
 const COUNTED: u32 = 100;
 
@@ -67,6 +72,8 @@ struct Overview<'a> {
     charts: Vec<Chart>,
     today: Vec<Today>,
     needs: Vec<Need>,
+    /// Tenants that were not looked at.
+    left_out: usize,
 }
 
 pub async fn show(console: Data<Console>, request: HttpRequest) -> HttpResponse {
@@ -86,9 +93,14 @@ pub async fn show(console: Data<Console>, request: HttpRequest) -> HttpResponse 
             (Err(error), _) | (_, Err(error)) => return visitor.failed(&error),
         }
     }
-    needs.extend(of_gateway(&console, &visitor, now).await);
+    match of_gateway(&console, &visitor, now).await {
+        Ok(found) => needs.extend(found),
+        Err(error) => return visitor.failed(&error),
+    }
+    needs.extend(tenants.iter().flat_map(|tenant| keys_that_end(tenant, &visitor, now)));
+    let left_out = tenants.len().saturating_sub(TENANTS);
     let charts = charts(&console, &visitor);
-    answer::page(StatusCode::OK, &Overview { v: &visitor, tab: "overview", charts, today, needs })
+    answer::page(StatusCode::OK, &Overview { v: &visitor, tab: "overview", charts, today, needs, left_out })
 }
 
 async fn sum_up(engine: &Engine, tenant: &Tenant, since: Timestamp) -> Result<Today, EngineError> {
@@ -145,7 +157,19 @@ async fn of_tenant(engine: &Engine, tenant: &Tenant, visitor: &Visitor) -> Resul
     Ok(needs)
 }
 
-async fn of_gateway(console: &Console, visitor: &Visitor, now: Timestamp) -> Vec<Need> {
+/// Keys and certificates that end soon, of any tenant.
+fn keys_that_end(tenant: &Tenant, visitor: &Visitor, now: Timestamp) -> Vec<Need> {
+    let soon = now.plus(SOON);
+    let ends = |provider: &dyn Provider| provider.trust().iter().filter_map(|key| key.expires_at).min();
+    let ending = tenant.providers.iter().filter_map(|(name, provider)| {
+        let at = ends(&**provider).filter(|at| *at < soon)?;
+        let words = format!("{}/{name} {} {}", tenant.id, visitor.texts.key_ends, moments::shown(at, visitor.language));
+        Some(Need { words, href: "/console/health".to_owned() })
+    });
+    ending.collect()
+}
+
+async fn of_gateway(console: &Console, visitor: &Visitor, now: Timestamp) -> Result<Vec<Need>, EngineError> {
     let texts = visitor.texts;
     let mut needs = Vec::new();
     for check in console.readiness.checks().await {
@@ -157,8 +181,7 @@ async fn of_gateway(console: &Console, visitor: &Visitor, now: Timestamp) -> Vec
         let words = format!("{}: {words} {}", check.name, check.detail);
         needs.push(Need { words, href: "/console/health".to_owned() });
     }
-    // While the store is away its check says so.
-    for open in console.engine.store().oldest_open().await.unwrap_or_default() {
+    for open in console.engine.store().oldest_open().await? {
         if open.since > now || now.since(open.since).as_secs() < LONG_SECONDS {
             continue;
         }
@@ -171,7 +194,7 @@ async fn of_gateway(console: &Console, visitor: &Visitor, now: Timestamp) -> Vec
         let words = format!("{}: {words} {}", open.tenant, moments::shown(open.since, visitor.language));
         needs.push(Need { words, href: format!("/console/payments?tenant={}&status={status}", open.tenant) });
     }
-    needs
+    Ok(needs)
 }
 
 fn charts(console: &Console, visitor: &Visitor) -> Vec<Chart> {

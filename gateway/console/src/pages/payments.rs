@@ -7,7 +7,7 @@ use askama::Template;
 use dukou_domain::{OutTradeNo, PaymentState, TenantId};
 use dukou_engine::records::{Payment, PaymentFilter};
 
-use super::{Choice, PAGE, Query, chosen, states};
+use super::{Choice, PAGE, Query, chosen, states, unknown};
 use crate::texts::Language;
 use crate::visitor::{Visitor, let_in};
 use crate::{Console, amounts, answer, moments};
@@ -51,6 +51,7 @@ struct List<'a> {
     tab: &'static str,
     tenants: Vec<Choice>,
     states: Vec<Choice>,
+    unknown: Option<String>,
     number: &'a str,
     since: &'a str,
     not_found: bool,
@@ -62,9 +63,11 @@ pub async fn list(console: Data<Console>, request: HttpRequest) -> HttpResponse 
     let visitor = let_in!(console, request);
     let query = Query::of(request.query_string());
     let (tenant, tenants) = chosen(&console, &query);
+    let words: Vec<&str> = PaymentState::ALL.into_iter().map(PaymentState::as_str).collect();
+    let unknown = unknown(&visitor, &query, &tenants, &words);
     let (number, since) = (query.get("number"), query.get("since"));
     let (mut rows, mut next, mut not_found) = (Vec::new(), None, false);
-    if let Some(tenant) = tenant {
+    if let (Some(tenant), None) = (tenant, &unknown) {
         if !number.is_empty() {
             match console.engine.find_payment(&tenant, number).await {
                 Ok(Some(payment)) => return answer::see(&address(&payment.tenant, &payment.out_trade_no)),
@@ -88,8 +91,7 @@ pub async fn list(console: Data<Console>, request: HttpRequest) -> HttpResponse 
             }
         }
     }
-    let words: Vec<&str> = PaymentState::ALL.into_iter().map(PaymentState::as_str).collect();
     let states = states(&visitor, &words, query.get("status"), Language::state);
-    let page = List { v: &visitor, tab: "payments", tenants, states, number, since, not_found, rows, next };
+    let page = List { v: &visitor, tab: "payments", tenants, states, unknown, number, since, not_found, rows, next };
     answer::page(StatusCode::OK, &page)
 }

@@ -10,7 +10,7 @@ use dukou_domain::{RefundRequestId, RefundRequestState};
 use dukou_engine::records::{RefundRequest, RefundRequestFilter};
 use dukou_engine::{Decision, EngineError};
 
-use super::{Choice, PAGE, Query, chosen, payments, states, tenant};
+use super::{Choice, PAGE, Query, chosen, payments, states, tenant, unknown};
 use crate::texts::Language;
 use crate::visitor::{Visitor, let_in};
 use crate::{Console, amounts, answer, moments};
@@ -60,6 +60,7 @@ struct List<'a> {
     tab: &'static str,
     tenants: Vec<Choice>,
     states: Vec<Choice>,
+    unknown: Option<String>,
     rows: Vec<Row>,
     next: Option<String>,
 }
@@ -68,8 +69,10 @@ pub async fn list(console: Data<Console>, request: HttpRequest) -> HttpResponse 
     let visitor = let_in!(console, request);
     let query = Query::of(request.query_string());
     let (tenant, tenants) = chosen(&console, &query);
+    let words: Vec<&str> = RefundRequestState::ALL.into_iter().map(RefundRequestState::as_str).collect();
+    let unknown = unknown(&visitor, &query, &tenants, &words);
     let (mut rows, mut next) = (Vec::new(), None);
-    if let Some(tenant) = tenant {
+    if let (Some(tenant), None) = (tenant, &unknown) {
         let state = RefundRequestState::parse(query.get("status"));
         let filter = RefundRequestFilter { tenant: tenant.id.clone(), state, cursor: query.cursor(), limit: PAGE };
         match console.engine.refund_requests(filter).await {
@@ -80,9 +83,8 @@ pub async fn list(console: Data<Console>, request: HttpRequest) -> HttpResponse 
             Err(error) => return visitor.failed(&error),
         }
     }
-    let words: Vec<&str> = RefundRequestState::ALL.into_iter().map(RefundRequestState::as_str).collect();
     let states = states(&visitor, &words, query.get("status"), Language::state_of_work);
-    answer::page(StatusCode::OK, &List { v: &visitor, tab: "requests", tenants, states, rows, next })
+    answer::page(StatusCode::OK, &List { v: &visitor, tab: "requests", tenants, states, unknown, rows, next })
 }
 
 #[derive(Template)]

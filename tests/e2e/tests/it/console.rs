@@ -236,3 +236,48 @@ async fn nobody_gets_in_by_another_way() {
     assert_eq!(client.post(&closed).form(&[("token", "")]).send().await.unwrap().status(), 403);
     assert_eq!(client.get(format!("{}/console", world.gateway.url())).send().await.unwrap().status(), 404);
 }
+
+/// Somebody who was let in, as a browser without scripts.
+async fn cookie_of(client: &reqwest::Client, admin: &str) -> String {
+    let entered = client.post(format!("{admin}/console/login")).form(&[("token", TOKEN)]).send().await.unwrap();
+    entered.headers()["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn what_is_not_known_is_named_and_nothing_else_is_shown_for_it() {
+    let world = World::builder().env("DUKOU__ADMIN__TOKEN", TOKEN).start().await;
+    let merchant = world.merchant("bookshop");
+    merchant.pending("KNOWN-1", 100).await;
+    let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+    let admin = world.gateway.admin_url();
+    let cookie = cookie_of(&client, &admin).await;
+    for (language, words) in [("zh", "没有这样的筛选"), ("en", "There is no such filter")] {
+        let cookie = format!("{cookie}; dukou_language={language}");
+        let page = async |path: &str| {
+            let answer = client.get(format!("{admin}/console{path}")).header("cookie", &cookie).send().await.unwrap();
+            assert_eq!(answer.status(), 200, "{path}");
+            answer.text().await.unwrap()
+        };
+        for list in ["payments", "requests", "deliveries"] {
+            for filter in ["tenant=nobody", "status=dancing", "since=yesterday", "cursor=first"] {
+                let shown = page(&format!("/{list}?{filter}")).await;
+                assert!(shown.contains(words) && shown.contains(filter), "{list} {filter}: {shown}");
+                assert!(!shown.contains("KNOWN-1"), "{list} {filter}");
+            }
+        }
+        let shown = page("/payments?tenant=bookshop&status=pending").await;
+        assert!(!shown.contains(words) && shown.contains("KNOWN-1"), "{shown}");
+    }
+    // Back to an address, and to nothing that is none.
+    for (back, expected) in [
+        ("/console/payments?status=pending", "/console/payments?status=pending"),
+        ("/console/\r\nset-cookie: a=b", "/console"),
+        ("/console/支付", "/console"),
+        ("https://elsewhere.example.com/console", "/console"),
+    ] {
+        let form = [("language", "en"), ("back", back)];
+        let answer = client.post(format!("{admin}/console/language")).form(&form).send().await.unwrap();
+        assert_eq!(answer.status(), 303, "{back:?}");
+        assert_eq!(answer.headers()["location"], expected, "{back:?}");
+    }
+}
