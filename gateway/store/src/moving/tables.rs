@@ -167,3 +167,58 @@ impl Table {
         self.key.iter().map(|name| self.at(name)).map(|at| (at, &self.columns[at]))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use dukou_domain::Secret;
+    use dukou_test_servers::Postgres;
+    use sqlx::Row as _;
+
+    use super::*;
+    use crate::postgres::{self, PostgresOptions};
+
+    /// What is a database's own, or is written in the last step.
+    const NOT_MOVED: &[&str] = &["meta", "schema_steps", "instances", "event_log", "delivery_cursor"];
+    /// A row's place in its table, and what was taken to be tried: PostgreSQL has places of its own, and what was
+    /// being tried is due again.
+    const NOT_COPIED: &[&str] = &["row", "leased_from"];
+
+    /// A step that adds a column or a table to either schema has to say here what becomes of it in a move.
+    #[tokio::test]
+    async fn every_column_of_both_schemas_is_in_the_list() {
+        let to = PostgresOptions::at(Secret::new(Postgres::shared().new_database()));
+        let (mut database, _) = postgres::connect_to_move(&to).await.unwrap();
+        let columns = "SELECT table_name::text, column_name::text FROM information_schema.columns \
+                       WHERE table_schema = 'public'";
+        let rows = sqlx::query(columns).fetch_all(&mut database).await.unwrap();
+        let there = rows.iter().map(|row| (row.get::<String, _>(0), row.get::<String, _>(1)));
+        let there: BTreeSet<(String, String)> =
+            there.filter(|(table, column)| !NOT_MOVED.contains(&table.as_str()) && column != "leased_from").collect();
+        let listed = TABLES
+            .iter()
+            .flat_map(|table| table.columns.iter().map(|column| (table.name.to_owned(), column.name.to_owned())));
+        assert_eq!(listed.collect::<BTreeSet<_>>(), there);
+
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ledger.db");
+        drop(crate::SqliteStore::open(crate::SqliteOptions::at(&path)).unwrap());
+        let file = rusqlite::Connection::open(&path).unwrap();
+        let mut columns = file
+            .prepare("SELECT t.name, c.name FROM sqlite_master t, pragma_table_info(t.name) c WHERE t.type = 'table'")
+            .unwrap();
+        let rows = columns.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?))).unwrap();
+        for (table, column) in rows.map(Result::unwrap) {
+            let is_own = NOT_MOVED.contains(&table.as_str()) || NOT_COPIED.contains(&column.as_str());
+            let is_read = TABLES.iter().any(|listed| {
+                listed.source.starts_with(table.as_str())
+                    && listed
+                        .columns
+                        .iter()
+                        .any(|one| one.name == column || one.source.trim_matches('"').ends_with(column.as_str()))
+            });
+            assert!(is_own || is_read, "{table}.{column} is left behind");
+        }
+    }
+}
