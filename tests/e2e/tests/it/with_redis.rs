@@ -115,7 +115,8 @@ async fn what_one_instance_commits_wakes_the_other() {
         waits.push(begun.elapsed());
     }
     waits.sort();
-    assert!(waits[waits.len() / 2] < Duration::from_millis(150), "{waits:?}");
+    // Half of what is looked for once a second takes half a second; a busy machine adds to both.
+    assert!(waits[waits.len() / 2] < Duration::from_millis(400), "{waits:?}");
     world.verify().await;
 }
 
