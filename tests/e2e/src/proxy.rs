@@ -44,7 +44,10 @@ struct Shared {
     target: Mutex<String>,
     /// With a number that grows by every change, so that setting the same mode again counts anew.
     mode: watch::Sender<(u64, Mode)>,
+    /// Counts the targets there were: connections to one that was given up end.
+    moves: watch::Sender<u64>,
     connections: AtomicU64,
+    open: AtomicU64,
 }
 
 impl Proxy {
@@ -56,7 +59,9 @@ impl Proxy {
         let shared = Arc::new(Shared {
             target: Mutex::new(target.to_owned()),
             mode: watch::Sender::new((0, Mode::Pass)),
+            moves: watch::Sender::new(0),
             connections: AtomicU64::new(0),
+            open: AtomicU64::new(0),
         });
         let (stop, stopped) = oneshot::channel();
         let (report, reported) = mpsc::channel();
@@ -92,9 +97,15 @@ impl Proxy {
         });
     }
 
-    /// Where new connections go from now on.
+    /// Where connections go from now on; those that are open end.
     pub fn set_target(&self, target: &str) {
         target.clone_into(&mut self.shared.target.lock().unwrap_or_else(PoisonError::into_inner));
+        self.shared.moves.send_modify(|moves| *moves += 1);
+    }
+
+    /// Connections that are open.
+    pub fn open(&self) -> u64 {
+        self.shared.open.load(Ordering::Acquire)
     }
 
     /// Connections taken so far.
@@ -131,6 +142,13 @@ enum Way {
 }
 
 async fn serve(client: TcpStream, shared: Arc<Shared>) {
+    shared.open.fetch_add(1, Ordering::AcqRel);
+    relay(client, &shared).await;
+    shared.open.fetch_sub(1, Ordering::AcqRel);
+}
+
+async fn relay(client: TcpStream, shared: &Shared) {
+    let mut moves = shared.moves.subscribe();
     let target = shared.target.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let Ok(server) = TcpStream::connect(target).await else { return };
     let _ = client.set_nodelay(true);
@@ -147,6 +165,7 @@ async fn serve(client: TcpStream, shared: Arc<Shared>) {
             )
         } => {}
         () = cut(shared.mode.subscribe()) => {}
+        _ = moves.changed() => {}
     }
 }
 

@@ -312,6 +312,6 @@ mod tests {
             servers.iter().map(|server| server.addr().to_string()).collect::<Vec<_>>()
         };
         assert_eq!(at("u:p@a.example.com,b.example.com:1", SENTINEL_PORT), ["a.example.com:26379", "b.example.com:1"]);
-        assert_eq!(at("[::1],[::1]:7", REDIS_PORT), ["[::1]:6379", "[::1]:7"]);
+        assert_eq!(at("[::1],[::1]:7", REDIS_PORT), ["::1:6379", "::1:7"]);
     }
 }

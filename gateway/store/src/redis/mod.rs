@@ -133,13 +133,12 @@ impl RedisCoordinator {
     }
 
     fn message_key(&self, key: &NotificationKey) -> String {
-        let NotificationKey { tenant, provider, kind, digest } = key;
-        format!("{}:{{{tenant}/{provider}/{}/{digest}}}", self.base(), kind.as_str())
+        message_key(&self.base(), key)
     }
 
     /// The lock and its counter.
     fn lock_keys(&self, name: &str) -> (String, String) {
-        let lock = format!("{}:{{lock/{name}}}", self.base());
+        let lock = lock_key(&self.base(), name);
         let fence = format!("{lock}:fence");
         (lock, fence)
     }
@@ -244,9 +243,38 @@ impl Coordinator for RedisCoordinator {
     }
 }
 
+/// A digest begins with the platform's number of what the message is about. That is the payment's own, but
+/// for a prefix and for attempts after the first: what is about one payment lies in one slot of a cluster,
+/// with its lock.
+fn message_key(base: &str, key: &NotificationKey) -> String {
+    let NotificationKey { tenant, provider, kind, digest } = key;
+    let number = digest.split(':').next().unwrap_or_default();
+    format!("{base}:{{{tenant}:{number}}}:{tenant}/{provider}/{}/{digest}", kind.as_str())
+}
+
+/// A payment's lock is named by its tenant and its number.
+fn lock_key(base: &str, name: &str) -> String {
+    format!("{base}:{{{name}}}:lock")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_about_one_payment_lies_in_one_slot() {
+        let tag = |key: &str| key.split(['{', '}']).nth(1).map(str::to_owned);
+        let key = |digest: &str| NotificationKey {
+            tenant: dukou_domain::TenantId::new("bookshop").unwrap(),
+            provider: dukou_domain::ProviderName::new("wechat").unwrap(),
+            kind: dukou_engine::records::MessageKind::Payment,
+            digest: digest.to_owned(),
+        };
+        let (one, other) = (message_key("dukou", &key("B-1:aa")), message_key("dukou", &key("B-1:bb")));
+        assert_eq!(tag(&one).as_deref(), Some("bookshop:B-1"));
+        assert!(one != other && tag(&one) == tag(&other) && tag(&one) == tag(&lock_key("dukou", "bookshop:B-1")));
+        assert_ne!(tag(&one), tag(&message_key("dukou", &key("B-2:aa"))));
+    }
 
     #[test]
     fn an_address_is_not_printed() {

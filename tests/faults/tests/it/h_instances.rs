@@ -27,12 +27,10 @@ const HELD_OPEN: &str = "SELECT count(*) FROM pg_stat_activity WHERE datname = c
                          AND state = 'idle in transaction' AND query LIKE '%pg_current_xact_id%'";
 
 /// Makes the platform's notifies go to one instance.
-fn notifies_go_to(world: &World, gateway: &Gateway) {
+async fn notifies_go_to(world: &World, gateway: &Gateway) {
     let proxy = world.notify_proxy.as_ref().unwrap();
     proxy.set_target(gateway.url().trim_start_matches("http://"));
-    // Connections that are kept lead to where they led.
-    proxy.set(Mode::Cut);
-    proxy.set(Mode::Pass);
+    eventually("connections to the other have ended", SOON, async || (proxy.open() == 0).then_some(())).await;
 }
 
 /// Watches: the row's lock and the unique key of a notification, with Redis and without it. A claim alone would do on
@@ -70,7 +68,7 @@ async fn f05_the_notify_reaches_the_instance_that_does_not_wait() {
     let world = World::builder().two().notify_proxy().start().await;
     let (tenant, merchant) = world.bookshop();
     let elsewhere = world.merchant_at_second("bookshop");
-    notifies_go_to(&world, world.second());
+    notifies_go_to(&world, world.second()).await;
     let slow = json!({ "operation": "unifiedorder", "times": 1, "fault": { "type": "slow_body", "ms": 1500 } });
     world.control.fault(&slow).await;
     let (buyer, order) = (merchant.clone(), merchant.order("F05-two", 101));
@@ -97,7 +95,7 @@ async fn f11_redis_is_wiped_and_the_copy_comes_to_the_other() {
     world.control.deliver_all().await;
     world.redis.as_ref().unwrap().flush();
     world.control.advance(24 * 3600).await;
-    notifies_go_to(&world, world.second());
+    notifies_go_to(&world, world.second()).await;
     assert!(notify_once(&world, &tenant, "F11-two").await);
     let metrics = world.second().metrics().await;
     assert_eq!(["applied", "duplicate"].map(|word| metrics.notifies("bookshop", "payment", word)), [0, 1]);
@@ -114,7 +112,7 @@ async fn f12_an_instance_is_frozen_for_longer_than_its_lock() {
     let elsewhere = world.merchant_at_second("bookshop");
     paid_silently(&world, &merchant, "F12-two", 101).await;
     restart_at(&world.gateway, &format!("notify.claimed=1*sleep({})", HELD.as_millis())).await;
-    notifies_go_to(&world, &world.gateway);
+    notifies_go_to(&world, &world.gateway).await;
     let (control, told) = (world.control.clone(), tenant.clone());
     let first = tokio::spawn(async move { control.notify(&told, "F12-two", &json!({})).await });
     let redis = world.redis.as_ref().unwrap();
@@ -125,7 +123,7 @@ async fn f12_an_instance_is_frozen_for_longer_than_its_lock() {
     world.gateway.pause();
     // What it holds is over.
     redis.flush();
-    notifies_go_to(&world, world.second());
+    notifies_go_to(&world, world.second()).await;
     assert!(notify_once(&world, &tenant, "F12-two").await, "the other does the work");
     assert_eq!(elsewhere.status("F12-two").await, "succeeded");
     let refund = elsewhere.refund("F12-two", "R-F12", 101).await.expect(201);
@@ -156,12 +154,12 @@ async fn f12_an_instance_is_frozen_in_the_middle_of_a_transaction() {
         paid_silently(&world, &merchant, number, 101).await;
     }
     restart_at(&world.gateway, &format!("store.before_commit=1*sleep({})", HELD.as_millis())).await;
-    notifies_go_to(&world, &world.gateway);
+    notifies_go_to(&world, &world.gateway).await;
     let (control, told) = (world.control.clone(), tenant.clone());
     let first = tokio::spawn(async move { control.notify(&told, "F12-held", &json!({})).await });
     eventually("a transaction waits for its commit", SOON, async || (world.sql(HELD_OPEN) == "1").then_some(())).await;
     world.gateway.pause();
-    notifies_go_to(&world, world.second());
+    notifies_go_to(&world, world.second()).await;
     let started = Instant::now();
     for number in ["F12-other", "F12-held"] {
         eventually("the other goes on", SOON, async || notify_once(&world, &tenant, number).await.then_some(())).await;
@@ -348,7 +346,7 @@ async fn f03_what_one_instance_left_the_other_takes_on() {
     let mut crashes = 0;
     for point in points {
         let number = format!("T-{}", point.replace('.', "-"));
-        notifies_go_to(&world, &world.gateway);
+        notifies_go_to(&world, &world.gateway).await;
         restart_at(&world.gateway, &format!("{point}=return")).await;
         let order = merchant.order(&number, 500);
         let request = merchant.request(Method::POST, "/payments").json(&order);
@@ -364,7 +362,7 @@ async fn f03_what_one_instance_left_the_other_takes_on() {
         if !notify_once(&world, &tenant, &number).await {
             crashed(&world.gateway).await;
             crashes += 1;
-            notifies_go_to(&world, world.second());
+            notifies_go_to(&world, world.second()).await;
             assert!(notify_once(&world, &tenant, &number).await, "{point}: the other instance does not take it");
         }
         assert_eq!(elsewhere.status(&number).await, "succeeded", "{point}");
