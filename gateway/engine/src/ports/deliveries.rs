@@ -39,8 +39,8 @@ pub trait Deliveries: Send + Sync {
 
     /// Takes deliveries that are due, so that nobody else takes them before `until`. The tenants
     /// share `limit` evenly, whoever waited longest first, each within its room; those with a
-    /// disabled endpoint are passed over. What a former life of this store had taken is due again
-    /// from its start.
+    /// disabled endpoint are passed over. What a process that is gone had taken is due again: from the
+    /// start of the next one on a store that one process opens, otherwise from the lease's end.
     async fn lease(&self, now: Timestamp, until: Timestamp, limit: u32, room: Room) -> Result<Lease, StoreError>;
 
     /// Enters what became of leased deliveries, in one transaction. One whose lease was lost to

@@ -212,7 +212,8 @@ pub trait Store: Send + Sync {
     ) -> Result<Vec<Refund>, StoreError>;
 
     /// Enters a call under its idempotency key, durably. A call in progress whose owner is another
-    /// process than `call.owner` is taken over on a store that only one process may open.
+    /// process than `call.owner` is taken over: at once on a store that only one process may open, and
+    /// where several do when that process has been silent for longer than its lease.
     async fn begin_call(&self, call: IdempotentCall) -> Result<Begun, StoreError>;
 
     /// Keeps the answer of a call, or forgets the call (`None`) so that it may be made again.
@@ -238,8 +239,9 @@ pub trait Store: Send + Sync {
     /// Keeps it, unless something younger is there.
     async fn keep_trust_material(&self, account: &str, kept: Kept) -> Result<(), StoreError>;
 
-    /// The position of the newest entry of the event log, 0 when it is empty. With it the
-    /// coordinator notices a store that is behind what it once was.
+    /// The position of the newest entry of the event log, 0 when it is empty; where others write too,
+    /// the newest that is known here. With it the coordinator notices a store that is behind what it
+    /// once was.
     async fn position(&self) -> Result<i64, StoreError>;
 
     /// That position as it grows: whoever follows the event log waits here for more. A value seen
