@@ -9,7 +9,7 @@ use anyhow::{Context as _, anyhow};
 use dukou_engine::ports::{Store, StoreError};
 use dukou_http::{HttpConfig, WaitingFor};
 use dukou_store::{PostgresOptions, PostgresStore, Served, SqliteOptions, SqliteStore};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use crate::config::{StoragePlace, StorageSettings};
 use crate::service::run;
@@ -97,18 +97,25 @@ impl<'l> Waiting<'l> {
 
     async fn until_open(&self, options: &PostgresOptions) -> anyhow::Result<PostgresStore> {
         let (mut servers, reason) = (Vec::new(), WaitingFor::default());
+        let mut opening = Box::pin(PostgresStore::open(options.clone()));
         let opened = loop {
-            match PostgresStore::open(options.clone()).await {
-                Ok(store) => break Ok(store),
-                Err(StoreError::Unavailable(why) | StoreError::Unknown(why) | StoreError::Conflict(why)) => {
-                    reason.set(why.clone());
-                    if servers.is_empty() {
-                        tracing::error!(why, "the database cannot be reached; waiting for it");
-                        servers = self.serve(&reason)?;
-                    }
-                    sleep(TRY_AGAIN).await;
+            let (why, ended) = match timeout(TRY_AGAIN, &mut opening).await {
+                Ok(Ok(store)) => break Ok(store),
+                Ok(Err(StoreError::Corrupt(why))) => break Err(anyhow!("cannot open the store: {why}")),
+                Ok(Err(StoreError::Unavailable(why) | StoreError::Unknown(why) | StoreError::Conflict(why))) => {
+                    (why, true)
                 }
-                Err(StoreError::Corrupt(why)) => break Err(anyhow!("cannot open the store: {why}")),
+                // It hangs, or its tables are being brought up to date.
+                Err(_) => ("the database has not answered yet".to_owned(), false),
+            };
+            reason.set(why.clone());
+            if servers.is_empty() {
+                tracing::error!(why, "the database cannot be used yet; waiting for it");
+                servers = self.serve(&reason)?;
+            }
+            if ended {
+                sleep(TRY_AGAIN).await;
+                opening = Box::pin(PostgresStore::open(options.clone()));
             }
         };
         if !servers.is_empty() {

@@ -22,6 +22,8 @@ const ACQUIRE: Duration = Duration::from_secs(3);
 /// How long a transaction may take until its commit, and the commit itself. Longer than the server
 /// allows any of its steps, so that the server is heard first where it can be.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+/// How long all steps of the schema may take: some walk through a large table.
+const STEPS: Duration = Duration::from_secs(60 * 60);
 /// How long to ask what became of a lost commit: longer than the server keeps the transaction of
 /// somebody who has gone.
 const SETTLING: Duration = Duration::from_secs(6);
@@ -62,15 +64,13 @@ pub(super) struct Database {
 impl Database {
     /// Brings the schema up to date and learns which store this is.
     pub async fn open(options: PgConnectOptions, connections: u32) -> Result<Database> {
-        let connect = async {
-            let mut first = PgConnection::connect_with(&options).await.map_err(store_error)?;
-            schema::migrate(&mut first, schema::STEPS).await?;
-            let met = schema::identity(&mut first).await?;
-            // It is not needed any more; a server that does not say goodbye is nobody's trouble.
-            let _ = first.close().await;
-            Ok(met)
-        };
-        let met = timeout(PATIENCE, connect).await.unwrap_or_else(|_| Err(no_answer()))?;
+        let connect = async { PgConnection::connect_with(&options).await.map_err(store_error) };
+        let mut first = timeout(PATIENCE, connect).await.unwrap_or_else(|_| Err(no_answer()))?;
+        let steps = schema::migrate(&mut first, schema::STEPS);
+        timeout(STEPS, steps).await.unwrap_or_else(|_| Err(no_answer()))?;
+        let met = timeout(PATIENCE, schema::identity(&mut first)).await.unwrap_or_else(|_| Err(no_answer()))?;
+        // It is not needed any more; a server that does not say goodbye is nobody's trouble.
+        let _ = timeout(STALE, first.close()).await;
         let met: Met = Arc::new(RwLock::new(met));
         let meeting = Arc::clone(&met);
         let pool = PgPoolOptions::new()
