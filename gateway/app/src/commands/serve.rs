@@ -38,7 +38,15 @@ pub fn run(directory: &Path, form: LogForm) -> ExitCode {
     };
     let ended = runtime.block_on(async {
         let count = loaded.tenants.served().count();
-        let mut service = Service::start(settings, &loaded.tenants, &outside).await?;
+        // One wait for both, so that no signal falls between them: a database may be waited for at the start.
+        let mut asked_to_end = std::pin::pin!(shutdown::requested());
+        let mut service = tokio::select! {
+            started = Service::start(settings, &loaded.tenants, &outside) => started?,
+            reason = &mut asked_to_end => {
+                tracing::info!(reason = reason?, "asked to end before the store was open");
+                return Ok(());
+            }
+        };
         service.follow(loaded.tenants);
         tracing::info!(
             public = %service.public,
@@ -48,7 +56,7 @@ pub fn run(directory: &Path, form: LogForm) -> ExitCode {
             "listening"
         );
         service_manager::started();
-        let reason = shutdown::requested().await?;
+        let reason = asked_to_end.await?;
         service_manager::stopping();
         tracing::info!(reason, "draining");
         tokio::select! {

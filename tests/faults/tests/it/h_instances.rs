@@ -263,6 +263,14 @@ async fn f18_the_database_is_away_at_the_start_and_again_later() {
         proxy.set(Mode::Pass);
         eventually("ready again", SOON, async || (world.gateway.readiness().await.ok()?.0 == 200).then_some(())).await;
     }
+    // One that waits for its database ends when it is told to.
+    proxy.set(Mode::Silent);
+    world.gateway.relaunch(&[]);
+    eventually("it waits", SOON, async || (world.gateway.readiness().await.ok()?.0 == 503).then_some(())).await;
+    world.gateway.terminate();
+    assert_eq!(world.gateway.wait_exit(SOON).await.code(), Some(0));
+    proxy.set(Mode::Pass);
+    world.gateway.restart().await;
     assert!(notify_once(&world, &tenant, "F18-one").await);
     assert_eq!(merchant.status("F18-one").await, "succeeded");
     succeeded(&world, &merchant, "F18-two", 101).await;
