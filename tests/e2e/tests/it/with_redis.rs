@@ -133,3 +133,23 @@ async fn a_reload_that_one_instance_is_asked_for_is_done_by_the_other() {
     .await;
     assert!(!said(&world.gateway, "another instance"), "its own word");
 }
+
+/// Watches: the count in Redis, and the instance's own word where there is none. Without the first, each instance lets
+/// through as much as all may.
+#[tokio::test]
+async fn the_limits_are_counted_over_both_instances() {
+    let world = World::builder().two().set("limits.sessions_per_client", "1/h burst 3").start().await;
+    let log_in = async |gateway: &dukou_e2e::Gateway| {
+        let url = format!("{}/v1/bookshop/sessions", gateway.url());
+        let body = json!({ "provider": "wechat", "code": "invented" });
+        world.client().post(url).json(&body).send().await.unwrap().status().as_u16()
+    };
+    let [first, second] = [&world.gateway, world.second()];
+    for gateway in [first, second, first] {
+        assert_eq!(log_in(gateway).await, 400, "it is let through to the platform, which does not know the code");
+    }
+    assert_eq!(log_in(second).await, 429, "it has let one through itself, and the other two");
+    world.redis.as_ref().unwrap().kill();
+    assert_eq!(log_in(second).await, 400, "by its own count, in which what was refused counts too");
+    assert_eq!(log_in(second).await, 429);
+}
