@@ -8,10 +8,10 @@ use dukou_engine::ports::{Change, StoreError, View};
 use dukou_engine::records::{Attempt, NewEvent, Notification, Payment};
 use sqlx::postgres::PgConnection;
 
+use super::change::Request;
 use super::database::transaction_id;
 use super::error::Result;
 use super::events::Appended;
-use super::writer::Request;
 use super::{events, payments, refunds, requests};
 
 /// What a transaction came to, before its commit.

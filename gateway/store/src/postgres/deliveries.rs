@@ -11,17 +11,10 @@ use sqlx::postgres::PgConnection;
 use uuid::Uuid;
 
 use super::columns::Columns;
+use super::delivery::{columns, read};
 use super::error::{Result, store_error};
 use super::{PostgresStore, endpoints, events, leases};
 use crate::codec;
-
-macro_rules! columns {
-    () => {
-        "v.id, v.tenant, v.event, v.kind, v.position, v.state, v.made, v.failed, coalesce(v.leased_from, v.next_at), \
-         v.created_at, v.delivered_at, v.tries"
-    };
-}
-pub(super) use columns;
 
 const CURSOR: &str = "SELECT position FROM delivery_cursor WHERE one = 1";
 
@@ -236,24 +229,6 @@ async fn record(connection: &mut PgConnection, tried: &[Tried]) -> Result<HashSe
         .await
         .map_err(store_error)?;
     rows.iter().map(|row| Columns::new(row).integer()).collect()
-}
-
-/// A delivery from [`columns`].
-pub(super) fn read(c: &mut Columns<'_>) -> Result<Delivery> {
-    Ok(Delivery {
-        id: DeliveryId::from_uuid(c.uuid()?),
-        tenant: c.id(TenantId::new)?,
-        event: EventId::from_uuid(c.uuid()?),
-        kind: c.word(EventKind::parse)?,
-        position: c.integer()?,
-        state: c.word(DeliveryState::parse)?,
-        made: c.small()?,
-        failed: c.small()?,
-        next_at: c.optional_time()?,
-        created_at: c.time()?,
-        delivered_at: c.optional_time()?,
-        tries: codec::tries::read(c.text()?)?,
-    })
 }
 
 async fn list(connection: &mut PgConnection, filter: &DeliveryFilter) -> Result<Page<Delivery>> {

@@ -6,7 +6,7 @@ use dukou_engine::ports::Room;
 use sqlx::postgres::PgConnection;
 
 use super::columns::Columns;
-use super::deliveries::{columns, read};
+use super::delivery::{columns, read};
 use super::error::{Result, store_error};
 use super::{endpoints, events};
 

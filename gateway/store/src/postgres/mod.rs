@@ -6,9 +6,11 @@
 mod address;
 mod batch;
 mod calls;
+mod change;
 mod columns;
 mod database;
 mod deliveries;
+mod delivery;
 mod endpoints;
 mod error;
 mod events;

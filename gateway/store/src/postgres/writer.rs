@@ -9,15 +9,15 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use dukou_domain::TenantId;
-use dukou_engine::ports::{Decide, PaymentKey, StoreError, Target};
+use dukou_engine::ports::{Decide, StoreError, Target};
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnection, Postgres};
-use tokio::sync::{Notify, oneshot, watch};
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::batch::{self, Attempted};
+use super::change::{Key, Request};
 use super::database::{Database, PATIENCE, no_answer, run, take_back};
 use super::error::Result;
 
@@ -25,15 +25,6 @@ use super::error::Result;
 const TRIES: u32 = 3;
 /// Whoever waits for a payment that another worker has in hand is woken, and looks by itself this often.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
-
-/// A change on its way.
-pub(super) struct Request {
-    pub target: Target,
-    pub decide: Decide,
-    answer: oneshot::Sender<Result<()>>,
-}
-
-type Key = (TenantId, PaymentKey);
 
 #[derive(Default)]
 struct Queue {
@@ -73,7 +64,7 @@ impl Writer {
     }
 
     pub async fn apply(&self, target: Target, decide: Decide) -> Result<()> {
-        let (answer, answered) = oneshot::channel();
+        let (request, answered) = Request::new(target, decide);
         {
             let mut queue = self.shared.queue();
             if queue.closed {
@@ -82,7 +73,7 @@ impl Writer {
             if queue.waiting.len() >= self.shared.limit {
                 return Err(StoreError::Unavailable("the store is overloaded".into()));
             }
-            queue.waiting.push_back(Request { target, decide, answer });
+            queue.waiting.push_back(request);
         }
         self.shared.more.notify_one();
         answered.await.unwrap_or_else(|_| Err(StoreError::Unavailable("the store is closed".into())))
@@ -295,17 +286,6 @@ pub(super) fn note(committed: &watch::Sender<i64>, position: i64) {
         *known = position.max(*known);
         more
     });
-}
-
-impl Request {
-    fn key(&self) -> Key {
-        (self.target.tenant.clone(), self.target.payment.clone())
-    }
-
-    fn reply(self, answer: Result<()>) {
-        // A caller that has gone does not need the answer.
-        let _ = self.answer.send(answer);
-    }
 }
 
 fn same(error: &StoreError) -> StoreError {
