@@ -12,7 +12,7 @@ use dukou_store::{PostgresOptions, PostgresStore, Served, SqliteOptions, SqliteS
 use tokio::time::{sleep, timeout};
 
 use crate::config::{StoragePlace, StorageSettings};
-use crate::service::run;
+use crate::listeners::run;
 
 /// Between two tries to reach a database that is away.
 const TRY_AGAIN: Duration = Duration::from_secs(1);

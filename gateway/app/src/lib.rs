@@ -8,6 +8,7 @@ mod commands;
 pub mod config;
 mod jobs;
 mod ledger;
+mod listeners;
 mod logging;
 pub mod metrics;
 mod open_work;

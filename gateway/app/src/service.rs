@@ -1,11 +1,11 @@
 //! Puts the parts together, and takes them apart in the right order.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use actix_web::dev::{Server, ServerHandle};
+use actix_web::dev::ServerHandle;
 use actix_web::web::{Data, ServiceConfig};
 use anyhow::Context as _;
 use dukou_console::Console;
@@ -21,6 +21,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::config::{GatewaySettings, RedisSettings, StoragePlace, TenantFiles};
 use crate::jobs::Jobs;
 use crate::ledger::{Ledger, Waiting};
+use crate::listeners::{listen, run};
 use crate::metrics::{Announcer, Metrics, ReloadMetrics};
 use crate::open_work;
 use crate::others::Others;
@@ -36,8 +37,6 @@ use crate::trust;
 const DRAIN_LIMIT: Duration = Duration::from_secs(30);
 /// Under which the store keeps the key of the console's sessions.
 const CONSOLE_SECRET: &str = "console";
-/// Connections that may wait to be accepted.
-const BACKLOG: u32 = 1024;
 
 /// A running gateway.
 pub struct Service {
@@ -245,33 +244,4 @@ impl Service {
         self.ledger.close().await;
         self.admin_server.stop(false).await;
     }
-}
-
-/// Listens; the connections wait until the server takes them.
-fn listen(address: SocketAddr, key: &str) -> anyhow::Result<(TcpListener, SocketAddr)> {
-    let open = || {
-        let socket = match address {
-            SocketAddr::V4(_) => tokio::net::TcpSocket::new_v4()?,
-            SocketAddr::V6(_) => tokio::net::TcpSocket::new_v6()?,
-        };
-        // A restart must not wait for the old connections' last packets.
-        #[cfg(unix)]
-        socket.set_reuseaddr(true)?;
-        socket.bind(address)?;
-        let listener = socket.listen(BACKLOG)?.into_std()?;
-        let address = listener.local_addr()?;
-        std::io::Result::Ok((listener, address))
-    };
-    open().with_context(|| format!("cannot listen on {address} ({key})"))
-}
-
-/// Lets a server run beside everything else.
-pub(crate) fn run(server: Server) -> ServerHandle {
-    let handle = server.handle();
-    tokio::spawn(async move {
-        if let Err(error) = server.await {
-            tracing::error!(%error, "a listener ended");
-        }
-    });
-    handle
 }
