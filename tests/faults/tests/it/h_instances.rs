@@ -19,6 +19,8 @@ const HELD: Duration = Duration::from_millis(500);
 const PATIENCE: Duration = Duration::from_secs(1);
 /// A gateway that was told to end is gone by then.
 const DRAIN: Duration = Duration::from_secs(30);
+/// How long two gateways may take to start, to find their database away, or there again, on a busy machine.
+const STARTED: Duration = Duration::from_secs(60);
 /// Who buys at once while instances are changed.
 const BUYERS: usize = 8;
 
@@ -253,7 +255,7 @@ async fn f18_the_database_is_away_at_the_start_and_again_later() {
             if restarts {
                 gateway.relaunch(&[]);
             }
-            eventually("unready, and alive", SOON, async || {
+            eventually("unready, and alive", STARTED, async || {
                 let (status, report) = gateway.readiness().await.ok()?;
                 (status == 503 && report["checks"][0]["name"] == "store").then_some(())
             })
@@ -265,14 +267,15 @@ async fn f18_the_database_is_away_at_the_start_and_again_later() {
         assert!(!notify_once(&world, &tenant, "F18-one").await, "{mode:?}: acknowledged without a store");
         assert!(world.gateway.exited().is_none());
         proxy.set(Mode::Pass);
-        eventually("ready again", SOON, async || (world.gateway.readiness().await.ok()?.0 == 200).then_some(())).await;
+        eventually("ready again", STARTED, async || (world.gateway.readiness().await.ok()?.0 == 200).then_some(()))
+            .await;
     }
     // One that waits for its database ends when it is told to.
     proxy.set(Mode::Silent);
     world.gateway.relaunch(&[]);
-    eventually("it waits", SOON, async || (world.gateway.readiness().await.ok()?.0 == 503).then_some(())).await;
+    eventually("it waits", STARTED, async || (world.gateway.readiness().await.ok()?.0 == 503).then_some(())).await;
     world.gateway.terminate();
-    assert_eq!(world.gateway.wait_exit(SOON).await.code(), Some(0));
+    assert_eq!(world.gateway.wait_exit(STARTED).await.code(), Some(0));
     proxy.set(Mode::Pass);
     world.gateway.restart().await;
     assert!(notify_once(&world, &tenant, "F18-one").await);
