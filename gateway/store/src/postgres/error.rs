@@ -11,8 +11,10 @@ pub(super) fn store_error(error: sqlx::Error) -> StoreError {
         sqlx::Error::Database(refused) => match refused.code().as_deref().unwrap_or("") {
             // A unique key; a row twice in one statement; a deadlock; a snapshot that is too old.
             "23505" | "23503" | "21000" | "40P01" | "40001" => StoreError::Conflict(error.to_string()),
-            // Its data or its schema is not what this program can use.
-            code if code.starts_with("XX") || code.starts_with("42") => StoreError::Corrupt(error.to_string()),
+            // Its data or its schema is not what this program can use, or a value is one that it cannot keep.
+            code if ["XX", "42", "22"].iter().any(|class| code.starts_with(class)) => {
+                StoreError::Corrupt(error.to_string())
+            }
             _ => StoreError::Unavailable(error.to_string()),
         },
         sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) | sqlx::Error::ColumnIndexOutOfBounds { .. } => {

@@ -185,7 +185,8 @@ async fn make_all(shared: &Shared, database: &Database, connection: &mut Held, m
     if requests.len() > 1 {
         match make(shared, database, connection, &mut requests).await {
             Ok(again) => return Box::pin(make_each(shared, database, connection, again)).await,
-            Err(StoreError::Conflict(_)) => {}
+            // The fault of one of them.
+            Err(StoreError::Conflict(_) | StoreError::Corrupt(_)) => {}
             Err(error) => {
                 requests.into_iter().for_each(|request| request.reply(Err(same(&error))));
                 return;

@@ -121,6 +121,20 @@ async fn one_number_is_one_payment_on_two_instances() {
     }
 }
 
+/// PostgreSQL keeps no NUL in a text.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_value_that_cannot_be_kept_hurts_nobody_else() {
+    let store = new(256).await;
+    let mut broken = payment("BROKEN", 1_000);
+    broken.description = "a\0b".into();
+    let well: Vec<_> = (0..20).map(|index| payment(&format!("B{index}"), 1_000)).collect();
+    let all = join_all(well.iter().take(10).chain([&broken]).chain(&well[10..]).map(|new| create(&store, new))).await;
+    let refused: Vec<_> = all.iter().filter_map(|outcome| outcome.as_ref().err()).collect();
+    assert!(matches!(&refused[..], [StoreError::Corrupt(_)]), "{refused:?}");
+    assert_eq!(store.position().await.unwrap(), 20);
+    store.ready().await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn another_instances_events_are_seen_soon() {
     let address = Postgres::shared().new_database();
