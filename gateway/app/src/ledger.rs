@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
 use anyhow::{Context as _, anyhow};
+use dukou_domain::Secret;
 use dukou_engine::ports::{Store, StoreError};
 use dukou_http::{HttpConfig, WaitingFor};
 use dukou_store::{PostgresOptions, PostgresStore, Served, SqliteOptions, SqliteStore};
@@ -17,6 +18,9 @@ use crate::listeners::run;
 /// Between two tries to reach a database that is away.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
 
+/// Under which the store keeps the key of the console's sessions.
+const CONSOLE_SECRET: &str = "console";
+
 /// The store that was opened.
 #[derive(Clone)]
 pub enum Ledger {
@@ -25,18 +29,19 @@ pub enum Ledger {
 }
 
 impl Ledger {
-    /// Opens the store. While a database is away the listeners say so, and it is tried again.
+    /// Opens the store, and gives the key of the console's sessions with it. While a database is away the listeners say so, and it is tried again.
     ///
     /// # Errors
     /// When the store is there and cannot be used: a file that another process has, a schema of a
     /// newer program.
-    pub async fn open(settings: &StorageSettings, waiting: Waiting<'_>) -> anyhow::Result<Ledger> {
+    pub async fn open(settings: &StorageSettings, waiting: Waiting<'_>) -> anyhow::Result<(Ledger, Secret)> {
         match &settings.place {
             StoragePlace::Sqlite(path) => {
                 let options = SqliteOptions { max_batch: settings.max_batch, ..SqliteOptions::at(path) };
                 let opened = tokio::task::spawn_blocking(move || SqliteStore::open(options)).await?;
                 let store = opened.with_context(|| format!("cannot open the store sqlite://{}", path.display()))?;
-                Ok(Ledger::Sqlite(Arc::new(store)))
+                let secret = store.secret(CONSOLE_SECRET).await.context("the console's key")?;
+                Ok((Ledger::Sqlite(Arc::new(store)), secret))
             }
             StoragePlace::Postgres(address) => {
                 let options = PostgresOptions {
@@ -44,7 +49,8 @@ impl Ledger {
                     connections: settings.connections,
                     ..PostgresOptions::at(address.clone())
                 };
-                Ok(Ledger::Postgres(Arc::new(waiting.until_open(&options).await?)))
+                let (store, secret) = waiting.until_open(&options).await?;
+                Ok((Ledger::Postgres(Arc::new(store)), secret))
             }
         }
     }
@@ -84,6 +90,13 @@ impl Ledger {
     }
 }
 
+/// Opens the store and reads what a start needs of it: from then on the gateway is up without it.
+async fn open(options: PostgresOptions) -> Result<(PostgresStore, Secret), StoreError> {
+    let store = PostgresStore::open(options).await?;
+    let secret = store.secret(CONSOLE_SECRET).await?;
+    Ok((store, secret))
+}
+
 /// The listeners of a gateway that has no store yet.
 pub struct Waiting<'l> {
     public: &'l TcpListener,
@@ -95,12 +108,12 @@ impl<'l> Waiting<'l> {
         Waiting { public, admin }
     }
 
-    async fn until_open(&self, options: &PostgresOptions) -> anyhow::Result<PostgresStore> {
+    async fn until_open(&self, options: &PostgresOptions) -> anyhow::Result<(PostgresStore, Secret)> {
         let (mut servers, reason) = (Vec::new(), WaitingFor::default());
-        let mut opening = Box::pin(PostgresStore::open(options.clone()));
+        let mut opening = Box::pin(open(options.clone()));
         let opened = loop {
             let (why, ended) = match timeout(TRY_AGAIN, &mut opening).await {
-                Ok(Ok(store)) => break Ok(store),
+                Ok(Ok(opened)) => break Ok(opened),
                 Ok(Err(StoreError::Corrupt(why))) => break Err(anyhow!("cannot open the store: {why}")),
                 Ok(Err(StoreError::Unavailable(why) | StoreError::Unknown(why) | StoreError::Conflict(why))) => {
                     (why, true)
@@ -115,7 +128,7 @@ impl<'l> Waiting<'l> {
             }
             if ended {
                 sleep(TRY_AGAIN).await;
-                opening = Box::pin(PostgresStore::open(options.clone()));
+                opening = Box::pin(open(options.clone()));
             }
         };
         if !servers.is_empty() {

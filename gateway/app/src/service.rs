@@ -35,8 +35,6 @@ use crate::trust;
 
 /// How long what is in flight may go on after the stop was asked for.
 const DRAIN_LIMIT: Duration = Duration::from_secs(30);
-/// Under which the store keeps the key of the console's sessions.
-const CONSOLE_SECRET: &str = "console";
 
 /// A running gateway.
 pub struct Service {
@@ -69,7 +67,7 @@ impl Service {
         let (admin_listener, admin) = listen(settings.admin_listen, "admin.listen")?;
 
         let waiting = Waiting::new(&public_listener, &admin_listener);
-        let ledger = Ledger::open(&settings.storage, waiting).await?;
+        let (ledger, console_key) = Ledger::open(&settings.storage, waiting).await?;
         let store = ledger.store();
         let mut metrics = Metrics::new().context("metrics")?;
         let redis = match settings.redis {
@@ -151,12 +149,11 @@ impl Service {
         let retention = Retention { settings: settings.retention, metrics: Arc::clone(&metrics.retention) };
         let render_metrics: Arc<dyn Fn() -> String + Send + Sync> = Arc::new(move || metrics.render());
         let token = AdminToken(settings.admin_token);
-        let secret = engine.store().secret(CONSOLE_SECRET).await.context("the console's key")?;
         let console = Arc::new(Console::new(
             Arc::clone(&engine),
             Arc::clone(&readiness) as _,
             token.clone(),
-            &secret,
+            &console_key,
             Arc::clone(&render_metrics),
         ));
         let state = Data::new(AdminState {
