@@ -15,21 +15,17 @@ use dukou_domain::{
     Timestamp, TradeNo, TransactionId,
 };
 use dukou_engine::delivery::Endpoint;
-use dukou_engine::ports::StoreError;
 use dukou_engine::records::{Attempt, Check, Difference, Failure, Payment, Refund, RefundRequest, Subject};
 use dukou_spi::Prepay;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::error::{Result, corrupt};
+
 /// The version written. Every version ever written can be read.
 const VERSION: u32 = 1;
 
-type Result<T> = std::result::Result<T, StoreError>;
 type Text<'a> = Cow<'a, str>;
-
-fn corrupt(what: &str, why: impl std::fmt::Display) -> StoreError {
-    StoreError::Corrupt(format!("{what}: {why}"))
-}
 
 pub(crate) fn write_metadata(metadata: &BTreeMap<String, String>) -> Result<Cow<'static, str>> {
     if metadata.is_empty() {
@@ -535,6 +531,7 @@ impl StoredRefund<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use dukou_engine::ports::StoreError;
     use proptest::prelude::*;
 
     /// Events as version 1 wrote them; ledgers hold such rows for ever.

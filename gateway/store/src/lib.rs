@@ -4,13 +4,17 @@
 //! [`RedisCoordinator`] make duplicates cheap and keep requests out of each other's way; losing
 //! them costs speed, never an effect. Nothing here decides about a payment.
 
+mod attempts;
 mod codec;
+mod error;
+mod fair;
 mod keyed_locks;
 mod migrate;
 pub mod moving;
 pub mod postgres;
 pub mod process;
 pub mod redis;
+mod rows;
 pub mod sqlite;
 pub mod steady;
 

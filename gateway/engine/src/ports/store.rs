@@ -17,7 +17,7 @@ use crate::records::{
 };
 
 /// Why the store could not do what it was asked.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
     /// Nothing was written; it may be tried again (disk full, away, overloaded, shutting down).
     #[error("the store is unavailable: {0}")]

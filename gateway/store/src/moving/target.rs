@@ -10,13 +10,12 @@ use uuid::Uuid;
 
 use super::tables::Table;
 use super::value::{Kind, Row, Value};
+use crate::postgres;
 
 /// There while a move is not finished. `source` is the store, `incarnation` the life of its file that was
 /// read: a file that was served meanwhile is another.
 const PROGRESS: &str = "CREATE TABLE IF NOT EXISTS moving (one smallint PRIMARY KEY CHECK (one = 1), \
      source uuid NOT NULL, incarnation uuid NOT NULL)";
-
-pub(super) const MOVING: &str = "SELECT to_regclass('moving') IS NOT NULL";
 
 type Result<T> = std::result::Result<T, StoreError>;
 
@@ -35,8 +34,7 @@ pub(super) enum Holds {
 }
 
 pub(super) async fn holds(connection: &mut PgConnection) -> Result<Holds> {
-    let half: bool = get(sqlx::query(MOVING).fetch_one(&mut *connection).await.map_err(failed)?)?;
-    if half {
+    if postgres::is_half_moved(connection).await? {
         let row = sqlx::query("SELECT source, incarnation FROM moving").fetch_one(connection).await.map_err(failed)?;
         return Ok(Holds::Half(row.try_get(0).map_err(failed)?, row.try_get(1).map_err(failed)?));
     }

@@ -13,6 +13,7 @@ use super::database::transaction_id;
 use super::error::Result;
 use super::events::Appended;
 use super::{events, payments, refunds, requests};
+use crate::attempts::to_enter;
 
 /// What a transaction came to, before its commit.
 pub(super) struct Attempted {
@@ -118,23 +119,12 @@ impl Writes {
     }
 }
 
-/// The attempts to be entered: a current one whose number is new, and those that gave way or were
-/// told more about.
 fn attempts(payments: &[(Payment, Option<Payment>)]) -> Vec<(&Payment, &Attempt)> {
     let mut found = Vec::new();
     for (payment, before) in payments {
         let before = before.as_ref().filter(|before| before.id == payment.id);
-        let known = before.is_some_and(|before| {
-            before.attempt.id == payment.attempt.id || before.others.iter().any(|other| other.id == payment.attempt.id)
-        });
-        if !known {
-            found.push((payment, &payment.attempt));
-        }
-        for other in &payment.others {
-            if !before.is_some_and(|before| before.others.contains(other)) {
-                found.push((payment, other));
-            }
-        }
+        let before = before.map(|before| (before.attempt.id, &before.others[..]));
+        found.extend(to_enter(payment, before).into_iter().map(|attempt| (payment, attempt)));
     }
     found
 }

@@ -1,13 +1,13 @@
 //! Calls that named an idempotency key, and the instances that run them.
 
-use bytes::Bytes;
 use dukou_domain::TenantId;
 use dukou_engine::records::{Begun, IdempotentCall, StoredAnswer};
 use sqlx::postgres::PgConnection;
 use uuid::Uuid;
 
 use super::columns::Columns;
-use super::error::{Result, corrupt, store_error};
+use super::error::{Result, store_error};
+use crate::rows::{self, ReadColumns as _};
 
 /// How long an instance counts as alive after it said so, in milliseconds by the database's clock.
 /// A frozen one that wakes later answers for none of the calls that were taken over.
@@ -89,12 +89,8 @@ pub(super) async fn begin(connection: &mut PgConnection, call: &IdempotentCall, 
     if fingerprint != call.fingerprint {
         return Ok(Begun::Conflict);
     }
-    if let Some(status) = c.optional_integer()? {
-        return Ok(Begun::Answered(StoredAnswer {
-            status: u16::try_from(status).map_err(|_| corrupt("status", "expected an HTTP status"))?,
-            content_type: c.string()?,
-            body: Bytes::copy_from_slice(c.blob()?),
-        }));
+    if let Some(answer) = rows::answer(&mut c)? {
+        return Ok(Begun::Answered(answer));
     }
     if owner == call.owner || (alive && holder != instance) {
         return Ok(Begun::InProgress);

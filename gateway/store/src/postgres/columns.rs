@@ -1,11 +1,12 @@
-//! Reads a row's columns one after another into the domain's types.
+//! A row of PostgreSQL, column by column, and arrays of values for many rows.
 
-use dukou_domain::{Currency, InvalidId, Money, Timestamp};
+use dukou_engine::ports::StoreError;
 use sqlx::postgres::{PgRow, Postgres};
 use sqlx::{Column as _, Decode, Row as _, Type};
 use uuid::Uuid;
 
 use super::error::{Result, corrupt, store_error};
+use crate::rows::ReadColumns;
 
 pub(super) struct Columns<'r> {
     row: &'r PgRow,
@@ -23,88 +24,36 @@ impl<'r> Columns<'r> {
         self.row.try_get(index).map_err(store_error)
     }
 
-    fn wrong(&self, expected: &str) -> dukou_engine::ports::StoreError {
-        corrupt(self.row.column(self.next - 1).name(), format_args!("expected {expected}"))
-    }
-
-    pub fn optional_text(&mut self) -> Result<Option<&'r str>> {
-        self.value()
-    }
-
-    pub fn text(&mut self) -> Result<&'r str> {
-        self.value()
-    }
-
-    pub fn optional_string(&mut self) -> Result<Option<String>> {
-        self.value()
-    }
-
-    pub fn string(&mut self) -> Result<String> {
-        self.value()
-    }
-
-    pub fn blob(&mut self) -> Result<&'r [u8]> {
-        self.value()
-    }
-
-    pub fn uuid(&mut self) -> Result<Uuid> {
-        self.value()
-    }
-
-    pub fn optional_uuid(&mut self) -> Result<Option<Uuid>> {
-        self.value()
-    }
-
-    pub fn optional_integer(&mut self) -> Result<Option<i64>> {
-        self.value()
-    }
-
-    pub fn integer(&mut self) -> Result<i64> {
-        self.value()
-    }
-
-    pub fn small(&mut self) -> Result<u32> {
-        let value = self.integer()?;
-        u32::try_from(value).map_err(|_| self.wrong("an integer from 0 to 4294967295"))
-    }
-
-    /// Which of the things asked for a row belongs to, as [`places`] numbered them.
+    /// Which of the things asked for a row belongs to, as [`place`] numbered them.
     pub fn place(&mut self) -> Result<usize> {
         let value = self.integer()?;
         usize::try_from(value).map_err(|_| self.wrong("a place"))
     }
+}
 
-    pub fn flag(&mut self) -> Result<bool> {
+impl<'r> ReadColumns<'r> for Columns<'r> {
+    fn optional_text(&mut self) -> Result<Option<&'r str>> {
         self.value()
     }
 
-    pub fn time(&mut self) -> Result<Timestamp> {
-        Ok(Timestamp::from_millis(self.integer()?))
+    fn blob(&mut self) -> Result<&'r [u8]> {
+        self.value()
     }
 
-    pub fn optional_time(&mut self) -> Result<Option<Timestamp>> {
-        Ok(self.optional_integer()?.map(Timestamp::from_millis))
+    fn optional_uuid(&mut self) -> Result<Option<Uuid>> {
+        self.value()
     }
 
-    pub fn id<T>(&mut self, read: fn(&str) -> std::result::Result<T, InvalidId>) -> Result<T> {
-        let text = self.text()?;
-        read(text).map_err(|invalid| corrupt(text, invalid))
+    fn optional_integer(&mut self) -> Result<Option<i64>> {
+        self.value()
     }
 
-    pub fn optional_id<T>(&mut self, read: fn(&str) -> std::result::Result<T, InvalidId>) -> Result<Option<T>> {
-        self.optional_text()?.map(|text| read(text).map_err(|invalid| corrupt(text, invalid))).transpose()
+    fn flag(&mut self) -> Result<bool> {
+        self.value()
     }
 
-    /// A word of a closed list.
-    pub fn word<T>(&mut self, read: impl Fn(&str) -> Option<T>) -> Result<T> {
-        let text = self.text()?;
-        read(text).ok_or_else(|| corrupt(text, "not a word this program knows"))
-    }
-
-    /// An amount whose currency is in another column.
-    pub fn money(&mut self, currency: Currency) -> Result<Money> {
-        let minor = self.integer()?;
-        Money::new(minor, currency).map_err(|error| corrupt("amount", error))
+    fn wrong(&self, expected: &str) -> StoreError {
+        corrupt(self.row.column(self.next - 1).name(), format_args!("expected {expected}"))
     }
 }
 
@@ -112,3 +61,17 @@ impl<'r> Columns<'r> {
 pub(super) fn place(index: usize) -> i64 {
     i64::try_from(index).unwrap_or(i64::MAX)
 }
+
+/// One value of each, for an array.
+pub(super) fn each<'i, I, T>(items: &'i [I], value: impl Fn(&'i I) -> T) -> Vec<T> {
+    items.iter().map(value).collect()
+}
+
+/// What a delivery is read from, of `deliveries v`.
+macro_rules! delivery_columns {
+    () => {
+        "v.id, v.tenant, v.event, v.kind, v.position, v.state, v.made, v.failed, coalesce(v.leased_from, v.next_at), \
+         v.created_at, v.delivered_at, v.tries"
+    };
+}
+pub(super) use delivery_columns;

@@ -228,11 +228,12 @@ impl Database {
 /// incarnation of the store.
 async fn set_up(connection: &mut PgConnection, met: &Met) -> sqlx::Result<()> {
     sqlx::raw_sql(SETTINGS).execute(&mut *connection).await?;
-    let life = schema::life(&mut *connection).await?;
+    let in_sqlx = |error: StoreError| sqlx::Error::Protocol(error.to_string());
+    let life = schema::life(&mut *connection).await.map_err(in_sqlx)?;
     if met.read().unwrap_or_else(PoisonError::into_inner).1 == life {
         return Ok(());
     }
-    let now = schema::identity(connection).await.map_err(|error| sqlx::Error::Protocol(error.to_string()))?;
+    let now = schema::identity(connection).await.map_err(in_sqlx)?;
     tracing::warn!(incarnation = %now.0.incarnation, "the database is in another life than before");
     *met.write().unwrap_or_else(PoisonError::into_inner) = now;
     Ok(())

@@ -3,18 +3,17 @@
 use std::collections::HashSet;
 
 use async_trait::async_trait;
-use dukou_domain::{DeliveryId, DeliveryState, EventId, TenantId, Timestamp};
+use dukou_domain::{DeliveryId, DeliveryState, TenantId, Timestamp};
 use dukou_engine::delivery::{Backlog, Delivery, DeliveryFilter, Endpoint, EventHead, Lease, Tried};
 use dukou_engine::ports::{Deliveries, NewDelivery, Room, StoreError};
-use dukou_engine::records::{EventKind, NewEvent, Page, PageCursor};
+use dukou_engine::records::{NewEvent, Page, PageCursor};
 use sqlx::postgres::PgConnection;
-use uuid::Uuid;
 
-use super::columns::Columns;
-use super::delivery::{columns, read};
+use super::columns::{Columns, delivery_columns, each};
 use super::error::{Result, store_error};
 use super::{PostgresStore, endpoints, events, leases};
 use crate::codec;
+use crate::rows::{self, ReadColumns as _};
 
 const CURSOR: &str = "SELECT position FROM delivery_cursor WHERE one = 1";
 
@@ -33,11 +32,11 @@ const RECORD: &str = "UPDATE deliveries d SET state = k.state, made = d.made + 1
      WHERE d.tenant = k.tenant AND d.position = k.position AND d.made = k.made AND d.leased_from IS NOT NULL \
      AND d.next_at = k.lease RETURNING d.position";
 
-const BY_ID: &str = concat!("SELECT ", columns!(), " FROM deliveries v WHERE v.tenant = $1 AND v.id = $2");
+const BY_ID: &str = concat!("SELECT ", delivery_columns!(), " FROM deliveries v WHERE v.tenant = $1 AND v.id = $2");
 
 const AT_POSITIONS: &str = concat!(
     "SELECT ",
-    columns!(),
+    delivery_columns!(),
     " FROM unnest($2::bigint[]) WITH ORDINALITY AS k (position, place) \
      JOIN deliveries v ON v.tenant = $1 AND v.position = k.position ORDER BY k.place"
 );
@@ -50,7 +49,7 @@ const RETRY: &str = "UPDATE deliveries SET next_at = $3, failed = CASE state WHE
 /// Each state's part of a page, from the index alone.
 const LIST: &str = concat!(
     "SELECT ",
-    columns!(),
+    delivery_columns!(),
     " FROM unnest($2::text[]) AS s (state) CROSS JOIN LATERAL (SELECT f.tenant, f.position, f.created_at, f.id \
      FROM deliveries f WHERE f.tenant = $1 AND f.state = s.state AND (f.created_at, f.id) < ($3, $4) \
      ORDER BY f.created_at DESC, f.id DESC LIMIT $5) k \
@@ -78,7 +77,13 @@ impl Deliveries for PostgresStore {
         self.read(move |connection| {
             Box::pin(async move {
                 let asked = sqlx::query(HEADS).bind(after).bind(i64::from(limit));
-                asked.fetch_all(connection).await.map_err(store_error)?.iter().map(head).collect()
+                asked
+                    .fetch_all(connection)
+                    .await
+                    .map_err(store_error)?
+                    .iter()
+                    .map(|row| rows::head(&mut Columns::new(row)))
+                    .collect()
             })
         })
         .await
@@ -126,7 +131,7 @@ impl Deliveries for PostgresStore {
             Box::pin(async move {
                 let asked = sqlx::query(AT_POSITIONS).bind(tenant.as_str()).bind(positions);
                 let rows = asked.fetch_all(connection).await.map_err(store_error)?;
-                rows.iter().map(|row| read(&mut Columns::new(row))).collect()
+                rows.iter().map(|row| rows::delivery(&mut Columns::new(row))).collect()
             })
         })
         .await
@@ -140,7 +145,7 @@ impl Deliveries for PostgresStore {
                 again.execute(&mut *connection).await.map_err(store_error)?;
                 let asked = sqlx::query(BY_ID).bind(tenant.as_str()).bind(id.as_uuid());
                 let row = asked.fetch_optional(connection).await.map_err(store_error)?;
-                row.as_ref().map(|row| read(&mut Columns::new(row))).transpose()
+                row.as_ref().map(|row| rows::delivery(&mut Columns::new(row))).transpose()
             })
         })
         .await
@@ -171,16 +176,6 @@ impl PostgresStore {
     }
 }
 
-fn head(row: &sqlx::postgres::PgRow) -> Result<EventHead> {
-    let mut c = Columns::new(row);
-    Ok(EventHead {
-        position: c.integer()?,
-        id: EventId::from_uuid(c.uuid()?),
-        tenant: c.id(TenantId::new)?,
-        kind: c.word(EventKind::parse)?,
-    })
-}
-
 async fn enter(connection: &mut PgConnection, from: i64, to: i64, new: &[NewDelivery]) -> Result<()> {
     let moved = sqlx::query(MOVE_CURSOR).bind(from).bind(to).execute(&mut *connection).await;
     if moved.map_err(store_error)?.rows_affected() == 0 {
@@ -188,9 +183,6 @@ async fn enter(connection: &mut PgConnection, from: i64, to: i64, new: &[NewDeli
     }
     if new.is_empty() {
         return Ok(());
-    }
-    fn each<'d, T>(new: &'d [NewDelivery], value: impl Fn(&'d NewDelivery) -> T) -> Vec<T> {
-        new.iter().map(value).collect()
     }
     sqlx::query(INSERT)
         .bind(each(new, |d| d.tenant.as_str()))
@@ -208,9 +200,6 @@ async fn enter(connection: &mut PgConnection, from: i64, to: i64, new: &[NewDeli
 
 /// The positions of those that counted.
 async fn record(connection: &mut PgConnection, tried: &[Tried]) -> Result<HashSet<i64>> {
-    fn each<'t, T>(tried: &'t [Tried], value: impl Fn(&'t Tried) -> T) -> Vec<T> {
-        tried.iter().map(value).collect()
-    }
     if tried.is_empty() {
         return Ok(HashSet::new());
     }
@@ -236,30 +225,21 @@ async fn list(connection: &mut PgConnection, filter: &DeliveryFilter) -> Result<
         Some(state) => vec![state.as_str()],
         None => DeliveryState::ALL.iter().map(|state| state.as_str()).collect(),
     };
+    let (before, before_id) = rows::before(filter.cursor);
     let rows = sqlx::query(LIST)
         .bind(filter.tenant.as_str())
         .bind(states)
-        .bind(filter.cursor.map_or(i64::MAX, |cursor| cursor.created_at.as_millis()))
-        .bind(filter.cursor.map_or(Uuid::max(), |cursor| cursor.id))
+        .bind(before)
+        .bind(before_id)
         .bind(i64::from(filter.limit) + 1)
         .fetch_all(connection)
         .await
         .map_err(store_error)?;
-    let items = rows.iter().map(|row| read(&mut Columns::new(row))).collect::<Result<Vec<_>>>()?;
+    let items = rows.iter().map(|row| rows::delivery(&mut Columns::new(row))).collect::<Result<Vec<_>>>()?;
     Ok(Page::cut(items, filter.limit, |last| PageCursor { created_at: last.created_at, id: last.id.as_uuid() }))
 }
 
 async fn backlog(connection: &mut PgConnection) -> Result<Vec<Backlog>> {
     let rows = sqlx::query(BACKLOG).fetch_all(connection).await.map_err(store_error)?;
-    rows.iter()
-        .map(|row| {
-            let mut c = Columns::new(row);
-            Ok(Backlog {
-                tenant: c.id(TenantId::new)?,
-                pending: u64::try_from(c.integer()?).unwrap_or(0),
-                oldest: c.time()?,
-                disabled: c.flag()?,
-            })
-        })
-        .collect()
+    rows.iter().map(|row| rows::backlog(&mut Columns::new(row))).collect()
 }

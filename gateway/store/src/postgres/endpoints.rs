@@ -8,6 +8,7 @@ use sqlx::postgres::PgConnection;
 
 use super::columns::Columns;
 use super::error::{Result, store_error};
+use crate::rows::ReadColumns as _;
 
 const FIND: &str = "SELECT failing_since, disabled_at FROM endpoints WHERE tenant = $1";
 

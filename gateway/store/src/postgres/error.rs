@@ -2,7 +2,7 @@
 
 use dukou_engine::ports::StoreError;
 
-pub(super) type Result<T> = std::result::Result<T, StoreError>;
+pub(super) use crate::error::{Result, corrupt};
 
 /// What a failing statement means to the caller. The transaction it failed in is not committed, so
 /// nothing was written whatever the reason.
@@ -29,8 +29,4 @@ pub(super) fn store_error(error: sqlx::Error) -> StoreError {
 pub(super) fn was_refused(error: &sqlx::Error) -> bool {
     matches!(error, sqlx::Error::Database(refused)
         if refused.code().is_some_and(|code| code.starts_with("40") || code.starts_with("23") || code == "25P02"))
-}
-
-pub(super) fn corrupt(what: &str, why: impl std::fmt::Display) -> StoreError {
-    StoreError::Corrupt(format!("{what}: {why}"))
 }

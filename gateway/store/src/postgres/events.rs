@@ -2,12 +2,13 @@
 
 use dukou_domain::{EventId, TenantId};
 use dukou_engine::ports::{StoreError, Target};
-use dukou_engine::records::{Event, EventKind, NewEvent, Notification, Recorded};
+use dukou_engine::records::{Event, NewEvent, Notification, Recorded};
 use sqlx::postgres::PgConnection;
 
-use super::columns::{Columns, place};
+use super::columns::{Columns, each, place};
 use super::error::{Result, store_error};
 use crate::codec;
+use crate::rows::{self, ReadColumns as _};
 
 /// The newest position is a row that whoever appends holds until the commit: positions are in the
 /// order of commits, without gaps.
@@ -85,26 +86,14 @@ pub(super) async fn after(
 ) -> Result<Vec<Event>> {
     let asked = sqlx::query(AFTER).bind(tenant.as_str()).bind(position).bind(i64::from(limit));
     let rows = asked.fetch_all(connection).await.map_err(store_error)?;
-    rows.iter().map(|row| read(&mut Columns::new(row), |_| Ok(tenant.clone()))).collect()
+    rows.iter().map(|row| rows::event(&mut Columns::new(row), |_| Ok(tenant.clone()))).collect()
 }
 
 /// As [`after`], of all tenants.
 pub(super) async fn from(connection: &mut PgConnection, position: i64, limit: u32) -> Result<Vec<Event>> {
     let asked = sqlx::query(FROM).bind(position).bind(i64::from(limit));
     let rows = asked.fetch_all(connection).await.map_err(store_error)?;
-    rows.iter().map(|row| read(&mut Columns::new(row), |c| c.id(TenantId::new))).collect()
-}
-
-/// An event from `position, id, kind, at, subject` and what `tenant` reads after them.
-pub(super) fn read<'r>(
-    c: &mut Columns<'r>,
-    tenant: impl FnOnce(&mut Columns<'r>) -> Result<TenantId>,
-) -> Result<Event> {
-    let position = c.integer()?;
-    let id = EventId::from_uuid(c.uuid()?);
-    let (kind, at) = (c.word(EventKind::parse)?, c.time()?);
-    let subject = codec::read_subject(c.text()?)?;
-    Ok(Event { position, event: NewEvent { id, tenant: tenant(c)?, kind, at, subject } })
+    rows.iter().map(|row| rows::event(&mut Columns::new(row), |c| c.id(TenantId::new))).collect()
 }
 
 pub(super) async fn position_of(connection: &mut PgConnection, tenant: &TenantId, id: EventId) -> Result<Option<i64>> {
@@ -150,19 +139,16 @@ pub(super) async fn put_notifications(connection: &mut PgConnection, kept: &[(No
     if kept.is_empty() {
         return Ok(());
     }
-    fn each<'n, T>(kept: &'n [(Notification, bool)], value: impl Fn(&'n Notification) -> T) -> Vec<T> {
-        kept.iter().map(|(notification, _)| value(notification)).collect()
-    }
     let rows = sqlx::query(PUT_NOTIFICATIONS)
-        .bind(each(kept, |n| n.key.tenant.as_str()))
-        .bind(each(kept, |n| n.key.digest.as_str()))
-        .bind(each(kept, |n| n.key.provider.as_str()))
-        .bind(each(kept, |n| n.key.kind.as_str()))
-        .bind(each(kept, |n| n.outcome.as_str()))
-        .bind(each(kept, |n| n.payment.map(|payment| payment.as_uuid())))
-        .bind(each(kept, |n| n.trade_no.as_str()))
-        .bind(each(kept, |n| n.received_at.as_millis()))
-        .bind(each(kept, |n| &n.body[..]))
+        .bind(each(kept, |(n, _)| n.key.tenant.as_str()))
+        .bind(each(kept, |(n, _)| n.key.digest.as_str()))
+        .bind(each(kept, |(n, _)| n.key.provider.as_str()))
+        .bind(each(kept, |(n, _)| n.key.kind.as_str()))
+        .bind(each(kept, |(n, _)| n.outcome.as_str()))
+        .bind(each(kept, |(n, _)| n.payment.map(|payment| payment.as_uuid())))
+        .bind(each(kept, |(n, _)| n.trade_no.as_str()))
+        .bind(each(kept, |(n, _)| n.received_at.as_millis()))
+        .bind(each(kept, |(n, _)| &n.body[..]))
         .fetch_all(connection)
         .await
         .map_err(store_error)?;
@@ -172,7 +158,7 @@ pub(super) async fn put_notifications(connection: &mut PgConnection, kept: &[(No
     }
     let expected = kept.iter().filter(|(_, is_new)| *is_new).count();
     if rows.len() != kept.len() || entered < expected {
-        let digests: Vec<&str> = each(kept, |n| n.key.digest.as_str());
+        let digests: Vec<&str> = each(kept, |(n, _)| n.key.digest.as_str());
         return Err(StoreError::Conflict(format!("a message was kept before: {}", digests.join(", "))));
     }
     Ok(())

@@ -1,15 +1,15 @@
 //! What happened to one payment.
 
 use async_trait::async_trait;
-use bytes::Bytes;
-use dukou_domain::{OutRefundNo, PaymentId, ProviderName, TenantId, TradeNo};
+use dukou_domain::{OutRefundNo, PaymentId, TenantId};
 use dukou_engine::ports::History;
-use dukou_engine::records::{CallOutcome, Event, MessageKind, Notification, NotificationKey, PlatformCall, Recorded};
+use dukou_engine::records::{Event, Notification, PlatformCall};
 use sqlx::postgres::PgConnection;
 
-use super::columns::Columns;
+use super::PostgresStore;
+use super::columns::{Columns, each};
 use super::error::{Result, store_error};
-use super::{PostgresStore, events};
+use crate::rows;
 
 const KEEP: &str = "INSERT INTO platform_calls (tenant, payment, refund, provider, operation, at, millis, outcome, \
      code, message, request_id) SELECT * FROM unnest($1::text[], $2::uuid[], $3::text[], $4::text[], $5::text[], \
@@ -46,7 +46,7 @@ impl History for PostgresStore {
                 let asked = sqlx::query(EVENTS).bind(tenant.as_str()).bind(payment.as_uuid()).bind(i64::from(limit));
                 let rows = asked.fetch_all(connection).await.map_err(store_error)?;
                 let newest_first = rows.iter().rev();
-                newest_first.map(|row| events::read(&mut Columns::new(row), |_| Ok(tenant.clone()))).collect()
+                newest_first.map(|row| rows::event(&mut Columns::new(row), |_| Ok(tenant.clone()))).collect()
             })
         })
         .await
@@ -69,9 +69,6 @@ impl History for PostgresStore {
 }
 
 async fn keep(connection: &mut PgConnection, calls: &[PlatformCall]) -> Result<()> {
-    fn each<'c, T>(calls: &'c [PlatformCall], value: impl Fn(&'c PlatformCall) -> T) -> Vec<T> {
-        calls.iter().map(value).collect()
-    }
     sqlx::query(KEEP)
         .bind(each(calls, |call| call.tenant.as_str()))
         .bind(each(calls, |call| call.payment.as_uuid()))
@@ -98,23 +95,7 @@ async fn calls(
 ) -> Result<Vec<PlatformCall>> {
     let asked = sqlx::query(CALLS).bind(tenant.as_str()).bind(payment.as_uuid()).bind(i64::from(limit));
     let rows = asked.fetch_all(connection).await.map_err(store_error)?;
-    let read = |row| {
-        let mut c = Columns::new(row);
-        Ok(PlatformCall {
-            tenant: tenant.clone(),
-            payment,
-            refund: c.optional_id(OutRefundNo::new)?,
-            provider: c.id(ProviderName::new)?,
-            operation: c.string()?,
-            at: c.time()?,
-            millis: c.small()?,
-            outcome: c.word(CallOutcome::parse)?,
-            code: c.optional_string()?,
-            message: c.optional_string()?,
-            request_id: c.optional_string()?,
-        })
-    };
-    rows.iter().rev().map(read).collect()
+    rows.iter().rev().map(|row| rows::call(&mut Columns::new(row), tenant, payment)).collect()
 }
 
 async fn messages(
@@ -126,18 +107,7 @@ async fn messages(
 ) -> Result<()> {
     let asked = sqlx::query(MESSAGES).bind(tenant.as_str()).bind(number).bind(i64::from(limit));
     for row in &asked.fetch_all(connection).await.map_err(store_error)? {
-        let mut c = Columns::new(row);
-        let digest = c.string()?;
-        let (provider, kind) = (c.id(ProviderName::new)?, c.word(MessageKind::parse)?);
-        let key = NotificationKey { tenant: tenant.clone(), provider, kind, digest };
-        found.push(Notification {
-            key,
-            outcome: c.word(Recorded::parse)?,
-            payment: c.optional_uuid()?.map(PaymentId::from_uuid),
-            trade_no: c.id(TradeNo::new)?,
-            received_at: c.time()?,
-            body: Bytes::copy_from_slice(c.blob()?),
-        });
+        found.push(rows::message(&mut Columns::new(row), tenant)?);
     }
     Ok(())
 }

@@ -7,6 +7,7 @@ use sqlx::postgres::PgConnection;
 
 use super::columns::Columns;
 use super::error::{Result, corrupt, store_error};
+use crate::rows::ReadColumns as _;
 
 /// Bytes of a key.
 const LENGTH: usize = 32;

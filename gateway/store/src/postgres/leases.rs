@@ -5,10 +5,11 @@ use dukou_engine::delivery::{Lease, LeaseId, Leased};
 use dukou_engine::ports::Room;
 use sqlx::postgres::PgConnection;
 
-use super::columns::Columns;
-use super::delivery::{columns, read};
+use super::columns::{Columns, delivery_columns, each};
+use super::endpoints;
 use super::error::{Result, store_error};
-use super::{endpoints, events};
+use crate::fair::Waiting;
+use crate::rows::{self, ReadColumns as _};
 
 /// From one tenant to the next in the index, and for each when its first waiting delivery is due.
 const HEADS: &str = "WITH RECURSIVE tenants AS ( \
@@ -27,7 +28,7 @@ const TAKE: &str = concat!(
      FROM due JOIN events e ON e.tenant = due.tenant AND e.position = due.position \
      WHERE v.tenant = due.tenant AND v.position = due.position \
      RETURNING e.position, e.id, e.kind, e.at, e.subject, e.tenant, ",
-    columns!()
+    delivery_columns!()
 );
 
 /// Takes what is due now, and tells when the next one will be. Every tenant gets its share of
@@ -41,54 +42,50 @@ pub(super) async fn take(
 ) -> Result<Lease> {
     let disabled = endpoints::disabled(connection).await?;
     let rows = sqlx::query(HEADS).fetch_all(&mut *connection).await.map_err(store_error)?;
-    let mut next_at: Option<Timestamp> = None;
-    let mut waiting: Vec<(Timestamp, TenantId, u32)> = Vec::new();
+    let mut waiting = Waiting::default();
     for row in &rows {
         let mut c = Columns::new(row);
         let (tenant, at) = (c.id(TenantId::new)?, c.optional_time()?);
-        // Taken by somebody else between the two looks.
-        let Some(at) = at else { continue };
-        if disabled.contains(&tenant) {
-            continue;
-        }
-        let room = room(&tenant);
-        if at > now {
-            next_at = Some(next_at.map_or(at, |earliest| earliest.min(at)));
-        } else if room > 0 {
-            waiting.push((at, tenant, room));
+        // Nothing, where somebody else took it between the two looks.
+        if let Some(at) = at.filter(|_| !disabled.contains(&tenant)) {
+            let room = room(&tenant);
+            waiting.look(tenant, at, now, room);
         }
     }
     drop(room);
-    waiting.sort_unstable_by_key(|(since, ..)| *since);
-    let share = limit.checked_div(u32::try_from(waiting.len()).unwrap_or(u32::MAX)).unwrap_or(0).max(1);
-    let (mut tenants, mut shares, mut left) = (Vec::new(), Vec::new(), limit);
-    for (_, tenant, room) in &waiting {
-        let mine = (*room).min(share).min(left);
-        if mine == 0 {
-            break;
-        }
-        left -= mine;
-        tenants.push(tenant.as_str());
-        shares.push(i64::from(mine));
-    }
+    let next_at = waiting.next_at;
+    let mut left = i64::from(limit);
+    let (tenants, shares): (Vec<TenantId>, Vec<i64>) = waiting
+        .shares(limit)
+        .into_iter()
+        .map_while(|(tenant, share)| {
+            let mine = i64::from(share).min(left);
+            left -= mine;
+            (mine > 0).then_some((tenant, mine))
+        })
+        .unzip();
     if tenants.is_empty() {
         return Ok(Lease { taken: Vec::new(), next_at });
     }
-    let asked = sqlx::query(TAKE).bind(tenants).bind(shares).bind(now.as_millis()).bind(until.as_millis());
+    let asked = sqlx::query(TAKE)
+        .bind(each(&tenants, TenantId::as_str))
+        .bind(shares)
+        .bind(now.as_millis())
+        .bind(until.as_millis());
     let rows = asked.fetch_all(connection).await.map_err(store_error)?;
     // A later lease ends later, so its end is a name for it.
     let lease = LeaseId(until.as_millis());
     let mut taken: Vec<Leased> = Vec::with_capacity(rows.len());
     for row in &rows {
         let mut c = Columns::new(row);
-        let event = events::read(&mut c, |c| c.id(TenantId::new));
-        match event.and_then(|event| Ok(Leased { delivery: read(&mut c)?, event: event.event, lease })) {
+        let event = rows::event(&mut c, |c| c.id(TenantId::new));
+        match event.and_then(|event| Ok(Leased { delivery: rows::delivery(&mut c)?, event: event.event, lease })) {
             Ok(leased) => taken.push(leased),
             // One record that cannot be read must not hold up everybody's.
             Err(error) => tracing::error!(%error, "a delivery cannot be read and waits for its next turn"),
         }
     }
-    let turn = |tenant: &TenantId| waiting.iter().position(|(_, waits, _)| waits == tenant);
+    let turn = |tenant: &TenantId| tenants.iter().position(|waits| waits == tenant);
     taken.sort_by_key(|leased| (turn(&leased.delivery.tenant), leased.delivery.next_at, leased.delivery.position));
     Ok(Lease { taken, next_at })
 }

@@ -10,7 +10,6 @@ mod change;
 mod columns;
 mod database;
 mod deliveries;
-mod delivery;
 mod endpoints;
 mod error;
 mod events;
@@ -52,8 +51,9 @@ pub use self::address::InvalidAddress;
 use self::columns::Columns;
 use self::database::{Database, Work};
 use self::error::{Result, store_error};
-pub(crate) use self::schema::life_now as life;
+pub(crate) use self::schema::{is_half_moved, life};
 use self::writer::Writer;
+use crate::rows::ReadColumns as _;
 
 /// How long a readiness probe waits.
 const READY_PATIENCE: Duration = Duration::from_secs(2);

@@ -1,12 +1,13 @@
 //! What has waited longest: looked up in the indexes that are there, within a bound, since it is asked
 //! for again and again beside everything else.
 
-use dukou_domain::{PaymentState, RefundState, TenantId};
+use dukou_domain::{PaymentState, TenantId};
 use dukou_engine::open::{OldestOpen, OpenKind};
 use sqlx::postgres::PgConnection;
 
 use super::columns::Columns;
 use super::error::{Result, store_error};
+use crate::rows::{self, ReadColumns as _};
 
 /// So many payments of a tenant in one state are looked at, those made first. What is stuck outlives
 /// the others, and so comes to be among them.
@@ -46,14 +47,7 @@ pub(super) async fn oldest(connection: &mut PgConnection) -> Result<Vec<OldestOp
         }
     }
     for row in &sqlx::query(OPEN_REFUNDS).bind(REFUNDS).fetch_all(connection).await.map_err(store_error)? {
-        let mut c = Columns::new(row);
-        let (tenant, state, since) = (c.id(TenantId::new)?, c.word(RefundState::parse)?, c.time()?);
-        let kind = match state {
-            RefundState::Unknown => OpenKind::RefundUnknown,
-            RefundState::Processing => OpenKind::RefundProcessing,
-            RefundState::Created | RefundState::Succeeded | RefundState::Failed => continue,
-        };
-        found.push(OldestOpen { tenant, kind, since });
+        found.extend(rows::open_refund(&mut Columns::new(row))?);
     }
     Ok(found)
 }

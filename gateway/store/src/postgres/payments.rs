@@ -1,20 +1,16 @@
 //! Payments and their attempts. All about a payment's current attempt stands in the payment's row.
 
-use dukou_domain::{
-    AttemptId, AttemptState, Currency, Method, OutTradeNo, PaymentId, PaymentState, ProviderName, TenantId, Timestamp,
-    TradeNo, TransactionId,
-};
+use dukou_domain::{OutTradeNo, PaymentState, ProviderName, TenantId, Timestamp, TradeNo, TransactionId};
 use dukou_engine::ports::{PaymentKey, StoreError, Target};
-use dukou_engine::records::{Attempt, Check, Failure, Page, PageCursor, Payment, PaymentFilter};
-use dukou_spi::Prepay;
+use dukou_engine::records::{Attempt, Page, PageCursor, Payment, PaymentFilter};
 use sqlx::Postgres;
 use sqlx::postgres::{PgArguments, PgConnection};
 use sqlx::query::Query;
-use uuid::Uuid;
 
-use super::columns::{Columns, place};
+use super::columns::{Columns, each, place};
 use super::error::{Result, store_error};
 use crate::codec;
+use crate::rows::{self, ReadColumns as _};
 
 macro_rules! columns {
     () => {
@@ -134,73 +130,6 @@ const LIST: &str = concat!(
      JOIN payments p ON p.tenant = k.tenant AND p.id = k.id ORDER BY k.created_at DESC, k.id DESC LIMIT $6"
 );
 
-/// The payment, and how many attempts it has; all but the current one are still to be read.
-fn read(c: &mut Columns<'_>) -> Result<(Payment, i64)> {
-    let attempts = c.integer()?;
-    let id = PaymentId::from_uuid(c.uuid()?);
-    let tenant = c.id(TenantId::new)?;
-    let out_trade_no = c.id(OutTradeNo::new)?;
-    let currency = c.word(Currency::parse)?;
-    let payment = Payment {
-        id,
-        tenant,
-        out_trade_no,
-        amount: c.money(currency)?,
-        description: c.string()?,
-        attach: c.optional_string()?,
-        metadata: codec::read_metadata(c.text()?)?,
-        client_ip: c.word(|text| text.parse().ok())?,
-        state: c.word(PaymentState::parse)?,
-        late: c.flag()?,
-        refunded: c.money(currency)?,
-        refunding: c.money(currency)?,
-        created_at: c.time()?,
-        updated_at: c.time()?,
-        expires_at: c.time()?,
-        paid_at: c.optional_time()?,
-        transaction_id: c.optional_id(TransactionId::new)?,
-        failure: read_failure(c)?,
-        check: read_check(c)?,
-        version: c.integer()?,
-        attempt: read_attempt(c)?,
-        others: Vec::new(),
-    };
-    Ok((payment, attempts))
-}
-
-fn read_attempt(c: &mut Columns<'_>) -> Result<Attempt> {
-    Ok(Attempt {
-        id: AttemptId::from_uuid(c.uuid()?),
-        number: c.small()?,
-        provider: c.id(ProviderName::new)?,
-        method: c.word(Method::parse)?,
-        trade_no: c.id(TradeNo::new)?,
-        app_id: c.string()?,
-        merchant_id: c.string()?,
-        openid: c.optional_string()?,
-        notify_url: c.string()?,
-        prepay: match (c.optional_string()?, c.optional_time()?) {
-            (Some(token), Some(valid_until)) => Some(Prepay { token, valid_until }),
-            _ => None,
-        },
-        state: c.word(AttemptState::parse)?,
-        transaction_id: c.optional_id(TransactionId::new)?,
-    })
-}
-
-/// Two columns: the code and the message.
-pub(super) fn read_failure(c: &mut Columns<'_>) -> Result<Option<Failure>> {
-    let code = c.optional_string()?;
-    Ok(c.optional_string()?.map(|message| Failure { code, message }))
-}
-
-/// Two columns: when, and how often it was asked.
-pub(super) fn read_check(c: &mut Columns<'_>) -> Result<Option<Check>> {
-    let at = c.optional_time()?;
-    let asked = c.optional_integer()?;
-    Ok(at.map(|at| Check { at, asked: asked.and_then(|asked| u32::try_from(asked).ok()).unwrap_or(0) }))
-}
-
 /// Most payments have one attempt, and cost nothing here.
 async fn with_others(connection: &mut PgConnection, found: Vec<(Payment, i64)>) -> Result<Vec<Payment>> {
     let several = found.iter().any(|(_, attempts)| *attempts > 1);
@@ -217,7 +146,7 @@ async fn with_others(connection: &mut PgConnection, found: Vec<(Payment, i64)>) 
         for row in &rows {
             let mut c = Columns::new(row);
             let at = c.place()?;
-            let attempt = read_attempt(&mut c)?;
+            let attempt = rows::attempt(&mut c)?;
             if let Some(payment) = payments.get_mut(at) {
                 payment.others.push(attempt);
             }
@@ -260,7 +189,7 @@ pub(super) async fn by_transaction(
 
 async fn one(connection: &mut PgConnection, asked: Query<'_, Postgres, PgArguments>) -> Result<Option<Payment>> {
     let row = asked.fetch_optional(&mut *connection).await.map_err(store_error)?;
-    let found = row.iter().map(|row| read(&mut Columns::new(row))).collect::<Result<Vec<_>>>()?;
+    let found = row.iter().map(|row| rows::payment(&mut Columns::new(row))).collect::<Result<Vec<_>>>()?;
     Ok(with_others(connection, found).await?.pop())
 }
 
@@ -315,7 +244,7 @@ pub(super) async fn lock(connection: &mut PgConnection, targets: &[&Target]) -> 
     for row in &rows {
         let mut c = Columns::new(row);
         places.push(c.place()?);
-        found.push(read(&mut c)?);
+        found.push(rows::payment(&mut c)?);
     }
     let mut payments: Vec<Option<Payment>> = targets.iter().map(|_| None).collect();
     for (at, payment) in places.into_iter().zip(with_others(connection, found).await?) {
@@ -324,11 +253,6 @@ pub(super) async fn lock(connection: &mut PgConnection, targets: &[&Target]) -> 
         }
     }
     Ok(payments)
-}
-
-/// One value of each payment.
-fn each<'p, T>(payments: &[&'p Payment], value: impl Fn(&'p Payment) -> T) -> Vec<T> {
-    payments.iter().map(|payment| value(payment)).collect()
 }
 
 fn attempts_of(p: &Payment) -> i64 {
@@ -363,7 +287,7 @@ pub(super) async fn insert(connection: &mut PgConnection, new: &[&Payment]) -> R
         .bind(each(new, |p| p.failure.as_ref().map(|failure| failure.message.as_str())))
         .bind(each(new, |p| p.check.map(|check| check.at.as_millis())))
         .bind(each(new, |p| p.check.map(|check| i64::from(check.asked))))
-        .bind(each(new, attempts_of))
+        .bind(each(new, |p| attempts_of(p)))
         .bind(each(new, |p| p.attempt.id.as_uuid()))
         .bind(each(new, |p| i64::from(p.attempt.number)))
         .bind(each(new, |p| p.attempt.provider.as_str()))
@@ -402,7 +326,7 @@ pub(super) async fn update(connection: &mut PgConnection, changed: &[&Payment]) 
         .bind(each(changed, |p| p.failure.as_ref().map(|failure| failure.message.as_str())))
         .bind(each(changed, |p| p.check.map(|check| check.at.as_millis())))
         .bind(each(changed, |p| p.check.map(|check| i64::from(check.asked))))
-        .bind(each(changed, attempts_of))
+        .bind(each(changed, |p| attempts_of(p)))
         .bind(each(changed, |p| p.attempt.id.as_uuid()))
         .bind(each(changed, |p| i64::from(p.attempt.number)))
         .bind(each(changed, |p| p.attempt.provider.as_str()))
@@ -429,30 +353,27 @@ pub(super) async fn put_attempts(connection: &mut PgConnection, attempts: &[(&Pa
     if attempts.is_empty() {
         return Ok(());
     }
-    fn each<'p, T>(attempts: &[(&'p Payment, &'p Attempt)], value: impl Fn(&'p Attempt) -> T) -> Vec<T> {
-        attempts.iter().map(|(_, attempt)| value(attempt)).collect()
-    }
     let done = sqlx::query(PUT_ATTEMPTS)
         .bind(attempts.iter().map(|(payment, _)| payment.tenant.as_str()).collect::<Vec<_>>())
-        .bind(each(attempts, |a| a.provider.as_str()))
-        .bind(each(attempts, |a| a.trade_no.as_str()))
+        .bind(each(attempts, |(_, a)| a.provider.as_str()))
+        .bind(each(attempts, |(_, a)| a.trade_no.as_str()))
         .bind(attempts.iter().map(|(payment, _)| payment.id.as_uuid()).collect::<Vec<_>>())
-        .bind(each(attempts, |a| a.id.as_uuid()))
-        .bind(each(attempts, |a| i64::from(a.number)))
-        .bind(each(attempts, |a| a.method.as_str()))
-        .bind(each(attempts, |a| a.app_id.as_str()))
-        .bind(each(attempts, |a| a.merchant_id.as_str()))
-        .bind(each(attempts, |a| a.openid.as_deref()))
-        .bind(each(attempts, |a| a.notify_url.as_str()))
-        .bind(each(attempts, |a| a.prepay.as_ref().map(|prepay| prepay.token.as_str())))
-        .bind(each(attempts, |a| a.prepay.as_ref().map(|prepay| prepay.valid_until.as_millis())))
-        .bind(each(attempts, |a| a.state.as_str()))
-        .bind(each(attempts, |a| a.transaction_id.as_ref().map(TransactionId::as_str)))
+        .bind(each(attempts, |(_, a)| a.id.as_uuid()))
+        .bind(each(attempts, |(_, a)| i64::from(a.number)))
+        .bind(each(attempts, |(_, a)| a.method.as_str()))
+        .bind(each(attempts, |(_, a)| a.app_id.as_str()))
+        .bind(each(attempts, |(_, a)| a.merchant_id.as_str()))
+        .bind(each(attempts, |(_, a)| a.openid.as_deref()))
+        .bind(each(attempts, |(_, a)| a.notify_url.as_str()))
+        .bind(each(attempts, |(_, a)| a.prepay.as_ref().map(|prepay| prepay.token.as_str())))
+        .bind(each(attempts, |(_, a)| a.prepay.as_ref().map(|prepay| prepay.valid_until.as_millis())))
+        .bind(each(attempts, |(_, a)| a.state.as_str()))
+        .bind(each(attempts, |(_, a)| a.transaction_id.as_ref().map(TransactionId::as_str)))
         .execute(connection)
         .await
         .map_err(store_error)?;
     if done.rows_affected() != attempts.len() as u64 {
-        let numbers: Vec<&str> = each(attempts, |a| a.trade_no.as_str());
+        let numbers: Vec<&str> = each(attempts, |(_, a)| a.trade_no.as_str());
         return Err(StoreError::Conflict(format!("trade number in use by another attempt: {}", numbers.join(", "))));
     }
     Ok(())
@@ -469,7 +390,7 @@ pub(super) async fn take_due(
     let mut found = Vec::with_capacity(rows.len());
     for row in &rows {
         let mut c = Columns::new(row);
-        found.push((c.integer()?, read(&mut c)?));
+        found.push((c.integer()?, rows::payment(&mut c)?));
     }
     found.sort_by_key(|(was, _)| *was);
     with_others(connection, found.into_iter().map(|(_, payment)| payment).collect()).await
@@ -480,18 +401,19 @@ pub(super) async fn list(connection: &mut PgConnection, filter: &PaymentFilter) 
         Some(state) => vec![state.as_str()],
         None => PaymentState::ALL.iter().map(|state| state.as_str()).collect(),
     };
+    let (before, before_id) = rows::before(filter.cursor);
     let rows = sqlx::query(LIST)
         .bind(filter.tenant.as_str())
         .bind(states)
         .bind(filter.created_after.map_or(i64::MIN, Timestamp::as_millis))
-        .bind(filter.cursor.map_or(i64::MAX, |cursor| cursor.created_at.as_millis()))
-        .bind(filter.cursor.map_or(Uuid::max(), |cursor| cursor.id))
+        .bind(before)
+        .bind(before_id)
         // One more than asked for, to know whether there is another page.
         .bind(i64::from(filter.limit) + 1)
         .fetch_all(&mut *connection)
         .await
         .map_err(store_error)?;
-    let found = rows.iter().map(|row| read(&mut Columns::new(row))).collect::<Result<Vec<_>>>()?;
+    let found = rows.iter().map(|row| rows::payment(&mut Columns::new(row))).collect::<Result<Vec<_>>>()?;
     let items = with_others(connection, found).await?;
     Ok(Page::cut(items, filter.limit, |last| PageCursor { created_at: last.created_at, id: last.id.as_uuid() }))
 }

@@ -8,8 +8,9 @@ use dukou_spi::plugin::{Document, Write};
 use sqlx::postgres::PgConnection;
 
 use super::columns::Columns;
-use super::error::{Result, corrupt, store_error};
+use super::error::{Result, store_error};
 use super::{PostgresStore, events};
+use crate::rows::{self, ReadColumns as _};
 
 const FIND: &str = "SELECT collection, key, value, due_at, version FROM plugin_documents \
      WHERE tenant = $1 AND plugin = $2 AND collection = $3 AND key = $4";
@@ -38,9 +39,9 @@ impl PluginRecords for PostgresStore {
         let (owner, collection, key) = (owner.clone(), collection.to_owned(), key.to_owned());
         self.read(move |connection| {
             Box::pin(async move {
-                let asked = sqlx::query(FIND).bind(tenant_column(&owner)).bind(owner.plugin.as_str());
+                let asked = sqlx::query(FIND).bind(rows::tenant_column(&owner)).bind(owner.plugin.as_str());
                 let row = asked.bind(collection).bind(key).fetch_optional(connection).await.map_err(store_error)?;
-                row.as_ref().map(|row| read(&mut Columns::new(row))).transpose()
+                row.as_ref().map(|row| rows::document(&mut Columns::new(row))).transpose()
             })
         })
         .await
@@ -76,15 +77,10 @@ impl PluginRecords for PostgresStore {
                 for row in &rows {
                     let mut c = Columns::new(row);
                     let was = c.integer()?;
-                    let document = read(&mut c)?;
-                    let tenant = match c.text()? {
-                        "" => None,
-                        text => Some(TenantId::new(text).map_err(|error| corrupt("tenant", error))?),
-                    };
-                    found.push((was, DocumentOwner { tenant, plugin: c.id(PluginName::new)? }, document));
+                    found.push((was, rows::owned_document(&mut c)?));
                 }
-                found.sort_by_key(|(was, ..)| *was);
-                Ok(found.into_iter().map(|(_, owner, document)| (owner, document)).collect())
+                found.sort_by_key(|(was, _)| *was);
+                Ok(found.into_iter().map(|(_, owned)| owned).collect())
             })
         })
         .await
@@ -124,16 +120,6 @@ impl PluginRecords for PostgresStore {
     }
 }
 
-fn tenant_column(owner: &DocumentOwner) -> &str {
-    owner.tenant.as_ref().map_or("", TenantId::as_str)
-}
-
-fn read(c: &mut Columns<'_>) -> Result<Document> {
-    let (collection, key) = (c.string()?, c.string()?);
-    let value = serde_json::from_str(c.text()?).map_err(|error| corrupt("plugin document", error))?;
-    Ok(Document { collection, key, value, due_at: c.optional_time()?, version: c.integer()? })
-}
-
 async fn cursor(connection: &mut PgConnection, tenant: &TenantId, plugin: &PluginName) -> Result<Option<i64>> {
     let asked = sqlx::query(CURSOR).bind(tenant.as_str()).bind(plugin.as_str());
     let row = asked.fetch_optional(connection).await.map_err(store_error)?;
@@ -141,7 +127,7 @@ async fn cursor(connection: &mut PgConnection, tenant: &TenantId, plugin: &Plugi
 }
 
 async fn change(connection: &mut PgConnection, owner: &DocumentOwner, write: &Write) -> Result<()> {
-    let (tenant, plugin) = (tenant_column(owner), owner.plugin.as_str());
+    let (tenant, plugin) = (rows::tenant_column(owner), owner.plugin.as_str());
     let asked = match write {
         Write::Put(document) => {
             let Document { collection, key, value, due_at, version } = document;

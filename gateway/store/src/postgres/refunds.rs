@@ -1,16 +1,13 @@
 //! Refunds.
 
-use dukou_domain::{
-    Currency, OutRefundNo, OutTradeNo, PaymentId, ProviderName, ProviderRefundId, RefundId, RefundState, TenantId,
-    Timestamp, TradeNo,
-};
+use dukou_domain::{OutRefundNo, PaymentId, ProviderRefundId, TenantId, Timestamp};
 use dukou_engine::ports::StoreError;
 use dukou_engine::records::Refund;
 use sqlx::postgres::PgConnection;
 
 use super::columns::Columns;
 use super::error::{Result, store_error};
-use super::payments::{read_check, read_failure};
+use crate::rows::{self, ReadColumns as _};
 
 macro_rules! columns {
     () => {
@@ -48,39 +45,6 @@ const TAKE_DUE: &str = concat!(
     columns!()
 );
 
-fn read(c: &mut Columns<'_>) -> Result<Refund> {
-    let id = RefundId::from_uuid(c.uuid()?);
-    let tenant = c.id(TenantId::new)?;
-    let payment = PaymentId::from_uuid(c.uuid()?);
-    let out_trade_no = c.id(OutTradeNo::new)?;
-    let out_refund_no = c.id(OutRefundNo::new)?;
-    let provider = c.id(ProviderName::new)?;
-    let trade_no = c.id(TradeNo::new)?;
-    let currency = c.word(Currency::parse)?;
-    Ok(Refund {
-        id,
-        tenant,
-        payment,
-        out_trade_no,
-        out_refund_no,
-        provider,
-        trade_no,
-        amount: c.money(currency)?,
-        reason: c.optional_string()?,
-        notify_url: c.string()?,
-        state: c.word(RefundState::parse)?,
-        provider_refund_id: c.optional_id(ProviderRefundId::new)?,
-        failure: read_failure(c)?,
-        platform_word: c.optional_string()?,
-        created_at: c.time()?,
-        updated_at: c.time()?,
-        succeeded_at: c.optional_time()?,
-        check: read_check(c)?,
-        of_duplicate: c.flag()?,
-        version: c.integer()?,
-    })
-}
-
 pub(super) async fn by_number(
     connection: &mut PgConnection,
     tenant: &TenantId,
@@ -88,7 +52,7 @@ pub(super) async fn by_number(
 ) -> Result<Option<Refund>> {
     let asked = sqlx::query(BY_NUMBER).bind(tenant.as_str()).bind(number.as_str());
     let row = asked.fetch_optional(connection).await.map_err(store_error)?;
-    row.as_ref().map(|row| read(&mut Columns::new(row))).transpose()
+    row.as_ref().map(|row| rows::refund(&mut Columns::new(row))).transpose()
 }
 
 pub(super) async fn of_payment(
@@ -98,7 +62,7 @@ pub(super) async fn of_payment(
 ) -> Result<Vec<Refund>> {
     let asked = sqlx::query(OF_PAYMENT).bind(tenant.as_str()).bind(payment.as_uuid());
     let rows = asked.fetch_all(connection).await.map_err(store_error)?;
-    rows.iter().map(|row| read(&mut Columns::new(row))).collect()
+    rows.iter().map(|row| rows::refund(&mut Columns::new(row))).collect()
 }
 
 /// Enters the refund, or changes it where its version is still the same.
@@ -176,7 +140,7 @@ pub(super) async fn take_due(
     let mut found = Vec::with_capacity(rows.len());
     for row in &rows {
         let mut c = Columns::new(row);
-        found.push((c.integer()?, read(&mut c)?));
+        found.push((c.integer()?, rows::refund(&mut c)?));
     }
     found.sort_by_key(|(was, _)| *was);
     Ok(found.into_iter().map(|(_, refund)| refund).collect())

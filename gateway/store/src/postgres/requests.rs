@@ -1,15 +1,13 @@
 //! Buyers' wishes to get money back.
 
-use dukou_domain::{
-    Currency, OutRefundNo, OutTradeNo, PaymentId, RefundRequestId, RefundRequestState, TenantId, Timestamp,
-};
+use dukou_domain::{OutRefundNo, RefundRequestId, RefundRequestState, TenantId, Timestamp};
 use dukou_engine::ports::StoreError;
 use dukou_engine::records::{Page, PageCursor, RefundRequest, RefundRequestFilter};
 use sqlx::postgres::PgConnection;
-use uuid::Uuid;
 
 use super::columns::Columns;
 use super::error::{Result, store_error};
+use crate::rows;
 
 macro_rules! columns {
     () => {
@@ -38,29 +36,6 @@ const LIST: &str = concat!(
      ORDER BY requested_at DESC, id DESC LIMIT $5) q ORDER BY q.requested_at DESC, q.id DESC LIMIT $5"
 );
 
-fn read(c: &mut Columns<'_>) -> Result<RefundRequest> {
-    let id = RefundRequestId::from_uuid(c.uuid()?);
-    let tenant = c.id(TenantId::new)?;
-    let payment = PaymentId::from_uuid(c.uuid()?);
-    let out_trade_no = c.id(OutTradeNo::new)?;
-    let openid = c.string()?;
-    let currency = c.word(Currency::parse)?;
-    Ok(RefundRequest {
-        id,
-        tenant,
-        payment,
-        out_trade_no,
-        openid,
-        amount: c.money(currency)?,
-        reason: c.optional_string()?,
-        state: c.word(RefundRequestState::parse)?,
-        out_refund_no: c.optional_id(OutRefundNo::new)?,
-        requested_at: c.time()?,
-        decided_at: c.optional_time()?,
-        decided_by: c.optional_string()?,
-    })
-}
-
 pub(super) async fn by_id(
     connection: &mut PgConnection,
     tenant: &TenantId,
@@ -68,7 +43,7 @@ pub(super) async fn by_id(
 ) -> Result<Option<RefundRequest>> {
     let asked = sqlx::query(BY_ID).bind(tenant.as_str()).bind(id.as_uuid());
     let row = asked.fetch_optional(connection).await.map_err(store_error)?;
-    row.as_ref().map(|row| read(&mut Columns::new(row))).transpose()
+    row.as_ref().map(|row| rows::request(&mut Columns::new(row))).transpose()
 }
 
 /// Enters a request, or the decision about one that was pending.
@@ -109,15 +84,16 @@ pub(super) async fn list(connection: &mut PgConnection, filter: &RefundRequestFi
         Some(state) => vec![state.as_str()],
         None => RefundRequestState::ALL.iter().map(|state| state.as_str()).collect(),
     };
+    let (before, before_id) = rows::before(filter.cursor);
     let rows = sqlx::query(LIST)
         .bind(filter.tenant.as_str())
         .bind(states)
-        .bind(filter.cursor.map_or(i64::MAX, |cursor| cursor.created_at.as_millis()))
-        .bind(filter.cursor.map_or(Uuid::max(), |cursor| cursor.id))
+        .bind(before)
+        .bind(before_id)
         .bind(i64::from(filter.limit) + 1)
         .fetch_all(connection)
         .await
         .map_err(store_error)?;
-    let items = rows.iter().map(|row| read(&mut Columns::new(row))).collect::<Result<Vec<_>>>()?;
+    let items = rows.iter().map(|row| rows::request(&mut Columns::new(row))).collect::<Result<Vec<_>>>()?;
     Ok(Page::cut(items, filter.limit, |last| PageCursor { created_at: last.requested_at, id: last.id.as_uuid() }))
 }

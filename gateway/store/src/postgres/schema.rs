@@ -3,12 +3,13 @@
 use dukou_engine::ports::StoreError;
 use dukou_engine::records::StoreIdentity;
 use sqlx::postgres::PgConnection;
-use sqlx::{Connection as _, Executor as _, Row as _};
+use sqlx::{Connection as _, Executor as _};
 use uuid::Uuid;
 
 use super::columns::Columns;
 use super::error::{Result, corrupt, store_error};
 use crate::migrate::{self, Applied, Step};
+use crate::rows::ReadColumns as _;
 
 pub(super) const STEPS: &[Step] = &[
     Step { version: 1, name: "ledger", sql: include_str!("../../migrations/postgres/0001_ledger.sql") },
@@ -109,31 +110,26 @@ async fn applied(connection: &mut PgConnection) -> Result<Vec<Applied>> {
 }
 
 /// Which life of which database this connection leads to.
-pub(super) async fn life(connection: &mut PgConnection) -> sqlx::Result<String> {
-    sqlx::query(LIFE).fetch_one(connection).await?.try_get(0)
+pub(crate) async fn life(connection: &mut PgConnection) -> Result<String> {
+    let row = sqlx::query(LIFE).fetch_one(connection).await.map_err(store_error)?;
+    Columns::new(&row).string()
 }
 
-/// [`life`] in the port's words.
-pub(crate) async fn life_now(connection: &mut PgConnection) -> Result<String> {
-    life(connection).await.map_err(store_error)
-}
-
-/// Refuses a database into which a store is being moved: what is there is not all of it.
-async fn refuse_half_moved(connection: &mut PgConnection) -> Result<()> {
+/// Whether a store is being moved into this database, so that what is there is not all of it.
+pub(crate) async fn is_half_moved(connection: &mut PgConnection) -> Result<bool> {
     let row = sqlx::query("SELECT to_regclass('moving') IS NOT NULL").fetch_one(connection).await;
-    if Columns::new(&row.map_err(store_error)?).flag()? {
-        return Err(StoreError::Corrupt(
-            "a store is being moved into this database and not all of it is there: run `dukou migrate` again".into(),
-        ));
-    }
-    Ok(())
+    Columns::new(&row.map_err(store_error)?).flag()
 }
 
 /// The store's identity. Where the database begins another life than the one it was last seen in,
 /// so does the incarnation.
 pub(super) async fn identity(connection: &mut PgConnection) -> Result<(StoreIdentity, String)> {
-    refuse_half_moved(connection).await?;
-    let life = life(connection).await.map_err(store_error)?;
+    if is_half_moved(connection).await? {
+        return Err(StoreError::Corrupt(
+            "a store is being moved into this database and not all of it is there: run `dukou migrate` again".into(),
+        ));
+    }
+    let life = life(connection).await?;
     let mut transaction = connection.begin().await.map_err(store_error)?;
     transaction.execute(LOCK).await.map_err(store_error)?;
     let known = sqlx::query(META).fetch_optional(&mut *transaction).await.map_err(store_error)?;

@@ -85,11 +85,9 @@ impl Writer {
 
     /// Finishes what is queued.
     pub async fn stop(&self) {
-        self.shared.queue().closed = true;
+        self.shared.close();
         let workers = std::mem::take(&mut *self.workers.lock().unwrap_or_else(PoisonError::into_inner));
         for worker in workers {
-            self.shared.more.notify_waiters();
-            self.shared.more.notify_one();
             let _ = worker.await;
         }
     }
@@ -97,15 +95,20 @@ impl Writer {
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        self.shared.queue().closed = true;
-        self.shared.more.notify_waiters();
-        self.shared.more.notify_one();
+        self.shared.close();
     }
 }
 
 impl Shared {
     fn queue(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The workers finish what is queued and end, one waking the next.
+    fn close(&self) {
+        self.queue().closed = true;
+        self.more.notify_waiters();
+        self.more.notify_one();
     }
 
     /// The next requests, each of another payment; `None` when the store is closed and all is done.
@@ -188,7 +191,7 @@ async fn make_all(shared: &Shared, database: &Database, connection: &mut Held, m
             // The fault of one of them.
             Err(StoreError::Conflict(_) | StoreError::Corrupt(_)) => {}
             Err(error) => {
-                requests.into_iter().for_each(|request| request.reply(Err(same(&error))));
+                requests.into_iter().for_each(|request| request.reply(Err(error.clone())));
                 return;
             }
         }
@@ -287,15 +290,6 @@ pub(super) fn note(committed: &watch::Sender<i64>, position: i64) {
         *known = position.max(*known);
         more
     });
-}
-
-fn same(error: &StoreError) -> StoreError {
-    match error {
-        StoreError::Unavailable(why) => StoreError::Unavailable(why.clone()),
-        StoreError::Unknown(why) => StoreError::Unknown(why.clone()),
-        StoreError::Conflict(why) => StoreError::Conflict(why.clone()),
-        StoreError::Corrupt(why) => StoreError::Corrupt(why.clone()),
-    }
 }
 
 fn crash_point_before_commit() {

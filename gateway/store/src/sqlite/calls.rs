@@ -1,14 +1,14 @@
 //! Calls that named an idempotency key.
 
-use bytes::Bytes;
 use dukou_domain::TenantId;
 use dukou_engine::records::{Begun, IdempotentCall, StoredAnswer};
 use rusqlite::{Connection, params};
 use uuid::Uuid;
 
 use super::columns::Columns;
-use super::error::{Result, corrupt, store_error};
+use super::error::{Result, store_error};
 use super::writing::Writing;
+use crate::rows::{self, ReadColumns as _};
 
 const FIND: &str = "SELECT fingerprint, made_number, owner, status, content_type, body FROM calls \
      WHERE tenant = ?1 AND key = ?2";
@@ -32,14 +32,7 @@ fn find(connection: &Connection, call: &IdempotentCall) -> Result<Option<Found>>
     let Some(row) = rows.next().map_err(store_error)? else { return Ok(None) };
     let mut c = Columns::new(row);
     let (fingerprint, made_number, owner) = (c.string()?, c.string()?, c.uuid()?);
-    let answer = match c.optional_integer()? {
-        None => None,
-        Some(status) => Some(StoredAnswer {
-            status: u16::try_from(status).map_err(|_| corrupt("status", "expected an HTTP status"))?,
-            content_type: c.string()?,
-            body: Bytes::copy_from_slice(c.blob()?),
-        }),
-    };
+    let answer = rows::answer(&mut c)?;
     Ok(Some(Found { fingerprint, made_number, owner, answer }))
 }
 

@@ -1,11 +1,12 @@
-//! Reads a row's columns one after another into the domain's types.
+//! A row of SQLite, column by column.
 
-use dukou_domain::{Currency, InvalidId, Money, Timestamp};
+use dukou_engine::ports::StoreError;
 use rusqlite::Row;
 use rusqlite::types::ValueRef;
 use uuid::Uuid;
 
 use super::error::{Result, corrupt, store_error};
+use crate::rows::ReadColumns;
 
 pub(super) struct Columns<'r, 'stmt> {
     row: &'r Row<'stmt>,
@@ -22,14 +23,10 @@ impl<'r, 'stmt> Columns<'r, 'stmt> {
         self.next += 1;
         self.row.get_ref(index).map_err(store_error)
     }
+}
 
-    fn wrong(&self, expected: &str) -> dukou_engine::ports::StoreError {
-        let index = self.next - 1;
-        let statement: &rusqlite::Statement<'_> = self.row.as_ref();
-        corrupt(statement.column_name(index).unwrap_or("column"), format_args!("expected {expected}"))
-    }
-
-    pub fn optional_text(&mut self) -> Result<Option<&'r str>> {
+impl<'r> ReadColumns<'r> for Columns<'r, '_> {
+    fn optional_text(&mut self) -> Result<Option<&'r str>> {
         match self.value()? {
             ValueRef::Null => Ok(None),
             ValueRef::Text(text) => std::str::from_utf8(text).map(Some).map_err(|_| self.wrong("UTF-8")),
@@ -37,31 +34,14 @@ impl<'r, 'stmt> Columns<'r, 'stmt> {
         }
     }
 
-    pub fn text(&mut self) -> Result<&'r str> {
-        self.optional_text()?.ok_or_else(|| self.wrong("a text"))
-    }
-
-    pub fn optional_string(&mut self) -> Result<Option<String>> {
-        Ok(self.optional_text()?.map(str::to_owned))
-    }
-
-    pub fn string(&mut self) -> Result<String> {
-        Ok(self.text()?.to_owned())
-    }
-
-    pub fn blob(&mut self) -> Result<&'r [u8]> {
+    fn blob(&mut self) -> Result<&'r [u8]> {
         match self.value()? {
             ValueRef::Blob(bytes) => Ok(bytes),
             _ => Err(self.wrong("a blob")),
         }
     }
 
-    pub fn uuid(&mut self) -> Result<Uuid> {
-        let bytes = self.blob()?;
-        Uuid::from_slice(bytes).map_err(|_| self.wrong("16 bytes"))
-    }
-
-    pub fn optional_uuid(&mut self) -> Result<Option<Uuid>> {
+    fn optional_uuid(&mut self) -> Result<Option<Uuid>> {
         match self.value()? {
             ValueRef::Null => Ok(None),
             ValueRef::Blob(bytes) => Uuid::from_slice(bytes).map(Some).map_err(|_| self.wrong("16 bytes")),
@@ -69,7 +49,7 @@ impl<'r, 'stmt> Columns<'r, 'stmt> {
         }
     }
 
-    pub fn optional_integer(&mut self) -> Result<Option<i64>> {
+    fn optional_integer(&mut self) -> Result<Option<i64>> {
         match self.value()? {
             ValueRef::Null => Ok(None),
             ValueRef::Integer(value) => Ok(Some(value)),
@@ -77,45 +57,13 @@ impl<'r, 'stmt> Columns<'r, 'stmt> {
         }
     }
 
-    pub fn integer(&mut self) -> Result<i64> {
-        self.optional_integer()?.ok_or_else(|| self.wrong("an integer"))
-    }
-
-    pub fn small(&mut self) -> Result<u32> {
-        let value = self.integer()?;
-        u32::try_from(value).map_err(|_| self.wrong("an integer from 0 to 4294967295"))
-    }
-
-    pub fn flag(&mut self) -> Result<bool> {
+    fn flag(&mut self) -> Result<bool> {
         Ok(self.integer()? != 0)
     }
 
-    pub fn time(&mut self) -> Result<Timestamp> {
-        Ok(Timestamp::from_millis(self.integer()?))
-    }
-
-    pub fn optional_time(&mut self) -> Result<Option<Timestamp>> {
-        Ok(self.optional_integer()?.map(Timestamp::from_millis))
-    }
-
-    pub fn id<T>(&mut self, read: fn(&str) -> std::result::Result<T, InvalidId>) -> Result<T> {
-        let text = self.text()?;
-        read(text).map_err(|invalid| corrupt(text, invalid))
-    }
-
-    pub fn optional_id<T>(&mut self, read: fn(&str) -> std::result::Result<T, InvalidId>) -> Result<Option<T>> {
-        self.optional_text()?.map(|text| read(text).map_err(|invalid| corrupt(text, invalid))).transpose()
-    }
-
-    /// A word of a closed list.
-    pub fn word<T>(&mut self, read: impl Fn(&str) -> Option<T>) -> Result<T> {
-        let text = self.text()?;
-        read(text).ok_or_else(|| corrupt(text, "not a word this program knows"))
-    }
-
-    /// An amount whose currency is in another column.
-    pub fn money(&mut self, currency: Currency) -> Result<Money> {
-        let minor = self.integer()?;
-        Money::new(minor, currency).map_err(|error| corrupt("amount", error))
+    fn wrong(&self, expected: &str) -> StoreError {
+        let statement: &rusqlite::Statement<'_> = self.row.as_ref();
+        let name = statement.column_name(self.next - 1).unwrap_or("column");
+        corrupt(name, format_args!("expected {expected}"))
     }
 }

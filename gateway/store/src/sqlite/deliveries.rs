@@ -1,18 +1,18 @@
 //! Deliveries to merchants' webhooks.
 
 use async_trait::async_trait;
-use dukou_domain::{DeliveryId, DeliveryState, EventId, TenantId, Timestamp};
+use dukou_domain::{DeliveryId, DeliveryState, TenantId, Timestamp};
 use dukou_engine::delivery::{Backlog, Delivery, DeliveryFilter, Endpoint, EventHead, Lease, Tried};
 use dukou_engine::ports::{Deliveries, NewDelivery, Room, StoreError};
-use dukou_engine::records::{EventKind, NewEvent, Page, PageCursor};
+use dukou_engine::records::{NewEvent, Page, PageCursor};
 use rusqlite::{Connection, named_params, params};
-use uuid::Uuid;
 
 use super::columns::Columns;
 use super::error::{Result, store_error};
 use super::writing::Writing;
 use super::{SqliteStore, endpoints, events, leases};
 use crate::codec;
+use crate::rows;
 
 macro_rules! columns {
     () => {
@@ -129,7 +129,7 @@ impl Deliveries for SqliteStore {
             for position in positions {
                 let mut rows = statement.query(params![position, tenant.as_str()]).map_err(store_error)?;
                 if let Some(row) = rows.next().map_err(store_error)? {
-                    found.push(read(&mut Columns::new(row))?);
+                    found.push(rows::delivery(&mut Columns::new(row))?);
                 }
             }
             Ok(found)
@@ -156,13 +156,7 @@ fn heads(connection: &Connection, after: i64, limit: u32) -> Result<Vec<EventHea
     let mut rows = statement.query(params![after, limit]).map_err(store_error)?;
     let mut heads = Vec::new();
     while let Some(row) = rows.next().map_err(store_error)? {
-        let mut c = Columns::new(row);
-        heads.push(EventHead {
-            position: c.integer()?,
-            id: EventId::from_uuid(c.uuid()?),
-            tenant: c.id(TenantId::new)?,
-            kind: c.word(EventKind::parse)?,
-        });
+        heads.push(rows::head(&mut Columns::new(row))?);
     }
     Ok(heads)
 }
@@ -206,28 +200,10 @@ fn record(w: &mut Writing<'_>, tried: &Tried) -> Result<bool> {
     Ok(changed == 1)
 }
 
-/// A delivery from [`columns`].
-pub(super) fn read(c: &mut Columns<'_, '_>) -> Result<Delivery> {
-    Ok(Delivery {
-        id: DeliveryId::from_uuid(c.uuid()?),
-        tenant: c.id(TenantId::new)?,
-        event: EventId::from_uuid(c.uuid()?),
-        kind: c.word(EventKind::parse)?,
-        position: c.integer()?,
-        state: c.word(DeliveryState::parse)?,
-        made: c.small()?,
-        failed: c.small()?,
-        next_at: c.optional_time()?,
-        created_at: c.time()?,
-        delivered_at: c.optional_time()?,
-        tries: codec::tries::read(c.text()?)?,
-    })
-}
-
 fn by_id(connection: &Connection, tenant: &TenantId, id: DeliveryId) -> Result<Option<Delivery>> {
     let mut statement = connection.prepare_cached(BY_ID).map_err(store_error)?;
     let mut rows = statement.query(params![id.as_uuid().into_bytes(), tenant.as_str()]).map_err(store_error)?;
-    rows.next().map_err(store_error)?.map(|row| read(&mut Columns::new(row))).transpose()
+    rows.next().map_err(store_error)?.map(|row| rows::delivery(&mut Columns::new(row))).transpose()
 }
 
 /// One state's part of a page, from the index alone.
@@ -250,18 +226,19 @@ fn list(connection: &Connection, filter: &DeliveryFilter) -> Result<Page<Deliver
         columns!(),
         parts.join(" UNION ALL "),
     );
+    let (before, before_id) = rows::before(filter.cursor);
     let mut statement = connection.prepare_cached(&sql).map_err(store_error)?;
     let mut rows = statement
         .query(named_params! {
             ":tenant": filter.tenant.as_str(),
-            ":before": filter.cursor.map_or(i64::MAX, |cursor| cursor.created_at.as_millis()),
-            ":before_id": filter.cursor.map_or(Uuid::max(), |cursor| cursor.id).into_bytes(),
+            ":before": before,
+            ":before_id": before_id.into_bytes(),
             ":limit": i64::from(filter.limit) + 1,
         })
         .map_err(store_error)?;
     let mut items = Vec::new();
     while let Some(row) = rows.next().map_err(store_error)? {
-        items.push(read(&mut Columns::new(row))?);
+        items.push(rows::delivery(&mut Columns::new(row))?);
     }
     Ok(Page::cut(items, filter.limit, |last| PageCursor { created_at: last.created_at, id: last.id.as_uuid() }))
 }
@@ -271,13 +248,7 @@ fn backlog(connection: &Connection) -> Result<Vec<Backlog>> {
     let mut rows = statement.query([]).map_err(store_error)?;
     let mut backlog = Vec::new();
     while let Some(row) = rows.next().map_err(store_error)? {
-        let mut c = Columns::new(row);
-        backlog.push(Backlog {
-            tenant: c.id(TenantId::new)?,
-            pending: u64::try_from(c.integer()?).unwrap_or(0),
-            oldest: c.time()?,
-            disabled: c.flag()?,
-        });
+        backlog.push(rows::backlog(&mut Columns::new(row))?);
     }
     Ok(backlog)
 }

@@ -9,6 +9,7 @@ use rusqlite::{Connection, params};
 use super::columns::Columns;
 use super::error::{Result, store_error};
 use super::writing::Writing;
+use crate::rows::ReadColumns as _;
 
 const FIND: &str = "SELECT failing_since, disabled_at FROM endpoints WHERE tenant = ?1";
 

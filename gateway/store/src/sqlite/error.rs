@@ -3,7 +3,7 @@
 use dukou_engine::ports::StoreError;
 use rusqlite::ErrorCode;
 
-pub(super) type Result<T> = std::result::Result<T, StoreError>;
+pub(super) use crate::error::{Result, corrupt};
 
 /// What a failing statement means to the caller. The transaction it failed in is not committed, so
 /// nothing was written whatever the reason.
@@ -14,8 +14,4 @@ pub(super) fn store_error(error: rusqlite::Error) -> StoreError {
         Some(_) => StoreError::Unavailable(error.to_string()),
         None => StoreError::Corrupt(error.to_string()),
     }
-}
-
-pub(super) fn corrupt(what: &str, why: impl std::fmt::Display) -> StoreError {
-    StoreError::Corrupt(format!("{what}: {why}"))
 }

@@ -2,13 +2,14 @@
 
 use dukou_domain::{EventId, TenantId};
 use dukou_engine::ports::StoreError;
-use dukou_engine::records::{Event, EventKind, NewEvent, Notification, NotificationKey, Recorded};
+use dukou_engine::records::{Event, NewEvent, Notification, NotificationKey, Recorded};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::columns::Columns;
 use super::error::{Result, store_error};
 use super::writing::Writing;
 use crate::codec;
+use crate::rows::{self, ReadColumns as _};
 
 const INSERT_EVENT: &str =
     "INSERT INTO events (position, id, tenant, kind, at, subject, payment) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
@@ -52,7 +53,7 @@ pub(super) fn after(connection: &Connection, tenant: &TenantId, position: i64, l
     let mut rows = statement.query(params![tenant.as_str(), position, limit]).map_err(store_error)?;
     let mut events = Vec::new();
     while let Some(row) = rows.next().map_err(store_error)? {
-        events.push(read(&mut Columns::new(row), |_| Ok(tenant.clone()))?);
+        events.push(rows::event(&mut Columns::new(row), |_| Ok(tenant.clone()))?);
     }
     Ok(events)
 }
@@ -63,21 +64,9 @@ pub(super) fn from(connection: &Connection, position: i64, limit: u32) -> Result
     let mut rows = statement.query(params![position, limit]).map_err(store_error)?;
     let mut events = Vec::new();
     while let Some(row) = rows.next().map_err(store_error)? {
-        events.push(read(&mut Columns::new(row), |c| c.id(TenantId::new))?);
+        events.push(rows::event(&mut Columns::new(row), |c| c.id(TenantId::new))?);
     }
     Ok(events)
-}
-
-/// An event from `position, id, kind, at, subject` and what `tenant` reads after them.
-pub(super) fn read<'r, 'stmt>(
-    c: &mut Columns<'r, 'stmt>,
-    tenant: impl FnOnce(&mut Columns<'r, 'stmt>) -> Result<TenantId>,
-) -> Result<Event> {
-    let position = c.integer()?;
-    let id = EventId::from_uuid(c.uuid()?);
-    let (kind, at) = (c.word(EventKind::parse)?, c.time()?);
-    let subject = codec::read_subject(c.text()?)?;
-    Ok(Event { position, event: NewEvent { id, tenant: tenant(c)?, kind, at, subject } })
 }
 
 pub(super) fn position_of(connection: &Connection, tenant: &TenantId, id: EventId) -> Result<Option<i64>> {

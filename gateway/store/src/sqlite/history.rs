@@ -1,16 +1,16 @@
 //! What happened to one payment.
 
 use async_trait::async_trait;
-use bytes::Bytes;
-use dukou_domain::{OutRefundNo, PaymentId, ProviderName, TenantId, TradeNo};
+use dukou_domain::{OutRefundNo, PaymentId, TenantId};
 use dukou_engine::ports::History;
-use dukou_engine::records::{CallOutcome, Event, MessageKind, Notification, NotificationKey, PlatformCall, Recorded};
+use dukou_engine::records::{Event, Notification, PlatformCall};
 use rusqlite::{Connection, params};
 
+use super::SqliteStore;
 use super::columns::Columns;
 use super::error::{Result, store_error};
 use super::writing::Writing;
-use super::{SqliteStore, events};
+use crate::rows;
 
 const KEEP: &str = "INSERT INTO platform_calls (tenant, payment, refund, provider, operation, at, millis, outcome, \
      code, message, request_id) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
@@ -45,7 +45,7 @@ impl History for SqliteStore {
             let mut rows = statement.query(key).map_err(store_error)?;
             let mut found = Vec::new();
             while let Some(row) = rows.next().map_err(store_error)? {
-                found.push(events::read(&mut Columns::new(row), |_| Ok(tenant.clone()))?);
+                found.push(rows::event(&mut Columns::new(row), |_| Ok(tenant.clone()))?);
             }
             found.reverse();
             Ok(found)
@@ -93,20 +93,7 @@ fn calls(connection: &Connection, tenant: &TenantId, payment: PaymentId, limit: 
     let mut rows = statement.query(key).map_err(store_error)?;
     let mut found = Vec::new();
     while let Some(row) = rows.next().map_err(store_error)? {
-        let mut c = Columns::new(row);
-        found.push(PlatformCall {
-            tenant: tenant.clone(),
-            payment,
-            refund: c.optional_id(OutRefundNo::new)?,
-            provider: c.id(ProviderName::new)?,
-            operation: c.string()?,
-            at: c.time()?,
-            millis: c.small()?,
-            outcome: c.word(CallOutcome::parse)?,
-            code: c.optional_string()?,
-            message: c.optional_string()?,
-            request_id: c.optional_string()?,
-        });
+        found.push(rows::call(&mut Columns::new(row), tenant, payment)?);
     }
     found.reverse();
     Ok(found)
@@ -122,18 +109,7 @@ fn messages(
     let mut statement = connection.prepare_cached(MESSAGES).map_err(store_error)?;
     let mut rows = statement.query(params![number, tenant.as_str(), limit]).map_err(store_error)?;
     while let Some(row) = rows.next().map_err(store_error)? {
-        let mut c = Columns::new(row);
-        let digest = c.string()?;
-        let (provider, kind) = (c.id(ProviderName::new)?, c.word(MessageKind::parse)?);
-        let key = NotificationKey { tenant: tenant.clone(), provider, kind, digest };
-        found.push(Notification {
-            key,
-            outcome: c.word(Recorded::parse)?,
-            payment: c.optional_uuid()?.map(PaymentId::from_uuid),
-            trade_no: c.id(TradeNo::new)?,
-            received_at: c.time()?,
-            body: Bytes::copy_from_slice(c.blob()?),
-        });
+        found.push(rows::message(&mut Columns::new(row), tenant)?);
     }
     Ok(())
 }

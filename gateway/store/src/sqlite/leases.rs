@@ -6,10 +6,12 @@ use dukou_engine::ports::Room;
 use rusqlite::{Connection, params};
 
 use super::columns::Columns;
-use super::deliveries::{columns, read};
+use super::deliveries::columns;
+use super::endpoints;
 use super::error::{Result, store_error};
 use super::writing::Writing;
-use super::{endpoints, events};
+use crate::fair::Waiting;
+use crate::rows::{self, ReadColumns as _};
 
 /// The first delivery that waits of the first tenant after another, from the index alone.
 const HEAD: &str = "SELECT tenant, next_at FROM deliveries INDEXED BY deliveries_due \
@@ -48,8 +50,7 @@ pub(super) fn due(
     // A later lease ends later, so its end is a name for it.
     let lease = LeaseId(until.as_millis());
     let disabled = endpoints::disabled(connection)?;
-    let mut next_at: Option<Timestamp> = None;
-    let mut waiting: Vec<(Timestamp, TenantId, u32)> = Vec::new();
+    let mut waiting = Waiting::default();
     let mut head = connection.prepare_cached(HEAD).map_err(store_error)?;
     let mut after = String::new();
     loop {
@@ -58,25 +59,19 @@ pub(super) fn due(
         let mut c = Columns::new(row);
         let (tenant, at) = (c.id(TenantId::new)?, c.time()?);
         after = tenant.as_str().to_owned();
-        if disabled.contains(&tenant) {
-            continue;
-        }
-        let room = room(&tenant);
-        if at > now {
-            next_at = Some(next_at.map_or(at, |earliest| earliest.min(at)));
-        } else if room > 0 {
-            waiting.push((at, tenant, room));
+        if !disabled.contains(&tenant) {
+            let room = room(&tenant);
+            waiting.look(tenant, at, now, room);
         }
     }
-    waiting.sort_unstable_by_key(|(since, ..)| *since);
-    let share = limit.checked_div(u32::try_from(waiting.len()).unwrap_or(u32::MAX)).unwrap_or(0).max(1);
+    let next_at = waiting.next_at;
     let mut found = Vec::new();
-    for (_, tenant, room) in waiting {
+    for (tenant, share) in waiting.shares(limit) {
         let left = limit.saturating_sub(u32::try_from(found.len()).unwrap_or(u32::MAX));
         if left == 0 {
             break;
         }
-        due_of(connection, &tenant, now, room.min(share).min(left), lease, &mut found)?;
+        due_of(connection, &tenant, now, share.min(left), lease, &mut found)?;
     }
     Ok((found, next_at))
 }
@@ -94,8 +89,8 @@ fn due_of(
     while let Some(row) = rows.next().map_err(store_error)? {
         let mut c = Columns::new(row);
         let next_at = c.integer()?;
-        let event = events::read(&mut c, |_| Ok(tenant.clone()));
-        match event.and_then(|event| Ok(Leased { delivery: read(&mut c)?, event: event.event, lease })) {
+        let event = rows::event(&mut c, |_| Ok(tenant.clone()));
+        match event.and_then(|event| Ok(Leased { delivery: rows::delivery(&mut c)?, event: event.event, lease })) {
             Ok(leased) => found.push(Due { leased, next_at }),
             // One record that cannot be read must not hold up everybody's.
             Err(error) => tracing::error!(%tenant, %error, "a delivery cannot be read and stays where it is"),

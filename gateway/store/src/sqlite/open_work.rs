@@ -1,13 +1,14 @@
 //! What has waited longest: looked up in the indexes that are there, within a bound, since it is asked
 //! for again and again beside everything else.
 
-use dukou_domain::{PaymentState, RefundState, TenantId, Timestamp};
+use dukou_domain::{PaymentState, TenantId, Timestamp};
 use dukou_engine::open::{OldestOpen, OpenKind};
 use dukou_engine::ports::StoreError;
 use rusqlite::{Connection, params};
 
 use super::columns::Columns;
 use super::error::{Result, store_error};
+use crate::rows::{self, ReadColumns as _};
 
 /// So many payments of a tenant in one state are looked at, those made first. What is stuck outlives
 /// the others, and so comes to be among them.
@@ -61,14 +62,7 @@ fn refunds(connection: &Connection, found: &mut Vec<OldestOpen>) -> Result<()> {
     let mut statement = connection.prepare_cached(OPEN_REFUNDS).map_err(store_error)?;
     let mut rows = statement.query(params![REFUNDS]).map_err(store_error)?;
     while let Some(row) = rows.next().map_err(store_error)? {
-        let mut c = Columns::new(row);
-        let (tenant, state, since) = (c.id(TenantId::new)?, c.word(RefundState::parse)?, c.time()?);
-        let kind = match state {
-            RefundState::Unknown => OpenKind::RefundUnknown,
-            RefundState::Processing => OpenKind::RefundProcessing,
-            RefundState::Created | RefundState::Succeeded | RefundState::Failed => continue,
-        };
-        found.push(OldestOpen { tenant, kind, since });
+        found.extend(rows::open_refund(&mut Columns::new(row))?);
     }
     Ok::<(), StoreError>(())
 }

@@ -1,19 +1,16 @@
 //! Payments and their attempts.
 
-use dukou_domain::{
-    AttemptId, AttemptState, Currency, Method, OutTradeNo, PaymentId, PaymentState, ProviderName, TenantId, Timestamp,
-    TradeNo, TransactionId,
-};
+use dukou_domain::{AttemptId, OutTradeNo, PaymentId, PaymentState, TenantId, Timestamp, TransactionId};
 use dukou_engine::ports::{PaymentKey, StoreError};
-use dukou_engine::records::{Attempt, Check, Failure, Page, PageCursor, Payment, PaymentFilter};
-use dukou_spi::Prepay;
+use dukou_engine::records::{Attempt, Page, PageCursor, Payment, PaymentFilter};
 use rusqlite::{Connection, Row, ToSql, named_params, params};
-use uuid::Uuid;
 
 use super::columns::Columns;
 use super::error::{Result, store_error};
 use super::writing::Writing;
+use crate::attempts::to_enter;
 use crate::codec;
+use crate::rows::{self, ReadColumns as _};
 
 /// The columns that [`read`] expects, from `payments p` and its current attempt `a`. What changes
 /// about that attempt stands in the payment's row.
@@ -137,56 +134,9 @@ pub(super) struct Found {
 /// The payment, and how many attempts it has; all but the current one are still to be read.
 fn read(row: &Row<'_>) -> Result<(Found, i64)> {
     let mut c = Columns::new(row);
-    let (row, attempts) = (c.integer()?, c.integer()?);
-    let id = PaymentId::from_uuid(c.uuid()?);
-    let tenant = c.id(TenantId::new)?;
-    let out_trade_no = c.id(OutTradeNo::new)?;
-    let currency = c.word(Currency::parse)?;
-    let payment = Payment {
-        id,
-        tenant,
-        out_trade_no,
-        amount: c.money(currency)?,
-        description: c.string()?,
-        attach: c.optional_string()?,
-        metadata: codec::read_metadata(c.text()?)?,
-        client_ip: c.word(|text| text.parse().ok())?,
-        state: c.word(PaymentState::parse)?,
-        late: c.flag()?,
-        refunded: c.money(currency)?,
-        refunding: c.money(currency)?,
-        created_at: c.time()?,
-        updated_at: c.time()?,
-        expires_at: c.time()?,
-        paid_at: c.optional_time()?,
-        transaction_id: c.optional_id(TransactionId::new)?,
-        failure: read_failure(&mut c)?,
-        check: read_check(&mut c)?,
-        version: c.integer()?,
-        attempt: read_attempt(&mut c)?,
-        others: Vec::new(),
-    };
+    let row = c.integer()?;
+    let (payment, attempts) = rows::payment(&mut c)?;
     Ok((Found { row, payment }, attempts))
-}
-
-fn read_attempt(c: &mut Columns<'_, '_>) -> Result<Attempt> {
-    Ok(Attempt {
-        id: AttemptId::from_uuid(c.uuid()?),
-        number: c.small()?,
-        provider: c.id(ProviderName::new)?,
-        method: c.word(Method::parse)?,
-        trade_no: c.id(TradeNo::new)?,
-        app_id: c.string()?,
-        merchant_id: c.string()?,
-        openid: c.optional_string()?,
-        notify_url: c.string()?,
-        prepay: match (c.optional_string()?, c.optional_time()?) {
-            (Some(token), Some(valid_until)) => Some(Prepay { token, valid_until }),
-            _ => None,
-        },
-        state: c.word(AttemptState::parse)?,
-        transaction_id: c.optional_id(TransactionId::new)?,
-    })
 }
 
 /// Most payments have one attempt, and cost nothing here.
@@ -196,23 +146,10 @@ fn with_others(connection: &Connection, (mut found, attempts): (Found, i64)) -> 
         let key = params![found.row, found.payment.attempt.id.as_uuid().into_bytes()];
         let mut rows = statement.query(key).map_err(store_error)?;
         while let Some(row) = rows.next().map_err(store_error)? {
-            found.payment.others.push(read_attempt(&mut Columns::new(row))?);
+            found.payment.others.push(rows::attempt(&mut Columns::new(row))?);
         }
     }
     Ok(found)
-}
-
-/// Two columns: the code and the message.
-pub(super) fn read_failure(c: &mut Columns<'_, '_>) -> Result<Option<Failure>> {
-    let code = c.optional_string()?;
-    Ok(c.optional_string()?.map(|message| Failure { code, message }))
-}
-
-/// Two columns: when, and how often it was asked.
-pub(super) fn read_check(c: &mut Columns<'_, '_>) -> Result<Option<Check>> {
-    let at = c.optional_time()?;
-    let asked = c.optional_integer()?;
-    Ok(at.map(|at| Check { at, asked: asked.and_then(|asked| u32::try_from(asked).ok()).unwrap_or(0) }))
 }
 
 fn one(connection: &Connection, sql: &str, key: impl rusqlite::Params) -> Result<Option<Found>> {
@@ -279,14 +216,8 @@ pub(super) fn put(w: &mut Writing<'_>, payment: &Payment, before: Option<&Before
     } else {
         update(w, payment, before)?;
     }
-    let known = |id| before.is_some_and(|before| before.current == id || before.others.iter().any(|o| o.id == id));
-    if !known(payment.attempt.id) {
-        put_attempt(w, payment, &payment.attempt)?;
-    }
-    for attempt in &payment.others {
-        if !before.is_some_and(|before| before.others.contains(attempt)) {
-            put_attempt(w, payment, attempt)?;
-        }
+    for attempt in to_enter(payment, before.map(|before| (before.current, &before.others[..]))) {
+        put_attempt(w, payment, attempt)?;
     }
     Ok(())
 }
@@ -411,15 +342,14 @@ fn list_sql(state: Option<PaymentState>) -> String {
 pub(super) fn list(connection: &Connection, filter: &PaymentFilter) -> Result<Page<Payment>> {
     // One more than asked for, to know whether there is another page.
     let limit = i64::from(filter.limit) + 1;
-    let before = filter.cursor.map_or(i64::MAX, |cursor| cursor.created_at.as_millis());
-    let before_id = filter.cursor.map_or(Uuid::max(), |cursor| cursor.id).into_bytes();
+    let (before, before_id) = rows::before(filter.cursor);
     let mut statement = connection.prepare_cached(&list_sql(filter.state)).map_err(store_error)?;
     let mut rows = statement
         .query(named_params! {
             ":tenant": filter.tenant.as_str(),
             ":after": filter.created_after.map_or(i64::MIN, Timestamp::as_millis),
             ":before": before,
-            ":before_id": before_id,
+            ":before_id": before_id.into_bytes(),
             ":limit": limit,
         })
         .map_err(store_error)?;

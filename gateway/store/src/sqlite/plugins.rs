@@ -11,6 +11,7 @@ use super::columns::Columns;
 use super::error::{Result, corrupt, store_error};
 use super::writing::Writing;
 use super::{SqliteStore, events};
+use crate::rows;
 
 const FIND: &str = "SELECT collection, key, value, due_at, version FROM plugin_documents \
      WHERE tenant = ?1 AND plugin = ?2 AND collection = ?3 AND key = ?4";
@@ -89,38 +90,23 @@ impl PluginRecords for SqliteStore {
     }
 }
 
-fn tenant_column(owner: &DocumentOwner) -> &str {
-    owner.tenant.as_ref().map_or("", TenantId::as_str)
-}
-
 fn find(connection: &Connection, owner: &DocumentOwner, collection: &str, key: &str) -> Result<Option<Document>> {
     let mut statement = connection.prepare_cached(FIND).map_err(store_error)?;
-    let mut rows =
-        statement.query(params![tenant_column(owner), owner.plugin.as_str(), collection, key]).map_err(store_error)?;
-    rows.next().map_err(store_error)?.map(|row| read(&mut Columns::new(row))).transpose()
+    let mut rows = statement
+        .query(params![rows::tenant_column(owner), owner.plugin.as_str(), collection, key])
+        .map_err(store_error)?;
+    rows.next().map_err(store_error)?.map(|row| rows::document(&mut Columns::new(row))).transpose()
 }
 
 fn by_row(connection: &Connection, row: i64) -> Result<(DocumentOwner, Document)> {
     let mut statement = connection.prepare_cached(BY_ROW).map_err(store_error)?;
     let mut rows = statement.query([row]).map_err(store_error)?;
     let row = rows.next().map_err(store_error)?.ok_or_else(|| corrupt("plugin document", "a row is gone"))?;
-    let mut c = Columns::new(row);
-    let document = read(&mut c)?;
-    let tenant = match c.text()? {
-        "" => None,
-        text => Some(TenantId::new(text).map_err(|error| corrupt("tenant", error))?),
-    };
-    Ok((DocumentOwner { tenant, plugin: c.id(PluginName::new)? }, document))
-}
-
-fn read(c: &mut Columns<'_, '_>) -> Result<Document> {
-    let (collection, key) = (c.string()?, c.string()?);
-    let value = serde_json::from_str(c.text()?).map_err(|error| corrupt("plugin document", error))?;
-    Ok(Document { collection, key, value, due_at: c.optional_time()?, version: c.integer()? })
+    rows::owned_document(&mut Columns::new(row))
 }
 
 fn change(w: &mut Writing<'_>, owner: &DocumentOwner, write: &Write) -> Result<()> {
-    let (tenant, plugin) = (tenant_column(owner), owner.plugin.as_str());
+    let (tenant, plugin) = (rows::tenant_column(owner), owner.plugin.as_str());
     let changed = match write {
         Write::Put(document) => {
             let Document { collection, key, due_at, version, .. } = document;

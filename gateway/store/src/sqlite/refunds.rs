@@ -1,17 +1,14 @@
 //! Refunds.
 
-use dukou_domain::{
-    Currency, OutRefundNo, OutTradeNo, PaymentId, ProviderName, ProviderRefundId, RefundId, RefundState, TenantId,
-    Timestamp, TradeNo,
-};
+use dukou_domain::{OutRefundNo, PaymentId, ProviderRefundId, TenantId, Timestamp};
 use dukou_engine::ports::StoreError;
 use dukou_engine::records::Refund;
 use rusqlite::{Connection, Row, params};
 
 use super::columns::Columns;
 use super::error::{Result, store_error};
-use super::payments::{read_check, read_failure};
 use super::writing::Writing;
+use crate::rows;
 
 macro_rules! select {
     ($rest:literal) => {
@@ -43,37 +40,7 @@ const TAKE_DUE: &str = "UPDATE refunds SET check_at = ?2, version = version + 1 
      (SELECT row FROM refunds WHERE check_at <= ?1 ORDER BY check_at LIMIT ?3) RETURNING row";
 
 fn read(row: &Row<'_>) -> Result<Refund> {
-    let mut c = Columns::new(row);
-    let id = RefundId::from_uuid(c.uuid()?);
-    let tenant = c.id(TenantId::new)?;
-    let payment = PaymentId::from_uuid(c.uuid()?);
-    let out_trade_no = c.id(OutTradeNo::new)?;
-    let out_refund_no = c.id(OutRefundNo::new)?;
-    let provider = c.id(ProviderName::new)?;
-    let trade_no = c.id(TradeNo::new)?;
-    let currency = c.word(Currency::parse)?;
-    Ok(Refund {
-        id,
-        tenant,
-        payment,
-        out_trade_no,
-        out_refund_no,
-        provider,
-        trade_no,
-        amount: c.money(currency)?,
-        reason: c.optional_string()?,
-        notify_url: c.string()?,
-        state: c.word(RefundState::parse)?,
-        provider_refund_id: c.optional_id(ProviderRefundId::new)?,
-        failure: read_failure(&mut c)?,
-        platform_word: c.optional_string()?,
-        created_at: c.time()?,
-        updated_at: c.time()?,
-        succeeded_at: c.optional_time()?,
-        check: read_check(&mut c)?,
-        of_duplicate: c.flag()?,
-        version: c.integer()?,
-    })
+    rows::refund(&mut Columns::new(row))
 }
 
 fn one(connection: &Connection, sql: &str, key: impl rusqlite::Params) -> Result<Option<Refund>> {

@@ -1,16 +1,14 @@
 //! Buyers' wishes to get money back.
 
-use dukou_domain::{
-    Currency, OutRefundNo, OutTradeNo, PaymentId, RefundRequestId, RefundRequestState, TenantId, Timestamp,
-};
+use dukou_domain::{OutRefundNo, RefundRequestId, RefundRequestState, TenantId, Timestamp};
 use dukou_engine::ports::StoreError;
 use dukou_engine::records::{Page, PageCursor, RefundRequest, RefundRequestFilter};
 use rusqlite::{Connection, Row, named_params, params};
-use uuid::Uuid;
 
 use super::columns::Columns;
 use super::error::{Result, store_error};
 use super::writing::Writing;
+use crate::rows;
 
 macro_rules! columns {
     () => {
@@ -32,27 +30,7 @@ const DECIDE: &str = "UPDATE refund_requests SET state = ?2, out_refund_no = ?3,
      WHERE id = ?1 AND state = 'pending'";
 
 fn read(row: &Row<'_>) -> Result<RefundRequest> {
-    let mut c = Columns::new(row);
-    let id = RefundRequestId::from_uuid(c.uuid()?);
-    let tenant = c.id(TenantId::new)?;
-    let payment = PaymentId::from_uuid(c.uuid()?);
-    let out_trade_no = c.id(OutTradeNo::new)?;
-    let openid = c.string()?;
-    let currency = c.word(Currency::parse)?;
-    Ok(RefundRequest {
-        id,
-        tenant,
-        payment,
-        out_trade_no,
-        openid,
-        amount: c.money(currency)?,
-        reason: c.optional_string()?,
-        state: c.word(RefundRequestState::parse)?,
-        out_refund_no: c.optional_id(OutRefundNo::new)?,
-        requested_at: c.time()?,
-        decided_at: c.optional_time()?,
-        decided_by: c.optional_string()?,
-    })
+    rows::request(&mut Columns::new(row))
 }
 
 pub(super) fn by_id(connection: &Connection, tenant: &TenantId, id: RefundRequestId) -> Result<Option<RefundRequest>> {
@@ -116,12 +94,13 @@ pub(super) fn list(connection: &Connection, filter: &RefundRequestFilter) -> Res
         columns!(),
         parts.join(" UNION ALL "),
     );
+    let (before, before_id) = rows::before(filter.cursor);
     let mut statement = connection.prepare_cached(&sql).map_err(store_error)?;
     let mut rows = statement
         .query(named_params! {
             ":tenant": filter.tenant.as_str(),
-            ":before": filter.cursor.map_or(i64::MAX, |cursor| cursor.created_at.as_millis()),
-            ":before_id": filter.cursor.map_or(Uuid::max(), |cursor| cursor.id).into_bytes(),
+            ":before": before,
+            ":before_id": before_id.into_bytes(),
             ":limit": i64::from(filter.limit) + 1,
         })
         .map_err(store_error)?;

@@ -8,6 +8,7 @@ use super::columns::Columns;
 use super::error::{Result, store_error};
 use super::history;
 use super::writing::Writing;
+use crate::rows::ReadColumns as _;
 
 const CALLS: &str = "SELECT row FROM calls WHERE entered_at < ?1 ORDER BY entered_at LIMIT ?2";
 const DELETE_CALL: &str = "DELETE FROM calls WHERE row = ?1 AND entered_at < ?2";
