@@ -230,18 +230,7 @@ pub const PUBLIC: &[Endpoint] = &[
         path: "/v1/{tenant}/sessions",
         access: Access::Limited,
         idempotent: true,
-        errors: &[
-            ErrorCode::InvalidRequest,
-            ErrorCode::ProviderRefused,
-            ErrorCode::RequestTimeout,
-            ErrorCode::IdempotencyKeyConflict,
-            ErrorCode::IdempotencyInProgress,
-            ErrorCode::BodyTooLarge,
-            ErrorCode::UnsupportedMediaType,
-            ErrorCode::ProviderUnavailable,
-            ErrorCode::Unavailable,
-            ErrorCode::ProviderTimeout,
-        ],
+        errors: LEND,
         handler: Handler::Own(|| web::post().to(sessions::create)),
     },
     Endpoint {
@@ -249,18 +238,7 @@ pub const PUBLIC: &[Endpoint] = &[
         path: "/v1/{tenant}/access-tokens",
         access: Access::Key,
         idempotent: true,
-        errors: &[
-            ErrorCode::InvalidRequest,
-            ErrorCode::ProviderRefused,
-            ErrorCode::RequestTimeout,
-            ErrorCode::IdempotencyKeyConflict,
-            ErrorCode::IdempotencyInProgress,
-            ErrorCode::BodyTooLarge,
-            ErrorCode::UnsupportedMediaType,
-            ErrorCode::ProviderUnavailable,
-            ErrorCode::Unavailable,
-            ErrorCode::ProviderTimeout,
-        ],
+        errors: LEND,
         handler: Handler::Own(|| web::post().to(access_tokens::create)),
     },
     Endpoint {
@@ -416,6 +394,20 @@ pub const ADMIN: &[Endpoint] = &[
         handler: Handler::Own(|| web::get().to(admin::access_tokens)),
     },
     OPENAPI,
+];
+
+/// What lends something of a provider: a session, a token.
+const LEND: &[ErrorCode] = &[
+    ErrorCode::InvalidRequest,
+    ErrorCode::ProviderRefused,
+    ErrorCode::RequestTimeout,
+    ErrorCode::IdempotencyKeyConflict,
+    ErrorCode::IdempotencyInProgress,
+    ErrorCode::BodyTooLarge,
+    ErrorCode::UnsupportedMediaType,
+    ErrorCode::ProviderUnavailable,
+    ErrorCode::Unavailable,
+    ErrorCode::ProviderTimeout,
 ];
 
 /// Reads that may ask a provider first.

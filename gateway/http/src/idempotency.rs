@@ -67,7 +67,7 @@ where
     F: FnOnce(OutTradeNo) -> W + Send + 'static,
     W: Future<Output = Result<Answer, Problem>> + Send + 'static,
 {
-    run_key(gateway, request, tenant, read_key(request)?, body, work).await.map(Outcome::response)
+    run_keeping(gateway, request, tenant, body, work).await.map(Outcome::response)
 }
 
 /// As [`run`], with what was kept and what was done told apart: the answer that is kept is the work's, not

@@ -263,16 +263,7 @@ impl<'a> Reader<'a> {
     fn storage(&mut self, table: &'a Map<String, Value>) -> Option<StorageSettings> {
         let mut section = self.section("storage", table);
         let expected = "sqlite:// and a path, or postgres://, a host and a database";
-        let url = match section.text("url", expected) {
-            Some(text) if text.starts_with("env:") || text.starts_with("file:") => section.resolve("url", &text),
-            Some(text) => {
-                if holds_password(&text) {
-                    section.warn("url", "holds a password written in the file itself", "\"env:NAME\" or \"file:PATH\"");
-                }
-                Some(Secret::new(text))
-            }
-            None => None,
-        };
+        let url = secret_address(&mut section, expected);
         let place = url.and_then(|url| {
             if let Some(path) = url.expose().strip_prefix("sqlite://") {
                 let usable = !path.is_empty() && !path.ends_with('/') && !path.contains(['?', '#', '\0']);
@@ -305,16 +296,7 @@ impl<'a> Reader<'a> {
         let mut section = self.section("redis", table);
         let expected = "redis://host:port/database, redis+cluster://host:port,host:port or \
                         redis+sentinel://host:port,host:port/primary/database, each with rediss for TLS";
-        let url = match section.text("url", expected) {
-            Some(text) if text.starts_with("env:") || text.starts_with("file:") => section.resolve("url", &text),
-            Some(text) => {
-                if holds_password(&text) {
-                    section.warn("url", "holds a password written in the file itself", "\"env:NAME\" or \"file:PATH\"");
-                }
-                Some(Secret::new(text))
-            }
-            None => None,
-        };
+        let url = secret_address(&mut section, expected);
         let url = url.and_then(|url| {
             let options = RedisOptions { url: url.clone(), prefix: String::new() };
             match options.check() {
@@ -408,7 +390,20 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Whether a Redis address has a password in it; one that names several servers is no URL.
+/// Where a server is: an address as it stands there, or a secret that holds one, since one with a password is better kept
+/// elsewhere.
+fn secret_address(section: &mut Section<'_>, expected: &str) -> Option<Secret> {
+    let text = section.text("url", expected)?;
+    if text.starts_with("env:") || text.starts_with("file:") {
+        return section.resolve("url", &text);
+    }
+    if holds_password(&text) {
+        section.warn("url", "holds a password written in the file itself", "\"env:NAME\" or \"file:PATH\"");
+    }
+    Some(Secret::new(text))
+}
+
+/// Whether an address has a password in it; one that names several servers is no URL.
 fn holds_password(address: &str) -> bool {
     let authority = address.split_once("://").map_or(address, |(_, rest)| rest);
     let authority = authority.split(['/', '?']).next().unwrap_or_default();
