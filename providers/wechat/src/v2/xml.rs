@@ -78,7 +78,7 @@ pub fn parse<'a>(body: &'a [u8], root: &str) -> Result<Fields<'a>, XmlError> {
     let text = std::str::from_utf8(body).map_err(|_| XmlError::NotUtf8)?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     if text.bytes().any(|byte| byte < 0x20 && !matches!(byte, b'\t' | b'\n' | b'\r'))
-        || text.contains(['\u{fffe}', '\u{ffff}'])
+        || !text.is_ascii() && text.contains(['\u{fffe}', '\u{ffff}'])
     {
         return Err(XmlError::ForbiddenCharacter);
     }
