@@ -32,7 +32,7 @@ impl Engine {
         let lock = self.coordinator.lock(&Self::payment_lock(tenant, &command.out_trade_no)).await;
         let (number, telemetry) = (command.out_trade_no.clone(), self.telemetry.as_ref());
         let span = payment_span!("payment.create", tenant.id, number);
-        let work = self.create_alone(tenant, provider, command);
+        let work = Box::pin(self.create_alone(tenant, provider, command));
         let answer = within(span, telemetry, &tenant.id, number.as_str(), work).await;
         if let Some(lock) = lock {
             self.coordinator.unlock(lock).await;

@@ -32,7 +32,7 @@ impl Engine {
         command: InvokePayment,
     ) -> Result<PaymentAnswer, EngineError> {
         let lock = self.coordinator.lock(&Self::payment_lock(tenant, out_trade_no)).await;
-        let answer = self.invoke_alone(tenant, out_trade_no, command).await;
+        let answer = Box::pin(self.invoke_alone(tenant, out_trade_no, command)).await;
         if let Some(lock) = lock {
             self.coordinator.unlock(lock).await;
         }

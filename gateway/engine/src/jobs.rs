@@ -54,7 +54,7 @@ impl Engine {
         let lock = self.coordinator.lock(&Self::payment_lock(&tenant, &payment.out_trade_no)).await;
         let (number, telemetry) = (&payment.out_trade_no, self.telemetry.as_ref());
         let span = payment_span!("payment.ask", tenant.id, number);
-        let work = self.follow_payment_alone(&tenant, provider, &payment);
+        let work = Box::pin(self.follow_payment_alone(&tenant, provider, &payment));
         let result = within(span, telemetry, &tenant.id, number.as_str(), work).await;
         if let Some(lock) = lock {
             self.coordinator.unlock(lock).await;

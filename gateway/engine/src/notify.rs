@@ -119,7 +119,7 @@ impl Engine {
         };
         fail_point!("notify.claimed");
         let found = Found::new(&tenant.id);
-        let work = async {
+        let work = Box::pin(async {
             match notice {
                 Notice::Payment(notice) => {
                     self.enter_payment_notice(&found, tenant, name, notice, key.clone(), raw.body.clone()).await
@@ -131,7 +131,7 @@ impl Engine {
                     self.confirm_refund(&found, tenant, name, (provider, &hint), key.clone(), raw.body.clone()).await
                 }
             }
-        };
+        });
         let outcome = work.instrument(found.span.clone()).await;
         if let Some(payment) = found.payment.get() {
             *number = Some(payment.to_string());

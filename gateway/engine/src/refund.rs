@@ -56,7 +56,7 @@ impl Engine {
         }
         let lock = self.coordinator.lock(&refund_lock(tenant, command.out_refund_no.as_str())).await;
         let span = payment_span!("payment.refund", tenant.id, out_trade_no);
-        let work = self.refund_alone(tenant, out_trade_no, command);
+        let work = Box::pin(self.refund_alone(tenant, out_trade_no, command));
         let answer = within(span, self.telemetry.as_ref(), &tenant.id, out_trade_no.as_str(), work).await;
         if let Some(lock) = lock {
             self.coordinator.unlock(lock).await;

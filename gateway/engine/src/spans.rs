@@ -2,6 +2,7 @@
 //! `debug`, so that a gateway whose traces nobody collects makes none.
 
 use std::future::Future;
+use std::pin::Pin;
 
 use dukou_domain::TenantId;
 use tracing::{Instrument, Span};
@@ -18,13 +19,14 @@ macro_rules! payment_span {
 }
 pub(crate) use payment_span;
 
-/// Runs work in a span that leads to the payment it is about.
+/// Runs work in a span that leads to the payment it is about. The work comes in a box: it is kilobytes large, and
+/// would be copied each time that whoever runs it hands it on.
 pub(crate) async fn within<T>(
     span: Span,
     telemetry: &dyn Telemetry,
     tenant: &TenantId,
     out_trade_no: &str,
-    work: impl Future<Output = T>,
+    work: Pin<Box<impl Future<Output = T>>>,
 ) -> T {
     if span.is_disabled() {
         return work.await;

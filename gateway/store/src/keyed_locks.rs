@@ -1,15 +1,15 @@
 //! Locks by name within this process. A name that nobody holds or waits for takes no memory.
 
 use std::collections::HashMap;
-use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use foldhash::quality::RandomState;
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 
 const SHARDS: usize = 32;
 
-type Shard = Mutex<HashMap<Arc<str>, Arc<AsyncMutex<()>>>>;
+type Shard = Mutex<HashMap<Arc<str>, Arc<AsyncMutex<()>>, RandomState>>;
 
 #[derive(Debug, Clone)]
 pub(crate) struct KeyedLocks {
@@ -19,7 +19,7 @@ pub(crate) struct KeyedLocks {
 
 impl KeyedLocks {
     pub fn new() -> Self {
-        KeyedLocks { shards: (0..SHARDS).map(|_| Shard::default()).collect(), hasher: RandomState::new() }
+        KeyedLocks { shards: (0..SHARDS).map(|_| Shard::default()).collect(), hasher: RandomState::default() }
     }
 
     /// Waits for as long as others hold the name; in the order of asking.

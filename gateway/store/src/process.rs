@@ -1,6 +1,6 @@
 //! The coordinator of a single instance, in its own memory. What it forgets, the store knows.
 
-use std::collections::hash_map::{Entry, RandomState};
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,6 +10,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use dukou_engine::ports::{Admission, CallRate, Claim, ClaimToken, Coordinator, Health, Lock, Marker};
 use dukou_engine::records::NotificationKey;
+use foldhash::quality::RandomState;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
@@ -51,7 +52,7 @@ pub struct ProcessCoordinator {
 
 #[derive(Default)]
 struct Shard {
-    states: HashMap<Arc<NotificationKey>, State>,
+    states: HashMap<Arc<NotificationKey>, State, RandomState>,
     /// In the order of their beginnings; those at the front that have ended are dropped.
     running: VecDeque<(Instant, Arc<NotificationKey>, u64)>,
     /// In the order of their ends.
@@ -73,7 +74,7 @@ impl ProcessCoordinator {
     pub fn new(options: ProcessOptions) -> Self {
         ProcessCoordinator {
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
-            hasher: RandomState::new(),
+            hasher: RandomState::default(),
             locks: KeyedLocks::new(),
             next_token: AtomicU64::new(1),
             markers_per_shard: options.markers.div_ceil(SHARDS),
