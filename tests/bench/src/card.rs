@@ -55,7 +55,7 @@ pub fn run(what: What, bench: &Bench) -> Result<Report> {
 
 /// What needs a gateway with payments on it.
 fn load(what: What, bench: &Bench, report: &mut Report) -> Result<()> {
-    if matches!(what, What::Card | What::Create) {
+    if matches!(what, What::Card | What::Create | What::Notify) {
         least::run(bench, report)?;
     }
     let mut session = Session::start(&bench.binary, &bench.directory.join("load"))?;

@@ -8,7 +8,8 @@ use anyhow::{Context as _, Result, ensure};
 use clap::{Args, Parser, Subcommand};
 
 use crate::card::{self, What};
-use crate::measure::{Bench, hello, least};
+use crate::least;
+use crate::measure::{Bench, hello};
 
 /// Measures a release build of the gateway on this machine.
 #[derive(Debug, Parser)]
@@ -43,9 +44,9 @@ enum Command {
     /// The server of `hello`.
     #[command(hide = true)]
     HelloServer,
-    /// What `create` is compared with.
+    /// What notifies and creates are compared with.
     #[command(hide = true)]
-    LeastServer { platform: SocketAddr, journal: PathBuf },
+    LeastServer { platform: SocketAddr, store: PathBuf },
 }
 
 #[derive(Debug, Args)]
@@ -81,7 +82,7 @@ pub fn run() -> Result<()> {
         Command::Postgres(options) => (What::Postgres, options),
         Command::Idle(options) => (What::Idle, options),
         Command::HelloServer => return hello::serve(),
-        Command::LeastServer { platform, journal } => return least::serve(platform, &journal),
+        Command::LeastServer { platform, store } => return least::serve(platform, &store),
     };
     let from = Instant::now();
     let own = std::env::current_exe()?;

@@ -12,6 +12,7 @@ mod card;
 pub mod cli;
 mod gateway;
 mod interface;
+mod least;
 mod ledger;
 mod load;
 mod machine;

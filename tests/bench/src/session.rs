@@ -65,15 +65,25 @@ impl Session {
         Ok(Session { gateway, ..self })
     }
 
-    /// Makes payments, at most `count`, until `time` is over.
+    /// Makes payments, at most `count`, until `time` is over: as many as the connections can.
     pub fn create(&mut self, connections: usize, count: usize, time: Duration) -> Result<Outcome> {
+        self.create_as(connections, count, |plan| load::closed(plan, time))
+    }
+
+    /// Makes payments as `run` says, which is given the plan; at most `count`.
+    pub fn create_as(
+        &mut self,
+        connections: usize,
+        count: usize,
+        run: impl FnOnce(&Plan<'_>) -> Result<Outcome>,
+    ) -> Result<Outcome> {
         let orders: Vec<Order> = (self.next..self.next + count).map(Order).collect();
         let path = format!("/v1/{TENANT}/payments");
         let headers = format!("authorization: Bearer {API_KEY}\r\ncontent-type: application/json\r\n");
         let requests = orders.iter().map(|order| load::post(&path, &headers, &order.create())).collect();
         let requests = Arc::new(Requests::once(requests));
         let plan = Plan { address: self.gateway.address, connections, requests: &requests, wanted: is_created };
-        let outcome = load::closed(&plan, time)?.whole("create").with_context(|| self.gateway.log_tail())?;
+        let outcome = run(&plan)?.whole("create").with_context(|| self.gateway.log_tail())?;
         self.next += requests.taken();
         self.unpaid.extend(&orders[..requests.taken()]);
         Ok(outcome)

@@ -1,122 +1,77 @@
-//! The least that a create can be: recorded, sent, recorded, answered. No checks, no signatures,
-//! no database: what the gateway's own rate is compared with.
+//! The least that can do the job at all: actix-web, reqwest, and one SQLite writer whose requests share commits. An
+//! order is recorded, sent, and its answer recorded; a message about it is recorded with it. No signatures, no
+//! rules, no events: what the gateway's own rates are compared with.
 
-use std::cell::RefCell;
-use std::fs::File;
-use std::io::{self, Write as _};
-use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, channel};
 
-use actix_web::error::ErrorServiceUnavailable;
-use actix_web::web::{self, Bytes, Data};
-use actix_web::{App, HttpResponse, HttpServer};
-use anyhow::{Context as _, Result};
-use tokio::sync::oneshot;
+use anyhow::Result;
 
-use super::{Bench, at, spread};
+use super::{Bench, at, hello, spread};
 use crate::interface::Interface;
-use crate::load::{self, Answer, Connection, Plan, Requests};
+use crate::least;
+use crate::load::{self, Answer, Outcome, Plan, Requests};
 use crate::messages::Order;
 use crate::platform::Platform;
 use crate::report::Report;
 use crate::server;
 
-pub const NAME: &str = "least create";
+pub const CREATE: &str = "least create";
+pub const NOTIFY: &str = "least notify";
+/// More than any machine makes in the time.
+const PER_SECOND: usize = 50_000;
+/// As many as a measurement of the gateway's notifies uses up.
+const MOST: usize = 24_000;
 
 pub fn run(bench: &Bench, report: &mut Report) -> Result<()> {
     let platform = Platform::start(Interface::V2)?;
-    let journal = bench.directory.join("least");
-    let arguments = ["least-server".to_owned(), platform.address.to_string(), journal.display().to_string()];
+    let store = bench.directory.join("least.db");
+    let arguments = [least::COMMAND.to_owned(), platform.address.to_string(), store.display().to_string()];
     let (process, address) = server::start(&arguments)?;
-    let requests = vec![load::post("/", "content-type: application/json\r\n", &Order(1).create())];
-    let requests = Arc::new(Requests::over_and_over(requests));
-    let plan = Plan { address, connections: 64, requests: &requests, wanted: is_created };
-    let before = process.cpu()?;
-    let mut outcome = load::closed(&plan, bench.time)?.whole(NAME)?;
-    let cpu = (process.cpu()? - before).as_secs_f64() * 1e6 / outcome.done as f64;
-    let detail = format!("{}, server CPU {cpu:.0} µs each", spread(&mut outcome.latencies));
-    report.line(&at(NAME, 64), outcome.rate(), "/s", detail);
+    let mut next = 0;
+    let mut made = Vec::new();
+    let mut create = |connections, count: usize, line: Option<&mut Report>| -> Result<Vec<Order>> {
+        let orders: Vec<Order> = (next..next + count).map(Order).collect();
+        let requests = orders.iter().map(|order| load::post("/create", "", &order.create())).collect();
+        let requests = Arc::new(Requests::once(requests));
+        let before = process.cpu()?;
+        let plan = Plan { address, connections, requests: &requests, wanted: is_created };
+        let outcome = load::closed(&plan, bench.time)?.whole(CREATE)?;
+        if let Some(report) = line {
+            entered(report, CREATE, connections, outcome, process.cpu()? - before);
+        }
+        next += requests.taken();
+        Ok(orders[..requests.taken()].to_vec())
+    };
+    made.extend(create(64, (bench.time.as_secs_f64() * PER_SECOND as f64) as usize, Some(report))?);
+    for connections in [64, 256] {
+        while made.len() < MOST {
+            made.extend(create(64, MOST - made.len(), None)?);
+        }
+        let paid = made.split_off(made.len() - MOST);
+        let requests = paid.iter().map(|order| load::post("/notify", "", &order.notify())).collect();
+        let requests = Arc::new(Requests::once(requests));
+        let before = process.cpu()?;
+        let plan = Plan { address, connections, requests: &requests, wanted: is_taken };
+        let outcome = load::closed(&plan, bench.time)?.whole(NOTIFY)?;
+        let rate = outcome.rate();
+        entered(report, NOTIFY, connections, outcome, process.cpu()? - before);
+        if let Some(hello) = report.value(&at(hello::NAME, connections)) {
+            report.line(&at("least notify / hello world", connections), rate / hello, "", "");
+        }
+    }
     Ok(())
+}
+
+fn entered(report: &mut Report, name: &str, connections: usize, mut outcome: Outcome, cpu: std::time::Duration) {
+    let each = cpu.as_secs_f64() * 1e6 / outcome.done as f64;
+    let detail = format!("{}, server CPU {each:.0} µs each", spread(&mut outcome.latencies));
+    report.line(&at(name, connections), outcome.rate(), "/s", detail);
 }
 
 fn is_created(answer: &Answer<'_>) -> bool {
     answer.status == 201
 }
 
-/// The server, in a process of its own.
-pub fn serve(platform: SocketAddr, journal: &Path) -> Result<()> {
-    let file = File::create(journal).with_context(|| journal.display().to_string())?;
-    let (entries, queue) = channel();
-    std::thread::Builder::new().name("journal".into()).spawn(move || {
-        if let Err(error) = write(file, &queue) {
-            eprintln!("the journal ended: {error}");
-        }
-    })?;
-    let least = Data::new(Least { entries, order: load::post("/pay/unifiedorder", "", &Order(1).notify()), platform });
-    server::run(|| {
-        let app = move || App::new().app_data(least.clone()).route("/", web::post().to(create));
-        let server = HttpServer::new(app).disable_signals().bind("127.0.0.1:0")?;
-        let addresses = server.addrs();
-        Ok((server.run(), addresses))
-    })
-}
-
-struct Least {
-    entries: Sender<Entry>,
-    order: Vec<u8>,
-    platform: SocketAddr,
-}
-
-struct Entry {
-    bytes: Bytes,
-    done: oneshot::Sender<()>,
-}
-
-/// What is queued shares a flush.
-fn write(mut file: File, queue: &Receiver<Entry>) -> io::Result<()> {
-    let mut batch = Vec::new();
-    while let Ok(first) = queue.recv() {
-        batch.push(first);
-        batch.extend(queue.try_iter());
-        let lines: Vec<u8> = batch.iter().flat_map(|entry| entry.bytes.iter().copied()).collect();
-        file.write_all(&lines)?;
-        file.sync_data()?;
-        for entry in batch.drain(..) {
-            // Its caller has gone, perhaps.
-            let _ = entry.done.send(());
-        }
-    }
-    Ok(())
-}
-
-impl Least {
-    async fn record(&self, bytes: Bytes) -> actix_web::Result<()> {
-        let (done, written) = oneshot::channel();
-        self.entries.send(Entry { bytes, done }).map_err(|_| ErrorServiceUnavailable("no journal"))?;
-        written.await.map_err(|_| ErrorServiceUnavailable("no journal"))
-    }
-
-    /// Over a connection of this thread's own.
-    async fn ask(&self) -> io::Result<Bytes> {
-        thread_local! {
-            static IDLE: RefCell<Vec<Connection>> = const { RefCell::new(Vec::new()) };
-        }
-        let idle = IDLE.with_borrow_mut(Vec::pop);
-        let mut connection = match idle {
-            Some(connection) => connection,
-            None => Connection::open(self.platform).await?,
-        };
-        let answer = Bytes::copy_from_slice(connection.exchange(&self.order).await?.body);
-        IDLE.with_borrow_mut(|idle| idle.push(connection));
-        Ok(answer)
-    }
-}
-
-async fn create(least: Data<Least>, body: Bytes) -> actix_web::Result<HttpResponse> {
-    least.record(body).await?;
-    let answer = least.ask().await?;
-    least.record(answer.clone()).await?;
-    Ok(HttpResponse::Created().body(answer))
+fn is_taken(answer: &Answer<'_>) -> bool {
+    answer.status == 200
 }

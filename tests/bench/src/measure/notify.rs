@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use super::{Bench, at, hello, spread};
+use super::{Bench, at, hello, least, spread};
 use crate::load::{self, Outcome};
 use crate::report::{Aim, Report};
 use crate::session::Session;
@@ -36,6 +36,9 @@ pub fn saturated(bench: &Bench, session: &mut Session, report: &mut Report) -> R
             } else {
                 report.line(&name, ratio, "", "");
             }
+        }
+        if let Some(least) = report.value(&at(least::NOTIFY, connections)) {
+            report.line(&at("notify / least notify", connections), most.rate() / least, "", "");
         }
         let rate = most.rate() * SHARE;
         let count = ((rate * bench.time.as_secs_f64()) as usize).min(MOST);
