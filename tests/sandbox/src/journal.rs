@@ -7,12 +7,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Millis;
 use crate::lock;
+use crate::wechat_v3::Word;
 
 /// The oldest entries go first.
 const MAX_ENTRIES: usize = 100_000;
-/// Bytes of all requests and responses kept together.
+/// Bytes of all texts kept together.
 const MAX_BYTES: usize = 256 * 1024 * 1024;
-/// Characters kept of one request or response.
+/// Characters kept of one text.
 const MAX_BODY: usize = 8 * 1024;
 /// Entries in one answer unless the query says otherwise.
 const DEFAULT_LIMIT: usize = 10_000;
@@ -48,8 +49,18 @@ pub struct Entry {
     pub response: String,
     /// The platform's key that signed the answer or the notification, where there are several.
     pub serial: Option<String>,
+    /// What the answer or the notification is worth, in entries of the v3 API.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub v3: Option<Word>,
     /// What the sandbox did out of the ordinary, or why a notification failed.
     pub note: Option<String>,
+}
+
+impl Entry {
+    fn bytes(&self) -> usize {
+        let resource = self.v3.as_ref().and_then(|word| word.resource.as_ref());
+        self.request.len() + self.response.len() + resource.map_or(0, String::len)
+    }
 }
 
 /// Which entries to read.
@@ -77,14 +88,17 @@ impl Journal {
     pub fn push(&self, mut entry: Entry) {
         shorten(&mut entry.request);
         shorten(&mut entry.response);
+        if let Some(resource) = entry.v3.as_mut().and_then(|word| word.resource.as_mut()) {
+            shorten(resource);
+        }
         let mut inner = lock(&self.0);
         inner.last += 1;
         entry.seq = inner.last;
-        inner.bytes += entry.request.len() + entry.response.len();
+        inner.bytes += entry.bytes();
         inner.entries.push_back(entry);
         while inner.entries.len() > MAX_ENTRIES || inner.bytes > MAX_BYTES {
             let Some(oldest) = inner.entries.pop_front() else { break };
-            inner.bytes -= oldest.request.len() + oldest.response.len();
+            inner.bytes -= oldest.bytes();
         }
     }
 

@@ -7,7 +7,7 @@ use super::Corruption;
 use crate::clock;
 use crate::ledger::{Api, Order, Refund, RefundStatus, given, token};
 use crate::sign::{Fields, SignType, sign};
-use crate::wechat_v3::{Damage, Notice, Writing, notice};
+use crate::wechat_v3::{Damage, Notice, Word, Writing, notice};
 use crate::world::World;
 use crate::{cipher, xml};
 
@@ -66,6 +66,9 @@ pub struct Document {
     pub headers: Vec<(String, String)>,
     /// The key that signed it, where the platform has several.
     pub serial: Option<String>,
+    /// For the journal, in v3.
+    #[serde(skip)]
+    pub word: Option<Word>,
 }
 
 /// The notification of a paid order.

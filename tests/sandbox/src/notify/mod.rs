@@ -211,6 +211,7 @@ fn entry(world: &World, message: &Message, url: &str, document: &Document) -> En
         out_refund_no: message.out_refund_no.clone(),
         request: document.body.clone(),
         serial: document.serial.clone(),
+        v3: document.word.clone(),
         ..Entry::default()
     }
 }

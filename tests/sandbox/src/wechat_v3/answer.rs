@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::error::ApiError;
 use super::stamp::{self, Damage, Headers};
 use super::trust::Purpose;
+use super::word::Word;
 use crate::faults::{Fault, SignatureFault};
 use crate::ledger::token;
 use crate::merchants::Registered;
@@ -121,6 +122,19 @@ impl Answer {
             reply: Reply::Answer { status: 200, content_type, body: bytes },
             headers: vec![request_id()],
             serial: None,
+        }
+    }
+
+    /// The same for the journal where it does not leave: what nobody hears vouches for nothing.
+    pub fn kept_back(self) -> Self {
+        Self { headers: Headers::new(), ..self }
+    }
+
+    /// What it is worth to this merchant.
+    pub fn word(&self, world: &World, mch_id: &str) -> Word {
+        match &self.reply {
+            Reply::Answer { body, .. } | Reply::Slow { body, .. } => Word::answered(world, mch_id, &self.headers, body),
+            Reply::Cut { .. } | Reply::Close => Word::default(),
         }
     }
 

@@ -110,6 +110,7 @@ impl Pass {
             status: answer.reply.status(),
             response: answer.reply.text(),
             serial: answer.serial.clone(),
+            v3: Some(answer.word(&self.world, self.subject.mch_id.as_deref().unwrap_or_default())),
             note: self.note.clone(),
             ..Entry::default()
         });
@@ -155,11 +156,11 @@ async fn handle(world: Arc<World>, incoming: Arc<Incoming>) -> Answer {
     let answer = answer(&world, &incoming, route, fault.as_ref());
     match fault {
         Some(Fault::LoseAnswer) => {
-            pass.journal(&answer);
+            pass.journal(&answer.kept_back());
             Answer::close()
         }
         Some(Fault::Hang { ms, .. }) => {
-            pass.journal(&answer);
+            pass.journal(&answer.kept_back());
             pause(ms).await;
             Answer::close()
         }

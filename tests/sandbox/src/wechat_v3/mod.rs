@@ -28,6 +28,7 @@ mod transaction;
 mod trust;
 #[cfg(test)]
 mod vectors;
+mod word;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -42,6 +43,7 @@ pub use keys::PrivateKey;
 pub use notice::{Notice, Writing};
 pub use stamp::Damage;
 pub use trust::{PublicKey, TrustMode};
+pub use word::Word;
 
 use crate::certs::Authority;
 use crate::lock;

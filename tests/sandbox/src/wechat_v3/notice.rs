@@ -5,6 +5,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::stamp::{self, Damage};
+use super::word::Word;
 use super::{aead, transaction};
 use crate::clock;
 use crate::ledger::{Order, Refund, RefundStatus, TradeState, token};
@@ -95,7 +96,8 @@ impl Notice {
                 body.truncate(half);
             }
         }
-        Ok(Document { body, content_type: "application/json", headers, serial: Some(signer.serial) })
+        let word = Some(Word::notified(world, mch_id, &headers, body.as_bytes()));
+        Ok(Document { body, content_type: "application/json", headers, serial: Some(signer.serial), word })
     }
 }
 

@@ -329,6 +329,19 @@ impl Trust {
         Ok(self.change(authority, serial, good)?.flatten())
     }
 
+    /// The key of that name, while the platform stands by what it signs for this merchant. Makes none: one that is not
+    /// there yet has signed nothing.
+    pub fn in_force(&self, mch_id: &str, serial: &str) -> Option<Signer> {
+        if serial.starts_with(PUBLIC_KEY_PREFIX) {
+            let known = lock(&self.public_keys);
+            return known.get(mch_id).map(|key| key.signer.clone()).filter(|signer| signer.serial == serial);
+        }
+        let now = now();
+        let all = lock(&self.certificates);
+        let found = all.iter().find(|one| one.signer.serial == serial)?;
+        (found.effective_at <= now && now < found.expires_at).then(|| found.signer.clone())
+    }
+
     /// The key of that name, whatever signs at the moment.
     pub fn named(&self, authority: &Authority, mch_id: &str, serial: &str) -> Result<Option<Signer>> {
         if serial.starts_with(PUBLIC_KEY_PREFIX) {

@@ -45,6 +45,42 @@ async fn answers_that_do_not_come() {
 }
 
 #[tokio::test]
+async fn the_journal_says_whether_an_answer_was_vouched_for() {
+    let shop = Shop::open();
+    let number = "T20260704170801";
+    shop.prepay(number, "http://127.0.0.1:9/notify").await;
+    let path = format!("/v3/pay/transactions/out-trade-no/{number}?mchid={}", shop.mch_id);
+    let genuine = async |fault: Option<Value>| {
+        if let Some(fault) = fault {
+            set(&shop, "v3_query", fault).await;
+        }
+        // Some of these answers never come.
+        let _ = shop.send("GET", &path, "", shop.bent()).await;
+        let journal = shop.bench.look("/journal?operation=v3_query").await;
+        journal["entries"].as_array().unwrap().last().unwrap()["v3"]["genuine"] == true
+    };
+    assert!(genuine(None).await);
+    assert!(genuine(Some(json!({ "type": "slow_body", "ms": 20 }))).await);
+    assert!(genuine(Some(json!({ "type": "err_code", "code": "SYSTEM_ERROR" }))).await, "a refusal is signed too");
+    for fault in [
+        json!({ "type": "bad_signature" }),
+        json!({ "type": "truncate" }),
+        json!({ "type": "cut_body" }),
+        json!({ "type": "lose_answer" }),
+        json!({ "type": "hang", "ms": 20, "after_effect": true }),
+        json!({ "type": "http", "status": 200, "body": "{}" }),
+        json!({ "type": "return_fail", "message": "签名错误" }),
+        json!({ "type": "signature", "damage": "probe" }),
+        json!({ "type": "signature", "damage": "missing" }),
+        json!({ "type": "signature", "damage": "doubled" }),
+        json!({ "type": "signature", "damage": "unknown_serial" }),
+        json!({ "type": "signature", "damage": { "late": { "seconds": 400 } } }),
+    ] {
+        assert!(!genuine(Some(fault.clone())).await, "{fault}");
+    }
+}
+
+#[tokio::test]
 async fn a_refund_whose_answer_is_lost_is_there() {
     let shop = Shop::open();
     shop.prepay("T20260704170101", "http://127.0.0.1:9/notify").await;

@@ -136,6 +136,46 @@ async fn copies_changes_and_damage() {
 }
 
 #[tokio::test]
+async fn the_journal_says_what_each_was_worth() {
+    let shop = Shop::open();
+    let receiver = Receiver::start(|_| (200, String::new())).await;
+    let path = paid(&shop, "T20260704160201", &receiver.url).await;
+    let mut seen = 0;
+    let mut worth = async |how: Value| {
+        shop.bench.must(&path, how).await;
+        let journal = shop.bench.look(&format!("/journal?after={seen}&direction=out")).await;
+        seen = journal["last"].as_u64().unwrap();
+        let entries = journal["entries"].as_array().unwrap();
+        assert_eq!(entries.len(), 1);
+        let word = &entries[0]["v3"];
+        let said = word["resource"].as_str().map(|text| serde_json::from_str::<Value>(text).unwrap());
+        (word["genuine"].as_bool().unwrap(), said.map(|said| said["amount"]["total"].as_i64().unwrap()))
+    };
+    let certificate = shop.bench.sandbox.platform_certificates().unwrap()[0].0.clone();
+    for (how, genuine, total) in [
+        (json!({}), true, Some(1990)),
+        (json!({ "set": { "amount.total": 1989 } }), true, Some(1989)),
+        (json!({ "corrupt": "key" }), true, None),
+        (json!({ "corrupt": "sign" }), false, Some(1990)),
+        (json!({ "corrupt": "body" }), false, None),
+        (json!({ "corrupt": "truncate" }), false, None),
+        (json!({ "corrupt": "probe" }), false, Some(1990)),
+        (json!({ "signature": { "timestamp_offset": -290 } }), true, Some(1990)),
+        (json!({ "signature": { "timestamp_offset": -310 } }), false, Some(1990)),
+        (json!({ "signature": { "timestamp_offset": 310 } }), false, Some(1990)),
+        (json!({ "signature": { "serial": "unknown" } }), false, Some(1990)),
+        (json!({ "signature": { "serial": certificate } }), true, Some(1990)),
+        (json!({ "signature": { "omit": ["Wechatpay-Nonce"] } }), false, Some(1990)),
+        (json!({ "signature": { "double": ["Wechatpay-Signature"] } }), false, Some(1990)),
+        (json!({ "signature": { "replace": { "Wechatpay-Serial": "" } } }), false, Some(1990)),
+    ] {
+        assert_eq!(worth(how.clone()).await, (genuine, total), "{how}");
+    }
+    shop.bench.must(&format!("/v3/certificates/{certificate}"), json!({ "expire": true })).await;
+    assert_eq!(worth(json!({ "signature": { "serial": certificate } })).await, (false, Some(1990)));
+}
+
+#[tokio::test]
 async fn any_content_in_a_merchants_name() {
     let shop = Shop::open();
     let receiver = Receiver::start(|_| (204, String::new())).await;
