@@ -33,7 +33,7 @@ pub use balancer::Balancer;
 pub use binary::{Finished, dukou, dukou_path, start_dukou};
 pub use browser::Browser;
 pub use buyer::Buyer;
-pub use checker::{Checker, Entry, History, Order, PlatformRefund, TenantHistory, Violation};
+pub use checker::{Checker, Document, Entry, History, Order, PlatformRefund, TenantHistory, Violation};
 pub use control::Control;
 pub use eventually::{eventually, settled};
 pub use gateway::Gateway;

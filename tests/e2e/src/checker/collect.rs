@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
+use super::document::Document;
 use super::history::{Entry, History, Order, PlatformRefund, TenantHistory, is_paid, trade_nos};
 use crate::merchant::Merchant;
 use crate::world::World;
@@ -80,20 +81,21 @@ async fn tenant_history(merchant: &Merchant, at_platform: &[Order]) -> TenantHis
     TenantHistory { tenant: merchant.tenant.clone(), payments, refunds, events }
 }
 
-/// Signs accepted notifies again, one for each thing they say, to see whose word a success rests on.
+/// Signs accepted notifies of APIv2 again, one for each thing they say, to see whose word a success rests on. Of those
+/// of APIv3, whose signature holds for a time only, the platform judged each as it went out.
 async fn find_proofs(world: &World, history: &TenantHistory, journal: &mut [Entry]) {
     let tenant = &history.tenant;
     let paid: BTreeSet<&str> = history.payments.iter().filter(|payment| is_paid(payment)).flat_map(trade_nos).collect();
     let mut proven = BTreeSet::new();
-    for entry in journal.iter_mut().filter(|entry| entry.operation == "notify_payment" && entry.mch_id == tenant.mch_id)
-    {
+    let of_v2 = |entry: &&mut Entry| matches!(entry.request, Document::V2(_)) && entry.mch_id == tenant.mch_id;
+    for entry in journal.iter_mut().filter(of_v2).filter(|entry| entry.operation == "notify_payment") {
         // What contradicts the record is accepted too, and proves nothing for the genuine word after it.
         let said = ["transaction_id", "total_fee", "fee_type", "appid", "mch_id"].map(|name| entry.asked(name));
         let word = (entry.trade_no.clone(), said);
         if !paid.contains(entry.trade_no.as_str()) || proven.contains(&word) || !entry.is_accepted() {
             continue;
         }
-        let fields = xml::fields(&entry.request).into_iter().filter(|(name, _)| name != "sign");
+        let fields = entry.request.fields().into_iter().filter(|(name, _)| name != "sign");
         let fields: Map<String, Value> = fields.map(|(name, value)| (name, Value::from(value))).collect();
         let signed = world.control.sign(&tenant.mch_id, &tenant.sign_type, &Value::Object(fields)).await;
         entry.genuine = xml::field(&signed, "sign") == entry.asked("sign");
@@ -103,18 +105,21 @@ async fn find_proofs(world: &World, history: &TenantHistory, journal: &mut [Entr
     }
 }
 
-fn entry(value: &Value) -> Entry {
+pub(super) fn entry(value: &Value) -> Entry {
+    let (outgoing, v3) = (value["direction"] == "out", &value["v3"]);
+    let read = if v3.is_object() { Document::json } else { Document::xml };
     Entry {
-        outgoing: value["direction"] == "out",
+        outgoing,
         operation: text(value, "operation"),
         url: text(value, "url"),
         mch_id: text(value, "mch_id"),
         trade_no: text(value, "out_trade_no"),
         out_refund_no: text(value, "out_refund_no"),
-        request: text(value, "request"),
-        response: text(value, "response"),
+        request: read(&if outgoing && v3.is_object() { text(v3, "resource") } else { text(value, "request") }),
+        status: value["status"].as_u64().and_then(|status| u16::try_from(status).ok()),
+        response: read(&text(value, "response")),
         note: text(value, "note"),
-        genuine: false,
+        genuine: v3["genuine"] == true,
     }
 }
 

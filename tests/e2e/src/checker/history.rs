@@ -2,9 +2,9 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
+use super::document::Document;
 use crate::metrics::Metrics;
 use crate::tenant::Tenant;
-use crate::xml;
 
 /// What happened in a world, from both sides. Plain data: the rules are functions of it.
 #[derive(Clone, Debug, Default)]
@@ -47,8 +47,11 @@ pub struct Entry {
     pub mch_id: String,
     pub trade_no: String,
     pub out_refund_no: String,
-    pub request: String,
-    pub response: String,
+    /// Of an APIv3 notify, what is encrypted in it.
+    pub request: Document,
+    /// The HTTP status, when an answer came.
+    pub status: Option<u16>,
+    pub response: Document,
     /// What the platform did out of the ordinary.
     pub note: String,
     /// The document that counts as proof has a valid signature.
@@ -84,9 +87,31 @@ impl Order {
 }
 
 impl Entry {
-    /// Whether a notify was answered in the platform's form with success.
+    /// Whether a notify was answered in the platform's form with success: by its status in APIv3.
     pub fn is_accepted(&self) -> bool {
-        self.outgoing && xml::field(&self.response, "return_code").as_deref() == Some("SUCCESS")
+        self.outgoing
+            && match self.request {
+                Document::V2(_) => self.response.field("return_code").as_deref() == Some("SUCCESS"),
+                Document::V3(_) => matches!(self.status, Some(200 | 204)),
+            }
+    }
+
+    /// Whether the gateway asked about an order.
+    pub fn is_query(&self) -> bool {
+        matches!(self.operation.as_str(), "orderquery" | "v3_query")
+    }
+
+    /// What the platform said: in a notify, or in its answer.
+    pub fn told(&self) -> &Document {
+        if self.outgoing { &self.request } else { &self.response }
+    }
+
+    /// Whether the platform said that the order is paid.
+    pub fn says_paid(&self) -> bool {
+        match (self.told(), self.outgoing) {
+            (told @ Document::V2(_), true) => told.field("result_code").as_deref() == Some("SUCCESS"),
+            (told, _) => matches!(told.field("trade_state").as_deref(), Some("SUCCESS" | "REFUND")),
+        }
     }
 
     /// The tenant that a notify's address names.
@@ -95,11 +120,7 @@ impl Entry {
     }
 
     pub fn asked(&self, name: &str) -> Option<String> {
-        xml::field(&self.request, name)
-    }
-
-    pub fn answered(&self, name: &str) -> Option<String> {
-        xml::field(&self.response, name)
+        self.request.field(name)
     }
 }
 

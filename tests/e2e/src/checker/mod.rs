@@ -2,6 +2,7 @@
 //! metrics, its log and its file.
 
 mod collect;
+mod document;
 mod history;
 mod rules;
 #[cfg(test)]
@@ -10,6 +11,7 @@ mod tests;
 use std::fmt;
 use std::time::Duration;
 
+pub use document::Document;
 pub use history::{Entry, History, Order, PlatformRefund, TenantHistory};
 
 use crate::eventually::settled;

@@ -1,5 +1,7 @@
 //! Every rule turns red over a history that breaks it, and over no other.
 
+mod v3;
+
 use serde_json::{Value, json};
 
 use super::*;
@@ -16,11 +18,16 @@ fn notice(total: i64, sign: &str) -> String {
     )
 }
 
+/// An answer to a query that says what the notice says.
+fn answer() -> Document {
+    Document::xml(&notice(100, "good").replace("</xml>", "<trade_state>SUCCESS</trade_state></xml>"))
+}
+
 fn event(id: &str, kind: &str, data: &Value) -> Value {
     json!({ "id": id, "type": kind, "tenant": "bookshop", "data": data })
 }
 
-fn accepted(operation: &str, request: String) -> Entry {
+fn accepted(operation: &str, request: &str) -> Entry {
     Entry {
         outgoing: true,
         operation: operation.to_owned(),
@@ -28,8 +35,8 @@ fn accepted(operation: &str, request: String) -> Entry {
         mch_id: "1900000109".to_owned(),
         trade_no: "B-1".to_owned(),
         out_refund_no: if operation == "notify_refund" { "R-1".to_owned() } else { String::new() },
-        request,
-        response: "<xml><return_code><![CDATA[SUCCESS]]></return_code></xml>".to_owned(),
+        request: Document::xml(request),
+        response: Document::xml("<xml><return_code><![CDATA[SUCCESS]]></return_code></xml>"),
         genuine: true,
         ..Entry::default()
     }
@@ -51,18 +58,14 @@ fn sound() -> History {
         operation: "unifiedorder".to_owned(),
         mch_id: "1900000109".to_owned(),
         trade_no: "B-1".to_owned(),
-        request: "<xml><total_fee>100</total_fee><nonce_str>a</nonce_str></xml>".to_owned(),
+        request: Document::xml("<xml><total_fee>100</total_fee><nonce_str>a</nonce_str></xml>"),
         ..Entry::default()
     };
     let tenant = Tenant::bookshop();
     History {
         secrets: tenant.secrets().into_iter().collect(),
         tenants: vec![TenantHistory { tenant, payments: vec![payment], refunds: vec![refund], events }],
-        journal: vec![
-            ordered,
-            accepted("notify_payment", notice(100, "good")),
-            accepted("notify_refund", String::new()),
-        ],
+        journal: vec![ordered, accepted("notify_payment", &notice(100, "good")), accepted("notify_refund", "")],
         journal_is_whole: true,
         orders: vec![Order {
             mch_id: "1900000109".to_owned(),
@@ -113,7 +116,7 @@ fn rule_1_an_accepted_notify_without_an_effect() {
         &[1],
     );
     check(|history| history.tenants[0].payments.clear(), &[1, 2, 6]);
-    check(|history| history.journal[1].request = notice(99, "good"), &[1, 3]);
+    check(|history| history.journal[1].request = Document::xml(&notice(99, "good")), &[1, 3]);
     check(|history| history.tenants[0].refunds[0]["id"] = json!("ref_2"), &[1, 7]);
     check(|history| history.journal[2].out_refund_no = "R-2".to_owned(), &[1]);
     check(|history| history.journal[1].url = "http://x/notify/teahouse/wechat/payment".to_owned(), &[1]);
@@ -159,7 +162,7 @@ fn rule_3_a_success_that_nobody_vouched_for() {
         operation: "orderquery".to_owned(),
         mch_id: "1900000109".to_owned(),
         trade_no: "B-1".to_owned(),
-        response: notice(100, "good").replace("</xml>", "<trade_state>SUCCESS</trade_state></xml>"),
+        response: answer(),
         note: note.to_owned(),
         ..Entry::default()
     };
@@ -240,7 +243,7 @@ fn rule_6_a_second_order() {
     };
     check(two_live, &[6]);
     let again = |request: &str| {
-        let request = request.to_owned();
+        let request = Document::xml(request);
         move |history: &mut History| {
             let entry = Entry { request, ..history.journal[0].clone() };
             history.journal.push(entry);
@@ -263,7 +266,7 @@ fn rule_7_a_change_without_an_event() {
         let entry = &mut history.journal[1];
         entry.outgoing = false;
         entry.operation = "orderquery".to_owned();
-        entry.response = entry.request.replace("</xml>", "<trade_state>SUCCESS</trade_state></xml>");
+        entry.response = answer();
     };
     check(silent, &[7]);
     let closed = json!({

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use dukou_e2e::{Tenant, World};
+use dukou_e2e::{Tenant, V3Trust, World};
 use rusqlite::Connection;
 
 use crate::{becomes, paid};
@@ -67,7 +67,16 @@ async fn rewrite(world: &World, truth: &Path, store: &Path, lie: &str) {
 
 #[tokio::test]
 async fn each_lie_breaks_its_rule() {
-    let world = World::builder().embedded().tenant(Tenant::bookshop()).tenant(Tenant::teahouse()).start().await;
+    each_lie_of(Tenant::bookshop()).await;
+}
+
+#[tokio::test]
+async fn each_lie_breaks_its_rule_over_v3() {
+    each_lie_of(Tenant::bookshop().over_v3(V3Trust::PublicKey)).await;
+}
+
+async fn each_lie_of(bookshop: Tenant) {
+    let world = World::builder().embedded().tenant(bookshop).tenant(Tenant::teahouse()).start().await;
     let merchant = world.merchant("bookshop");
     paid(&world, "PAID-01", 100).await;
     paid(&world, "BACK-01", 100).await;

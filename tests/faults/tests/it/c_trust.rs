@@ -1,6 +1,4 @@
 //! WeChat Pay's APIv3: what keys, signatures and clocks can do to a notify.
-//!
-//! The checker reads APIv2's documents; what holds here each scenario says itself.
 
 use std::time::{Duration, Instant};
 
@@ -58,6 +56,31 @@ async fn is_untouched(merchant: &Merchant, number: &str) {
     assert_eq!(merchant.event_types(number).await, ["payment.created", "payment.pending"]);
 }
 
+/// Watches: that a good signature is not all: what was decrypted is compared with our own record.
+#[tokio::test]
+async fn f19_v3_a_genuine_notify_that_contradicts_the_record() {
+    let world = shop(V3Trust::PublicKey).await;
+    let (tenant, merchant) = world.bookshop();
+    let cases = [
+        ("F19-31", json!({ "amount.total": 102 })),
+        ("F19-32", json!({ "amount.currency": "USD" })),
+        ("F19-33", json!({ "appid": "wx7777777777777777" })),
+        ("F19-34", json!({ "mchid": "1900000110" })),
+    ];
+    for (number, set) in &cases {
+        paid_silently(&world, &merchant, number, 101).await;
+        for _ in 0..2 {
+            let deliveries = world.control.notify(&tenant, number, &json!({ "set": set })).await;
+            assert_eq!(deliveries[0]["success"], true, "{number}: {deliveries:?}");
+        }
+        assert_eq!(merchant.status(number).await, "pending", "{number}");
+        assert_eq!(events_of(&merchant, number, "payment.mismatch").await, 1, "{number}");
+    }
+    assert!(notify_once(&world, &tenant, "F19-31").await);
+    assert_eq!(merchant.status("F19-31").await, "succeeded");
+    world.verify().await;
+}
+
 /// Watches: the signature over the very bytes, and each header as a part of it.
 #[tokio::test]
 async fn f20_v3_every_byte_and_every_header() {
@@ -91,6 +114,8 @@ async fn f20_v3_every_byte_and_every_header() {
     // What was spoilt so often is a good one.
     assert_eq!(post(&world, &headers, &body).await.unwrap().status, 200);
     assert_eq!(merchant.status("F20-31").await, "succeeded");
+    assert!(notify_once(&world, &tenant, "F20-31").await);
+    world.verify().await;
 }
 
 /// Watches: that the platform's own wrong signature is refused as any other, and wakes nobody.
@@ -118,6 +143,7 @@ async fn f20_v3_a_probe_is_refused_and_quiet() {
     world.control.fault(&json!({ "operation": "v3_prepay", "times": 1, "fault": fault })).await;
     merchant.pending("F20-33", 101).await;
     assert_eq!(world.control.journal("operation=v3_prepay&out_trade_no=F20-33").await.len(), 2);
+    world.verify().await;
 }
 
 /// Watches: the limit on what strangers can make the gateway fetch.
@@ -139,6 +165,7 @@ async fn f20_v3_a_thousand_unknown_serials_are_one_download() {
     assert!((1..=minutes).contains(&(fetched as u64)), "{fetched} downloads in {minutes} minutes");
     is_untouched(&merchant, "F20-34").await;
     assert!(notify_once(&world, &tenant, "F20-34").await);
+    world.verify().await;
 }
 
 /// Watches: the five minutes, and that a repetition has one effect.
@@ -159,6 +186,7 @@ async fn f21_v3_only_what_was_signed_now_counts() {
     let again = world.control.notify(&tenant, "F21-3690", &json!({ "copies": 300, "concurrent": true })).await;
     assert!(again.iter().all(|delivery| delivery["success"] == true));
     assert_eq!(events_of(&merchant, "F21-3690", "payment.succeeded").await, 1);
+    world.verify().await;
 }
 
 /// Watches: that a gateway which can hear nothing says why, though it has called nobody.
@@ -187,6 +215,7 @@ async fn f22_v3_a_wrong_clock_is_noticed_from_a_notify_alone() {
         assert!(notify_once(&world, &tenant, "F22-31").await);
         assert_eq!(merchant.status("F22-31").await, "succeeded");
         assert_eq!(check().await["status"], "ready");
+        world.verify().await;
     }
 }
 
@@ -234,6 +263,7 @@ async fn f23_the_platform_changes_its_certificate_in_full_flight() {
     world.gateway.restart().await;
     succeeded(&world, &merchant, "F23-99", 101).await;
     assert_eq!(downloads(&world).await, before, "another instance need not fetch");
+    world.verify().await;
 }
 
 /// Watches: the certificate's own end. WeChat certifies the key again with an end that has passed; who fetches that
@@ -256,4 +286,5 @@ async fn f23_what_has_expired_is_not_used() {
     };
     // Duplicates are answered with success as long as their signature counts.
     eventually("what the expired one signs is refused", Duration::from_secs(40), refused).await;
+    world.verify().await;
 }

@@ -71,7 +71,7 @@ impl<'a> View<'a> {
     fn new(history: &'a History) -> Self {
         let orders = history.orders.iter().map(|order| ((order.mch_id.as_str(), order.trade_no.as_str()), order));
         let mut words: HashMap<&str, Vec<&Entry>> = HashMap::new();
-        let telling = |entry: &&Entry| matches!(entry.operation.as_str(), "notify_payment" | "orderquery");
+        let telling = |entry: &&Entry| entry.operation == "notify_payment" || entry.is_query();
         for entry in history.journal.iter().filter(telling) {
             words.entry(&entry.trade_no).or_default().push(entry);
         }

@@ -6,7 +6,6 @@ use serde_json::Value;
 
 use super::{TenantView, View};
 use crate::checker::history::{is_paid, trade_nos};
-use crate::xml;
 
 /// 2. A success happens once, and so does each refund.
 pub fn one_effect(history: &View<'_>) -> Vec<String> {
@@ -84,13 +83,15 @@ fn sent_in_two_forms(history: &View<'_>) -> Vec<String> {
     let mut first: HashMap<(&str, &str, &str), BTreeMap<String, String>> = HashMap::new();
     for entry in &history.journal {
         let number = match entry.operation.as_str() {
-            "unifiedorder" => entry.trade_no.as_str(),
-            "refund" => entry.out_refund_no.as_str(),
+            "unifiedorder" | "v3_prepay" => entry.trade_no.as_str(),
+            "refund" | "v3_refund" => entry.out_refund_no.as_str(),
             _ => continue,
         };
         let changing = |name: &str| matches!(name, "nonce_str" | "sign");
-        let sent: BTreeMap<String, String> =
-            xml::fields(&entry.request).into_iter().filter(|(name, _)| !changing(name)).collect();
+        let mut sent = entry.request.fields();
+        sent.retain(|name, _| !changing(name));
+        // In APIv3 the address says how an order is paid.
+        sent.insert("url".to_owned(), entry.url.clone());
         let earlier =
             first.entry((entry.operation.as_str(), entry.mch_id.as_str(), number)).or_insert_with(|| sent.clone());
         if *earlier != sent {
