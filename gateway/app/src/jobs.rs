@@ -9,6 +9,7 @@ use tokio::task::JoinHandle;
 use tracing::Instrument as _;
 
 use crate::retention::Retention;
+use crate::shutdown::pause;
 
 /// How often the store is asked what is due.
 const QUESTION_PERIOD: Duration = Duration::from_secs(1);
@@ -66,9 +67,4 @@ async fn ask(engine: Arc<Engine>, mut stopping: watch::Receiver<bool>) {
             pause(QUESTION_PERIOD, &mut stopping).await;
         }
     }
-}
-
-pub(crate) async fn pause(period: Duration, stopping: &mut watch::Receiver<bool>) {
-    // An error means that the sender is gone, which is a stop as well.
-    let _ = tokio::time::timeout(period, stopping.wait_for(|stop| *stop)).await;
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 use dukou_engine::Engine;
 use tokio::sync::watch;
 
-use crate::jobs::pause;
 use crate::metrics::OpenMetrics;
+use crate::shutdown::pause;
 
 /// How often. An age that counts is minutes at least.
 const PERIOD: Duration = Duration::from_secs(10);

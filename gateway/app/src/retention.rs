@@ -8,8 +8,9 @@ use dukou_engine::Engine;
 use dukou_engine::ports::Old;
 use tokio::sync::watch;
 
-use crate::jobs::pause;
+use crate::config::RetentionSettings;
 use crate::metrics::RetentionMetrics;
+use crate::shutdown::pause;
 
 /// How often it is looked for.
 const PERIOD: Duration = Duration::from_secs(60 * 60);
@@ -17,26 +18,6 @@ const PERIOD: Duration = Duration::from_secs(60 * 60);
 const AT_ONCE: u32 = 500;
 /// Between two such transactions: payments come first.
 const REST: Duration = Duration::from_millis(50);
-
-/// How long what is kept.
-#[derive(Debug, Clone, Copy)]
-pub struct RetentionSettings {
-    pub idempotency_keys: Duration,
-    pub deliveries: Duration,
-    pub platform_calls: Duration,
-    pub notifications: Duration,
-}
-
-impl RetentionSettings {
-    const fn kept(&self, what: Old) -> Duration {
-        match what {
-            Old::Calls => self.idempotency_keys,
-            Old::Deliveries => self.deliveries,
-            Old::PlatformCalls => self.platform_calls,
-            Old::Notifications => self.notifications,
-        }
-    }
-}
 
 /// The job.
 pub struct Retention {

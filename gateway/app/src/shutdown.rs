@@ -1,4 +1,8 @@
-//! The signals that end the program.
+//! The signals that end the program, and those who wait in between.
+
+use std::time::Duration;
+
+use tokio::sync::watch;
 
 /// Waits until the process is asked to end (SIGTERM, or ctrl-c) and says by what.
 ///
@@ -23,4 +27,10 @@ pub async fn requested() -> std::io::Result<&'static str> {
 #[cfg(not(unix))]
 pub async fn requested() -> std::io::Result<&'static str> {
     tokio::signal::ctrl_c().await.map(|()| "ctrl-c")
+}
+
+/// Waits for `period`, or until the program is told to stop.
+pub(crate) async fn pause(period: Duration, stopping: &mut watch::Receiver<bool>) {
+    // An error means that the sender is gone, which is a stop as well.
+    let _ = tokio::time::timeout(period, stopping.wait_for(|stop| *stop)).await;
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use dukou_domain::{DeliveryId, DeliveryState, EventId, TenantId, Timestamp};
 
+pub use crate::endpoint::Endpoint;
 use crate::records::{EventKind, NewEvent, PageCursor};
 
 /// After the first try, which comes at once, how long to wait after each one that failed. When the
@@ -150,15 +151,6 @@ pub struct Tried {
     pub delivered_at: Option<Timestamp>,
     /// All that are kept, the new one last.
     pub tries: Vec<Try>,
-}
-
-/// How a tenant's endpoint is doing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Endpoint {
-    /// The first failure after the last success.
-    pub failing_since: Option<Timestamp>,
-    /// Since when nothing is sent to it.
-    pub disabled_at: Option<Timestamp>,
 }
 
 /// What waits for one tenant.

@@ -10,6 +10,7 @@ use tracing::Instrument as _;
 use crate::calls::{About, Calls};
 use crate::error::EngineError;
 use crate::journal::Journal;
+use crate::notify_url::notify_url;
 use crate::number;
 use crate::ports::{Change, Coordinator, Store, StoreError, Target, Telemetry, View};
 use crate::records::{Attempt, EventKind, Payment, Refund};
@@ -175,11 +176,6 @@ impl EventCounts {
             }
         }
     }
-}
-
-/// Where a platform tells of payments or refunds.
-pub fn notify_url(public_url: &str, tenant: &TenantId, provider: &ProviderName, kind: NotifyKind) -> String {
-    format!("{public_url}/notify/{tenant}/{provider}/{}", kind.as_str())
 }
 
 /// The provider of that name.

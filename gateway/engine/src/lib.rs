@@ -11,6 +11,7 @@ mod command;
 mod create;
 mod deliver;
 pub mod delivery;
+mod endpoint;
 mod engine;
 mod error;
 mod fail_points;
@@ -18,6 +19,7 @@ mod invoke;
 mod jobs;
 mod journal;
 mod notify;
+mod notify_url;
 mod number;
 pub mod open;
 pub mod plugin;
@@ -40,10 +42,11 @@ pub use command::{
     CreatePayment, CreateRefund, CreateRefundRequest, Decision, InvokePayment, Payer, PaymentAnswer, RefundAnswer,
 };
 pub use deliver::{Entered, Made, Place};
-pub use engine::{Engine, EngineConfig, notify_url};
+pub use engine::{Engine, EngineConfig};
 pub use error::EngineError;
 pub use fail_points::FAIL_POINTS;
 pub use notify::Notified;
+pub use notify_url::notify_url;
 pub use schedule::{Schedule, Steps};
 pub use session::{SESSION_PREFIX, Session, SessionClaims};
 pub use shared_state::StoreState;

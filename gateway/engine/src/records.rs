@@ -13,7 +13,7 @@ use dukou_domain::{
 use dukou_spi::{NotifyKind, Prepay};
 use uuid::Uuid;
 
-use crate::delivery::Endpoint;
+use crate::endpoint::Endpoint;
 
 /// What the merchant wants paid, with the attempt that is live or was last.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,9 +7,10 @@ use dukou_spi::{ErrorKind, FieldProblem, NotifyKind, Provider, ProviderError, Re
 
 use crate::command::{CreateRefund, RefundAnswer};
 use crate::create::failure_of;
-use crate::engine::{Engine, notify_url, provider_of};
+use crate::engine::{Engine, provider_of};
 use crate::error::EngineError;
 use crate::fail_points::fail_point;
+use crate::notify_url::notify_url;
 use crate::number;
 use crate::ports::{Change, PaymentKey, Target};
 use crate::records::{EventKind, Payment, Refund};

@@ -4,8 +4,9 @@ use dukou_domain::{OutTradeNo, RefundRequestId, RefundRequestState};
 use dukou_spi::FieldProblem;
 
 use crate::command::{CreateRefundRequest, Decision};
-use crate::engine::{Engine, notify_url, provider_of};
+use crate::engine::{Engine, provider_of};
 use crate::error::EngineError;
+use crate::notify_url::notify_url;
 use crate::number;
 use crate::ports::{Change, PaymentKey, StoreError, Target};
 use crate::records::{EventKind, NewEvent, Page, Payment, Refund, RefundRequest, RefundRequestFilter, Subject};

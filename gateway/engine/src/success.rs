@@ -3,7 +3,7 @@
 use dukou_domain::Timestamp;
 use dukou_spi::{NotifyKind, PaidFacts};
 
-use crate::engine::notify_url;
+use crate::notify_url::notify_url;
 use crate::number;
 use crate::ports::Change;
 use crate::records::{EventKind, Payment, Refund, Subject};

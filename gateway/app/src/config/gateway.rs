@@ -11,8 +11,8 @@ use dukou_spi::settings::{Problem, Section, Severity, parse_duration};
 use dukou_store::{PostgresOptions, RedisOptions};
 use serde_json::{Map, Value};
 
+use super::retention::RetentionSettings;
 use super::sources::{Merged, Sources};
-use crate::retention::RetentionSettings;
 use crate::traces::{self, TraceSettings};
 
 /// Every key with its default, as the repository shows it.

@@ -7,6 +7,7 @@ mod conflicts;
 mod environment;
 mod files;
 mod gateway;
+mod retention;
 mod sources;
 mod tenant;
 #[cfg(test)]
@@ -22,6 +23,7 @@ use dukou_spi::{Context, ProviderFactory};
 pub use environment::process_variables;
 pub use files::{Change, Look, Patience, TenantFiles};
 pub use gateway::{DEFAULTS, GatewaySettings, RedisSettings, StoragePlace, StorageSettings};
+pub use retention::RetentionSettings;
 pub use tenant::TenantSettings;
 
 use crate::traces::TraceSettings;

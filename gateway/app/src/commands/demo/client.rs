@@ -7,7 +7,7 @@ use anyhow::{Context as _, bail};
 use dukou_domain::Secret;
 use serde_json::{Value, json};
 
-use super::setting::{APP, MERCHANT, PROVIDER, TENANT};
+use super::names::{APP, MERCHANT, PROVIDER, TENANT};
 
 const PHONE: &str = "Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) Version/17.5 Mobile/15E148 Safari/604.1";
 /// Everything here is on this machine.

@@ -3,6 +3,7 @@
 //! and checks every step.
 
 mod client;
+mod names;
 mod setting;
 mod shop;
 mod walk;

@@ -9,16 +9,10 @@ use dukou_sandbox::{DouyinApp, Merchant, Options, Sandbox, TrustMode};
 use tempfile::TempDir;
 
 use super::client::Client;
+use super::names::{APP, DOUYIN, MERCHANT, PROVIDER, TENANT};
 use crate::config;
 use crate::outside;
 use crate::service::Service;
-
-pub const TENANT: &str = "bookshop";
-pub const PROVIDER: &str = "wechat";
-pub const MERCHANT: &str = "1900000109";
-pub const APP: &str = "wx8888888888888888";
-/// The shop's application at Douyin.
-pub const DOUYIN: &str = "awbookshop000001";
 
 /// Which of WeChat Pay's interfaces the shop is set up for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]

@@ -13,7 +13,8 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
 use super::client::{Answer, Client};
-use super::setting::{Kind, PROVIDER, Setting, TENANT};
+use super::names::{PROVIDER, TENANT};
+use super::setting::{Kind, Setting};
 use super::{say, wire};
 
 const STEPS: u32 = 13;

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::{Backend, Refusal, own, passed_on, safe};
 use crate::commands::demo::client::Client;
-use crate::commands::demo::setting::APP;
+use crate::commands::demo::names::APP;
 
 /// Books by id: title, author, price in fen. The page names a book, never an amount.
 const BOOKS: [(&str, &str, &str, i64); 4] = [

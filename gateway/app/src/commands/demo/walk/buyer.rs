@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{AMOUNT, Walk, expect_status, ok};
 use crate::commands::demo::client::Client;
-use crate::commands::demo::setting::{PROVIDER, TENANT};
+use crate::commands::demo::names::{PROVIDER, TENANT};
 use crate::commands::demo::{say, wire};
 
 /// What one step leaves for the next.

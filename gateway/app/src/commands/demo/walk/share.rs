@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::buyer::Visit;
 use super::{Walk, expect_status, ok};
-use crate::commands::demo::setting::{APP, DOUYIN, TENANT};
+use crate::commands::demo::names::{APP, DOUYIN, TENANT};
 use crate::commands::demo::{say, wire};
 
 impl Walk<'_> {
