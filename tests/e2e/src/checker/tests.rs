@@ -99,22 +99,21 @@ fn a_sound_history_breaks_nothing() {
     check(|_| {}, &[]);
 }
 
+/// The notifies were acknowledged, and their effect was lost with a crash.
+fn lose_the_effect(history: &mut History) {
+    let tenant = &mut history.tenants[0];
+    tenant.payments[0]["status"] = json!("pending");
+    tenant.payments[0]["refunded_amount"] = json!(0);
+    tenant.events.clear();
+    tenant.refunds.clear();
+    history.orders[0].refunds.clear();
+    history.journal.pop();
+    history.metrics = Metrics::default();
+}
+
 #[test]
 fn rule_1_an_accepted_notify_without_an_effect() {
-    // Acknowledged, and the effect was lost with a crash.
-    check(
-        |history| {
-            let tenant = &mut history.tenants[0];
-            tenant.payments[0]["status"] = json!("pending");
-            tenant.payments[0]["refunded_amount"] = json!(0);
-            tenant.events.clear();
-            tenant.refunds.clear();
-            history.orders[0].refunds.clear();
-            history.journal.pop();
-            history.metrics = Metrics::default();
-        },
-        &[1],
-    );
+    check(lose_the_effect, &[1]);
     check(|history| history.tenants[0].payments.clear(), &[1, 2, 6]);
     check(|history| history.journal[1].request = Document::xml(&notice(99, "good")), &[1, 3]);
     check(|history| history.tenants[0].refunds[0]["id"] = json!("ref_2"), &[1, 7]);

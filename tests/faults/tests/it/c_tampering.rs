@@ -5,7 +5,8 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::{
-    acknowledges, becomes, events_of, notify_document, notify_once, paid_silently, post_notify, successes,
+    acknowledges, becomes, contradiction_is_kept, events_of, notify_document, notify_once, paid_silently, post_notify,
+    successes,
 };
 
 /// Watches: the comparison of amount, currency, app and merchant with our own record, and that it is the order's total
@@ -21,13 +22,7 @@ async fn f19_a_genuine_notify_that_contradicts_the_record() {
         ("F19-merchant", json!({ "mch_id": "1900000110" })),
     ];
     for (number, set) in &cases {
-        paid_silently(&world, &merchant, number, 101).await;
-        for _ in 0..2 {
-            let deliveries = world.control.notify(&tenant, number, &json!({ "set": set })).await;
-            assert_eq!(deliveries[0]["success"], true, "{number}: {deliveries:?}");
-        }
-        assert_eq!(merchant.status(number).await, "pending", "{number}");
-        assert_eq!(events_of(&merchant, number, "payment.mismatch").await, 1, "{number}");
+        contradiction_is_kept(&world, &merchant, number, set).await;
     }
     let metrics = world.metrics().await;
     let outcomes = ["mismatch", "duplicate", "applied"].map(|word| metrics.notifies("bookshop", "payment", word));

@@ -7,7 +7,7 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Value, json};
 
 use crate::moved_clock::MovedClock;
-use crate::support::{SOON, events_of, notify_once, paid_silently, refund_becomes, succeeded};
+use crate::support::{SOON, contradiction_is_kept, events_of, notify_once, paid_silently, refund_becomes, succeeded};
 
 async fn shop(trust: V3Trust) -> World {
     World::builder().tenant(Tenant::bookshop().over_v3(trust)).start().await
@@ -68,13 +68,7 @@ async fn f19_v3_a_genuine_notify_that_contradicts_the_record() {
         ("F19-34", json!({ "mchid": "1900000110" })),
     ];
     for (number, set) in &cases {
-        paid_silently(&world, &merchant, number, 101).await;
-        for _ in 0..2 {
-            let deliveries = world.control.notify(&tenant, number, &json!({ "set": set })).await;
-            assert_eq!(deliveries[0]["success"], true, "{number}: {deliveries:?}");
-        }
-        assert_eq!(merchant.status(number).await, "pending", "{number}");
-        assert_eq!(events_of(&merchant, number, "payment.mismatch").await, 1, "{number}");
+        contradiction_is_kept(&world, &merchant, number, set).await;
     }
     assert!(notify_once(&world, &tenant, "F19-31").await);
     assert_eq!(merchant.status("F19-31").await, "succeeded");

@@ -67,6 +67,18 @@ pub async fn notify_once(world: &World, tenant: &Tenant, out_trade_no: &str) -> 
     deliveries[0]["success"] == true
 }
 
+/// The platform's genuine word about a paid order of 101 fen, `set` apart, comes twice: taken and raised once, and the
+/// payment stays as it was.
+pub async fn contradiction_is_kept(world: &World, merchant: &Merchant, out_trade_no: &str, set: &Value) {
+    paid_silently(world, merchant, out_trade_no, 101).await;
+    for _ in 0..2 {
+        let deliveries = world.control.notify(&merchant.tenant, out_trade_no, &json!({ "set": set })).await;
+        assert_eq!(deliveries[0]["success"], true, "{out_trade_no}: {deliveries:?}");
+    }
+    assert_eq!(merchant.status(out_trade_no).await, "pending", "{out_trade_no}");
+    assert_eq!(events_of(merchant, out_trade_no, "payment.mismatch").await, 1, "{out_trade_no}");
+}
+
 /// How many of these deliveries were answered with success.
 pub fn successes(deliveries: &[Value]) -> usize {
     deliveries.iter().filter(|delivery| delivery["success"] == true).count()
