@@ -1,9 +1,10 @@
 //! The tenants being served.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use dukou_domain::{ProviderName, TenantId};
 use dukou_engine::tenant::{Tenant, Tenants};
 use dukou_spi::Provider;
 
@@ -15,12 +16,16 @@ pub struct ServedTenants {
     sets: ArcSwap<Sets>,
 }
 
+type Named = (ProviderName, Arc<dyn Provider>);
+
 #[derive(Clone, Default)]
 struct Sets {
     served: HashMap<String, Arc<Tenant>>,
     /// Those too that were served since the process started, and every provider that they had:
     /// payments made by them may still be under way.
     known: HashMap<String, Arc<Tenant>>,
+    /// By tenant, providers whose name was given another account, newest first.
+    former: HashMap<String, Vec<Named>>,
     any_webhook: bool,
 }
 
@@ -59,6 +64,13 @@ impl ServedTenants {
 impl Sets {
     fn serve(&mut self, tenant: &Arc<Tenant>) {
         let id = tenant.id.to_string();
+        if let Some(before) = self.known.get(&id) {
+            let former = self.former.entry(id.clone()).or_default();
+            for (name, provider) in &before.providers {
+                former.insert(0, (name.clone(), Arc::clone(provider)));
+            }
+            keep_other_accounts(former, tenant);
+        }
         let known = match self.known.get(&id) {
             Some(before) if before.providers.keys().any(|name| !tenant.providers.contains_key(name)) => {
                 let mut providers = before.providers.clone();
@@ -80,6 +92,18 @@ impl Sets {
     }
 }
 
+/// Drops those whose account the tenant has under the same name, and all but the newest of each account.
+fn keep_other_accounts(former: &mut Vec<Named>, tenant: &Tenant) {
+    let account = |provider: &Arc<dyn Provider>| {
+        let info = provider.info();
+        (info.merchant_id.clone(), info.app_id.clone())
+    };
+    let mut seen: HashSet<_> = tenant.providers.iter().map(|(name, now)| (name.clone(), account(now))).collect();
+    former.retain(|(name, provider)| {
+        tenant.providers.contains_key(name) && seen.insert((name.clone(), account(provider)))
+    });
+}
+
 impl Tenants for ServedTenants {
     fn find(&self, id: &str) -> Option<Arc<Tenant>> {
         self.sets.load().served.get(id).cloned()
@@ -91,6 +115,12 @@ impl Tenants for ServedTenants {
 
     fn find_even_removed(&self, id: &str) -> Option<Arc<Tenant>> {
         self.sets.load().known.get(id).cloned()
+    }
+
+    fn former_providers(&self, id: &TenantId, name: &ProviderName) -> Vec<Arc<dyn Provider>> {
+        let sets = self.sets.load();
+        let former = sets.former.get(id.as_str()).map_or(&[][..], Vec::as_slice);
+        former.iter().filter(|(of, _)| of == name).map(|(_, provider)| Arc::clone(provider)).collect()
     }
 
     fn any_webhook(&self) -> bool {

@@ -1,6 +1,7 @@
 //! What surrounds every call to a platform, written once: one repetition where nothing was sent,
 //! a panic kept from spreading, the measurement and the record. In this order, from the inside out.
 
+use std::borrow::Cow;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -26,9 +27,11 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 pub(crate) struct Calls<'a> {
     pub name: &'a ProviderName,
-    pub provider: &'a Arc<dyn Provider>,
+    pub provider: Cow<'a, Arc<dyn Provider>>,
     pub engine: &'a Engine,
     pub about: Option<About>,
+    /// Why no call may be made: the provider is of another account.
+    pub other_account: Option<String>,
 }
 
 /// Whose history a call belongs to.
@@ -68,6 +71,9 @@ impl Calls<'_> {
     where
         F: Future<Output = Result<T, ProviderError>>,
     {
+        if let Some(why) = &self.other_account {
+            return Err(ProviderError::new(ErrorKind::NotSent, Reason::Configuration, why.as_str()));
+        }
         let mut repetitions = 0;
         loop {
             let result = self.once(operation, call()).await;

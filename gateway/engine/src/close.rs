@@ -60,7 +60,7 @@ impl Engine {
         payment: Payment,
     ) -> Result<Payment, EngineError> {
         if is_at_platform(provider, &payment) && provider.capabilities().close {
-            match self.calls_about(&payment, &payment.attempt.provider, provider).close(&order_of(&payment)).await {
+            match self.calls_about(&payment, &payment.attempt, provider).close(&order_of(&payment)).await {
                 Ok(()) => fail_point!("close.answered"),
                 Err(error) if error.reason == Reason::AlreadyPaid => {
                     return self.ask_payment(tenant, provider, &payment).await;

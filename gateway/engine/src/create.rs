@@ -207,7 +207,7 @@ impl Engine {
         payment: Payment,
     ) -> Result<PaymentAnswer, EngineError> {
         let order = order_of(&payment);
-        let result = self.calls_about(&payment, &payment.attempt.provider, provider).pay(&order).await;
+        let result = self.calls_about(&payment, &payment.attempt, provider).pay(&order).await;
         fail_point!("create.answered");
         match result {
             Ok(prepay) => {
@@ -299,9 +299,12 @@ impl Engine {
                 && now < prepay.valid_until
                 && now < payment.expires_at
         };
-        match payment.attempt.prepay.as_ref().filter(usable) {
-            Some(prepay) => Ok(Some(provider.invoke(&order_of(payment), prepay)?)),
-            None => Ok(None),
+        let Some(prepay) = payment.attempt.prepay.as_ref().filter(usable) else { return Ok(None) };
+        match self.account_of(&payment.tenant, &payment.attempt, provider) {
+            Ok(None) => Ok(Some(provider.invoke(&order_of(payment), prepay)?)),
+            Ok(Some(former)) => Ok(Some(former.invoke(&order_of(payment), prepay)?)),
+            // Nobody can sign for that account; a call to the platform says so.
+            Err(_) => Ok(None),
         }
     }
 }

@@ -1,10 +1,11 @@
 //! The engine: what it holds, and the few things every use case does the same way.
 
+use std::borrow::Cow;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use dukou_domain::{OutTradeNo, PaymentState, ProviderName, RefundState, TenantId, Timestamp};
-use dukou_spi::{Clock, FieldProblem, NotifyKind, PayOrder, Provider};
+use dukou_spi::{Clock, FieldProblem, NotifyKind, PayOrder, Provider, ProviderInfo};
 use tracing::Instrument as _;
 
 use crate::calls::{About, Calls};
@@ -121,25 +122,78 @@ impl Engine {
 
     /// Calls to the platform, with everything that is the same for every provider around them.
     pub(crate) fn calls<'a>(&'a self, name: &'a ProviderName, provider: &'a Arc<dyn Provider>) -> Calls<'a> {
-        Calls { name, provider, engine: self, about: None }
+        Calls { name, provider: Cow::Borrowed(provider), engine: self, about: None, other_account: None }
     }
 
-    /// Calls about a payment, which become part of its history.
+    /// Calls about an attempt, which become part of its payment's history. They are made with the merchant account
+    /// of the attempt, or not at all.
     pub(crate) fn calls_about<'a>(
         &'a self,
         payment: &Payment,
-        name: &'a ProviderName,
+        attempt: &'a Attempt,
         provider: &'a Arc<dyn Provider>,
     ) -> Calls<'a> {
         let about = About { tenant: payment.tenant.clone(), payment: payment.id, refund: None };
-        Calls { about: Some(about), ..self.calls(name, provider) }
+        Calls { about: Some(about), ..self.calls_for(payment, attempt, provider) }
     }
 
-    /// Calls about a refund, which become part of its payment's history.
-    pub(crate) fn calls_about_refund<'a>(&'a self, refund: &'a Refund, provider: &'a Arc<dyn Provider>) -> Calls<'a> {
+    /// As [`Self::calls_about`], about a refund of the payment.
+    pub(crate) fn calls_about_refund<'a>(
+        &'a self,
+        payment: &'a Payment,
+        refund: &'a Refund,
+        provider: &'a Arc<dyn Provider>,
+    ) -> Calls<'a> {
         let number = Some(refund.out_refund_no.clone());
         let about = About { tenant: refund.tenant.clone(), payment: refund.payment, refund: number };
-        Calls { about: Some(about), ..self.calls(&refund.provider, provider) }
+        let made_by = |attempt: &&Attempt| attempt.trade_no == refund.trade_no && attempt.provider == refund.provider;
+        let calls = match std::iter::once(&payment.attempt).chain(&payment.others).find(made_by) {
+            Some(attempt) => self.calls_for(payment, attempt, provider),
+            None => self.calls(&refund.provider, provider),
+        };
+        Calls { about: Some(about), ..calls }
+    }
+
+    fn calls_for<'a>(&'a self, payment: &Payment, attempt: &'a Attempt, provider: &'a Arc<dyn Provider>) -> Calls<'a> {
+        let calls = self.calls(&attempt.provider, provider);
+        match self.account_of(&payment.tenant, attempt, provider) {
+            Ok(Some(former)) => Calls { provider: Cow::Owned(former), ..calls },
+            Ok(None) => calls,
+            Err(why) => Calls { other_account: Some(why), ..calls },
+        }
+    }
+
+    /// The provider of the account that an attempt was made with, where that is not `current`.
+    ///
+    /// # Errors
+    /// Why there is none: the provider of this name was given another account, and the former is not known any more. Another
+    /// account would say that there is no such order, which would count as closed.
+    pub(crate) fn account_of(
+        &self,
+        tenant: &TenantId,
+        attempt: &Attempt,
+        current: &Arc<dyn Provider>,
+    ) -> Result<Option<Arc<dyn Provider>>, String> {
+        let same = |info: &ProviderInfo| info.merchant_id == attempt.merchant_id;
+        if same(current.info()) && current.info().app_id == attempt.app_id {
+            return Ok(None);
+        }
+        let mut former = self.tenants.former_providers(tenant, &attempt.provider);
+        former.retain(|provider| same(provider.info()));
+        let of_the_app = former.iter().position(|provider| provider.info().app_id == attempt.app_id);
+        if same(current.info()) {
+            return Ok(of_the_app.map(|at| former.swap_remove(at)));
+        }
+        if former.is_empty() {
+            return Err(format!(
+                "it was made with merchant account {}, and {} is {} now; give the former account a section of this \
+                 name until its payments have ended",
+                attempt.merchant_id,
+                attempt.provider,
+                current.info().merchant_id
+            ));
+        }
+        Ok(Some(former.swap_remove(of_the_app.unwrap_or(0))))
     }
 
     pub(crate) fn notify_url(&self, tenant: &Tenant, provider: &ProviderName, kind: NotifyKind) -> String {

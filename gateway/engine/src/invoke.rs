@@ -177,7 +177,7 @@ impl Engine {
                 open
             })
             .await?;
-        match self.calls_about(&payment, &payment.attempt.provider, provider).close(&order_of(&payment)).await {
+        match self.calls_about(&payment, &payment.attempt, provider).close(&order_of(&payment)).await {
             Ok(()) => {}
             Err(error) if error.reason == Reason::AlreadyPaid => {
                 return self.ask_payment(tenant, provider, &payment).await;
@@ -228,10 +228,10 @@ impl Engine {
         for attempt in payment.others.iter().filter(|other| other.state == AttemptState::Closing) {
             let provider = provider_of(tenant, &attempt.provider)?;
             let order = order_of_attempt(payment, attempt);
-            match self.calls_about(payment, &attempt.provider, provider).close(&order).await {
+            match self.calls_about(payment, attempt, provider).close(&order).await {
                 Ok(()) => self.record_other_closed(payment, attempt).await?,
                 Err(error) if error.reason == Reason::AlreadyPaid => {
-                    let answer = self.calls_about(payment, &attempt.provider, provider).query(&order).await?;
+                    let answer = self.calls_about(payment, attempt, provider).query(&order).await?;
                     self.record_order_status(tenant, payment, answer.into_inner()).await?;
                 }
                 Err(error) => return Err(error.into()),

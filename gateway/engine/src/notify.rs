@@ -67,7 +67,16 @@ impl Engine {
         raw: &RawNotify,
         number: &mut Option<String>,
     ) -> NotifyOutcome {
-        let verified = AssertUnwindSafe(provider.notify(raw)).catch_unwind().await;
+        let mut verified = AssertUnwindSafe(provider.notify(raw)).catch_unwind().await;
+        if let Ok(Err(NotifyError::BadSignature | NotifyError::Malformed(_))) = &verified {
+            // What was ordered with the account that this one replaced is reported under that account's keys.
+            for former in self.tenants.former_providers(&tenant.id, name) {
+                if let Ok(Ok(notice)) = AssertUnwindSafe(former.notify(raw)).catch_unwind().await {
+                    verified = Ok(Ok(notice));
+                    break;
+                }
+            }
+        }
         let notice = match verified {
             Ok(Ok(notice)) => notice,
             Ok(Err(NotifyError::Probe)) => {

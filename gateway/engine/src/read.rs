@@ -142,7 +142,7 @@ impl Engine {
         provider: &Arc<dyn Provider>,
         payment: &Payment,
     ) -> Result<Payment, EngineError> {
-        let answer = self.calls_about(payment, &payment.attempt.provider, provider).query(&order_of(payment)).await?;
+        let answer = self.calls_about(payment, &payment.attempt, provider).query(&order_of(payment)).await?;
         self.record_order_status(tenant, payment, answer.into_inner()).await
     }
 
@@ -254,7 +254,7 @@ impl Engine {
             out_refund_no: platform_refund_no(&payment, &refund.out_refund_no)?,
             total: payment.amount,
         };
-        Ok(self.calls_about_refund(refund, provider).query_refund(&query).await?.into_inner())
+        Ok(self.calls_about_refund(&payment, refund, provider).query_refund(&query).await?.into_inner())
     }
 
     /// Enters a verified word about a refund, with the message that led to it where there was one.

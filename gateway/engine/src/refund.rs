@@ -146,7 +146,7 @@ impl Engine {
             reason: refund.reason.clone(),
             notify_url: refund.notify_url.clone(),
         };
-        let result = self.calls_about_refund(refund, provider).refund(&order).await;
+        let result = self.calls_about_refund(payment, refund, provider).refund(&order).await;
         fail_point!("refund.answered");
         match result {
             Ok(status) => {

@@ -63,6 +63,12 @@ pub trait Tenants: Send + Sync {
         self.find(id)
     }
 
+    /// Providers that this tenant had under this name for another account, newest first: what was made with one can
+    /// be asked after only with it.
+    fn former_providers(&self, _id: &TenantId, _name: &ProviderName) -> Vec<Arc<dyn Provider>> {
+        Vec::new()
+    }
+
     /// Whether any tenant may have a webhook, those included that are not served any more.
     fn any_webhook(&self) -> bool {
         true

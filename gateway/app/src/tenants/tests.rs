@@ -55,3 +55,21 @@ fn a_provider_that_was_taken_out_can_still_notify() {
     );
     assert_eq!(names(Some(known)), ["new", "old", "wechat"]);
 }
+
+#[test]
+fn an_account_that_was_exchanged_is_known_under_its_name() {
+    let name = ProviderName::new("wechat").expect("a name");
+    let id = TenantId::new("bookshop").expect("an id");
+    let served = ServedTenants::new([&bookshop(&["wechat"])]);
+    let accounts = |served: &ServedTenants| -> Vec<String> {
+        served.former_providers(&id, &name).iter().map(|provider| provider.info().merchant_id.clone()).collect()
+    };
+    served.apply([Change::Served(bookshop(&["wechat"]))]);
+    assert!(accounts(&served).is_empty(), "the same account again");
+    served.apply([Change::Served(bookshop(&["other", "wechat"]))]);
+    assert_eq!(accounts(&served), ["1900000100"]);
+    served.apply([Change::Served(bookshop(&["other", "more", "wechat"]))]);
+    assert_eq!(accounts(&served), ["1900000101", "1900000100"], "newest first");
+    served.apply([Change::Served(bookshop(&["wechat"]))]);
+    assert_eq!(accounts(&served), ["1900000102", "1900000101"], "the account is in force again");
+}

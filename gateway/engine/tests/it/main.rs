@@ -3,6 +3,7 @@
 // The lint spares unit tests only; helpers of integration tests panic just the same.
 #![allow(clippy::unwrap_used)]
 
+mod account;
 mod clock;
 mod create;
 mod frozen;

@@ -34,6 +34,8 @@ pub const START: Timestamp = Timestamp::from_millis(1_790_000_000_000);
 /// What the platform does when it is called.
 #[derive(Default)]
 pub struct Script {
+    /// Every message is under the keys of another account.
+    pub refuse_notify: bool,
     pub pay: VecDeque<Result<(), ProviderError>>,
     pub query: VecDeque<Result<OrderWord, ProviderError>>,
     pub close: VecDeque<Result<(), ProviderError>>,
@@ -173,6 +175,9 @@ impl Provider for Platform {
     /// The body is one line of words: `paid NO FEN APP MERCHANT TRANSACTION`, `failed NO`, `refund NO WORD`,
     /// `signed-refund NO ORDER FEN MERCHANT WORD`, `forged`, `probe`, `panic`.
     async fn notify(&self, raw: &RawNotify) -> Result<Notice, NotifyError> {
+        if self.script.lock().unwrap().refuse_notify {
+            return Err(NotifyError::BadSignature);
+        }
         let text = String::from_utf8(raw.body.to_vec()).unwrap();
         let words: Vec<&str> = text.split(' ').collect();
         let notice = match words.as_slice() {
@@ -341,19 +346,27 @@ impl Telemetry for Counts {
     }
 }
 
-struct One(Arc<Tenant>);
+struct One {
+    tenant: Arc<Tenant>,
+    /// Those of an account that its providers had before.
+    former: Vec<Arc<dyn Provider>>,
+}
 
 impl Tenants for One {
     fn find(&self, id: &str) -> Option<Arc<Tenant>> {
-        (self.0.id.as_str() == id).then(|| Arc::clone(&self.0))
+        (self.tenant.id.as_str() == id).then(|| Arc::clone(&self.tenant))
     }
 
     fn all(&self) -> Vec<Arc<Tenant>> {
-        vec![Arc::clone(&self.0)]
+        vec![Arc::clone(&self.tenant)]
+    }
+
+    fn former_providers(&self, _: &TenantId, _: &ProviderName) -> Vec<Arc<dyn Provider>> {
+        self.former.clone()
     }
 }
 
-fn engine(store: &Arc<dyn Store>, tenant: &Arc<Tenant>, clock: &Arc<MovedClock>, counts: &Arc<Counts>) -> Arc<Engine> {
+fn engine(store: &Arc<dyn Store>, tenants: One, clock: &Arc<MovedClock>, counts: &Arc<Counts>) -> Arc<Engine> {
     Arc::new(Engine::new(
         EngineConfig {
             public_url: "https://pay.example.com".to_owned(),
@@ -363,7 +376,7 @@ fn engine(store: &Arc<dyn Store>, tenant: &Arc<Tenant>, clock: &Arc<MovedClock>,
         },
         Arc::clone(store),
         Arc::new(ProcessCoordinator::new(ProcessOptions::default())),
-        Arc::new(One(Arc::clone(tenant))),
+        Arc::new(tenants),
         Arc::<MovedClock>::clone(clock),
         Arc::<Counts>::clone(counts),
     ))
@@ -427,14 +440,29 @@ impl House {
             webhook: None,
         });
         let counts = Arc::new(Counts::default());
-        let engine = engine(&store, &tenant, &clock, &counts);
+        let tenants = One { tenant: Arc::clone(&tenant), former: Vec::new() };
+        let engine = engine(&store, tenants, &clock, &counts);
         House { engine, store, tenant, platform, other, counts, clock, passed, _folder: folder }
     }
 
     /// A second engine on the same store that shares no lock with the first: it took the first one's place when that
     /// was frozen for longer than its locks live.
     pub fn another_engine(&self) -> Arc<Engine> {
-        engine(&self.store, &self.tenant, &self.clock, &self.counts)
+        let tenants = One { tenant: Arc::clone(&self.tenant), former: Vec::new() };
+        engine(&self.store, tenants, &self.clock, &self.counts)
+    }
+
+    /// What is served once the provider's name was given the other merchant account: with the former one at hand, or,
+    /// after a restart, without.
+    pub fn with_other_account(&self, former_is_known: bool) -> (Arc<Engine>, Arc<Tenant>) {
+        let words = ProviderName::new("words").unwrap();
+        let mut tenant = Tenant::clone(&self.tenant);
+        tenant.providers.insert(words, Arc::<Platform>::clone(&self.other) as Arc<dyn Provider>);
+        let tenant = Arc::new(tenant);
+        let former: Arc<dyn Provider> = Arc::<Platform>::clone(&self.platform);
+        let former = if former_is_known { vec![former] } else { Vec::new() };
+        let tenants = One { tenant: Arc::clone(&tenant), former };
+        (engine(&self.store, tenants, &self.clock, &self.counts), tenant)
     }
 
     /// The platform's next answer to this operation is held back.
