@@ -49,8 +49,7 @@ impl Engine {
         if let Some(Payer::Code(code)) = &command.payer {
             // A code works once, so a payment that is there already is not asked for it again.
             if let Some(payment) = self.store.payment(&tenant.id, &command.out_trade_no).await? {
-                command.payer = payment.attempt.openid.clone().map(Payer::OpenId);
-                return self.answer_existing(tenant, provider, payment, &command).await;
+                return self.answer_existing(tenant, payment, &command).await;
             }
             let login = self.calls(&command.provider, provider).login(code).await?;
             command.payer = Some(Payer::OpenId(login.openid));
@@ -74,7 +73,7 @@ impl Engine {
             .await?
         };
         match found {
-            Some(existing) => self.answer_existing(tenant, provider, existing, &command).await,
+            Some(existing) => self.answer_existing(tenant, existing, &command).await,
             None if !problems.is_empty() => Err(EngineError::Invalid(problems)),
             None => {
                 self.count_payment(None, &proposed);
@@ -169,11 +168,10 @@ impl Engine {
     }
 
     /// The same number again: the same payment, sent once more only where that leads to the same
-    /// order.
+    /// order. Whoever was given another channel meanwhile is answered with that one.
     async fn answer_existing(
         &self,
         tenant: &Tenant,
-        provider: &Arc<dyn Provider>,
         payment: Payment,
         command: &CreatePayment,
     ) -> Result<PaymentAnswer, EngineError> {
@@ -181,6 +179,9 @@ impl Engine {
         if !differing.is_empty() {
             return Err(EngineError::OutTradeNoConflict(format!("{} is not the same", differing.join(", "))));
         }
+        let Some(provider) = tenant.providers.get(&payment.attempt.provider) else {
+            return Ok(PaymentAnswer { payment, invoke: None, created: false });
+        };
         let payment = if payment.state == PaymentState::Unknown {
             self.ask_payment(tenant, provider, &payment).await?
         } else {
@@ -342,10 +343,10 @@ pub(crate) fn is_at_platform(provider: &Arc<dyn Provider>, payment: &Payment) ->
     !ended && !waits_for_payer(provider, payment)
 }
 
-/// The fields in which a repeated create differs from the first. What the gateway filled in itself
-/// is not compared where the merchant left it out.
+/// The fields in which a repeated create differs from the first, whose channel is that of the first
+/// attempt. What the gateway filled in itself is not compared where the merchant left it out.
 fn differing_fields(payment: &Payment, command: &CreatePayment) -> Vec<&'static str> {
-    let attempt = &payment.attempt;
+    let attempt = payment.attempts().first().copied().unwrap_or(&payment.attempt);
     let same_payer = match &command.payer {
         Some(Payer::OpenId(openid)) => attempt.openid.as_ref() == Some(openid),
         // The code was not exchanged again; who it belongs to is known already.

@@ -43,6 +43,23 @@ async fn another_channel_first_closes_the_one_before() {
     assert!(!payment.late);
 }
 
+/// The channel of a payment may have been changed by its buyer, of which the merchant's backend knows nothing.
+#[tokio::test]
+async fn the_same_create_again_is_answered_with_the_channel_that_is_live() {
+    let house = House::new();
+    house.create("N-1").await;
+    house.invoke("N-1", "other", Some("their-payer")).await.unwrap();
+    let again = house.engine.create_payment(&house.tenant, order("N-1")).await.unwrap();
+    assert!(!again.created);
+    assert_eq!(again.payment.attempt.provider.as_str(), "other");
+    assert!(again.invoke.is_some());
+    assert_eq!(house.calls("pay"), 1);
+    let mut changed = order("N-1");
+    changed.provider = dukou_domain::ProviderName::new("other").unwrap();
+    let error = house.engine.create_payment(&house.tenant, changed).await.unwrap_err();
+    assert!(matches!(error, EngineError::OutTradeNoConflict(ref why) if why == "provider is not the same"), "{error}");
+}
+
 #[tokio::test]
 async fn a_close_that_finds_it_paid_ends_in_success() {
     let house = House::new();
