@@ -9,6 +9,8 @@ use crate::records::Payment;
 
 /// Crockford's base32: no letter that is read as a digit.
 const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+/// Characters of a made number that keep it apart from any other: ten of time, the rest random.
+const SHORTEST_MADE: usize = 20;
 
 pub(crate) fn payment_id() -> PaymentId {
     PaymentId::from_uuid(Uuid::now_v7())
@@ -58,14 +60,15 @@ pub(crate) fn request_refund_no(request: RefundRequestId) -> OutRefundNo {
         .expect("hexadecimal digits are legal in a refund number")
 }
 
-/// The number of a payment's later attempt: its own with a suffix, or one made new where that
-/// would be too long for the platform.
-pub(crate) fn later_trade_no(prefix: &str, out_trade_no: &OutTradeNo, number: u32, longest: usize) -> Option<TradeNo> {
-    let suffixed = format!("{prefix}{out_trade_no}-{number}");
-    if suffixed.len() <= longest {
-        return TradeNo::new(&suffixed).ok();
+/// The number of a payment's later attempt, as no order of the merchant's is called: made new with the tenant's
+/// prefix, and shortened to what the platform takes. `None` where too little would be left of it to be the only one.
+pub(crate) fn later_trade_no(prefix: &str, longest: usize) -> Option<TradeNo> {
+    let mut made = base32(Uuid::now_v7());
+    made.truncate(longest.saturating_sub(prefix.len()));
+    if made.len() < SHORTEST_MADE {
+        return None;
     }
-    TradeNo::new(&format!("{prefix}{}", base32(Uuid::now_v7()))).ok()
+    TradeNo::new(&format!("{prefix}{made}")).ok()
 }
 
 /// The number a refund has at the platform, where one merchant account may serve several tenants.
@@ -101,6 +104,8 @@ fn base32(uuid: Uuid) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     #[test]
@@ -109,5 +114,16 @@ mod tests {
         assert!(numbers.iter().all(|number| number.as_str().len() == 26));
         assert!(numbers.is_sorted());
         assert_eq!(base32(Uuid::from_u128(u128::MAX)), "7ZZZZZZZZZZZZZZZZZZZZZZZZZ");
+    }
+
+    #[test]
+    fn a_later_attempt_is_numbered_anew_within_what_the_platform_takes() {
+        for (prefix, length) in [("", 26), ("shop_", 31), ("longest_", 32)] {
+            let numbers: BTreeSet<String> =
+                (0..1000).map(|_| later_trade_no(prefix, 32).unwrap().as_str().to_owned()).collect();
+            assert_eq!(numbers.len(), 1000);
+            assert!(numbers.iter().all(|number| number.starts_with(prefix) && number.len() == length), "{prefix}");
+        }
+        assert!(later_trade_no("longest_", 27).is_none());
     }
 }

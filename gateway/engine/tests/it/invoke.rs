@@ -35,9 +35,10 @@ async fn another_channel_first_closes_the_one_before() {
     let answer = house.invoke("N-1", "other", Some("their-payer")).await.unwrap();
     assert!(answer.invoke.is_some());
     assert_eq!(house.journal(), ["pay N-1 101", "close N-1"]);
-    assert_eq!(house.other.script.lock().unwrap().journal, ["pay N-1-2 101"]);
+    let second = answer.payment.attempt.trade_no.clone();
+    assert_eq!(house.other.script.lock().unwrap().journal, [format!("pay {second} 101")]);
     assert_eq!(states(&answer.payment), [(1, AttemptState::Closed), (2, AttemptState::Live)]);
-    assert_eq!(house.notify_from("other", "paid N-1-2 101 other-app other-mch 77").await, "Accepted");
+    assert_eq!(house.notify_from("other", &format!("paid {second} 101 other-app other-mch 77")).await, "Accepted");
     let payment = house.read("N-1").await;
     assert_eq!((payment.state, payment.attempt.number), (PaymentState::Succeeded, 2));
     assert!(!payment.late);
@@ -58,6 +59,21 @@ async fn the_same_create_again_is_answered_with_the_channel_that_is_live() {
     changed.provider = dukou_domain::ProviderName::new("other").unwrap();
     let error = house.engine.create_payment(&house.tenant, changed).await.unwrap_err();
     assert!(matches!(error, EngineError::OutTradeNoConflict(ref why) if why == "provider is not the same"), "{error}");
+}
+
+/// At the platform, an attempt that bore another order's number would be that order.
+#[tokio::test]
+async fn no_attempt_has_the_number_of_another_order() {
+    let house = House::new();
+    house.create("N-1-2").await;
+    house.create("N-1").await;
+    let payment = house.invoke("N-1", "words", Some("another")).await.unwrap().payment;
+    assert_eq!(states(&payment), [(1, AttemptState::Closed), (2, AttemptState::Live)]);
+    assert_eq!(house.read("N-1-2").await.state, PaymentState::Pending);
+    // Nor does it take the number of an order to come.
+    house.invoke("N-1", "words", Some("a third")).await.unwrap();
+    house.create("N-1-3").await;
+    assert_eq!(house.read("N-1-3").await.state, PaymentState::Pending);
 }
 
 #[tokio::test]
@@ -97,8 +113,8 @@ async fn a_change_of_channel_that_broke_off_leaves_nothing_payable_twice() {
 async fn a_second_success_is_given_back_and_raised() {
     let house = House::new();
     house.create("N-1").await;
-    house.invoke("N-1", "other", Some("payer")).await.unwrap();
-    assert_eq!(house.notify_from("other", "paid N-1-2 101 other-app other-mch 77").await, "Accepted");
+    let second = house.invoke("N-1", "other", Some("payer")).await.unwrap().payment.attempt.trade_no;
+    assert_eq!(house.notify_from("other", &format!("paid {second} 101 other-app other-mch 77")).await, "Accepted");
     // The closed one turns out to be paid too.
     assert_eq!(house.notify("paid N-1 101 app mch 42").await, "Accepted");
     assert_eq!(house.notify("paid N-1 101 app mch 42").await, "Accepted");
@@ -122,13 +138,14 @@ async fn a_second_success_is_given_back_and_raised() {
 async fn a_success_of_the_given_up_attempt_closes_the_live_one() {
     let house = House::new();
     house.create("N-1").await;
-    house.invoke("N-1", "other", Some("payer")).await.unwrap();
+    let second = house.invoke("N-1", "other", Some("payer")).await.unwrap().payment.attempt.trade_no;
     assert_eq!(house.notify("paid N-1 101 app mch 42").await, "Accepted");
     let payment = house.read("N-1").await;
     assert_eq!((payment.state, payment.attempt.number), (PaymentState::Succeeded, 1));
     assert_eq!(states(&payment), [(1, AttemptState::Paid), (2, AttemptState::Closing)]);
     house.engine.run_due().await;
-    assert_eq!(house.other.script.lock().unwrap().journal, ["pay N-1-2 101", "close N-1-2"]);
+    let journal = house.other.script.lock().unwrap().journal.clone();
+    assert_eq!(journal, [format!("pay {second} 101"), format!("close {second}")]);
     let payment = house.read("N-1").await;
     assert_eq!(states(&payment), [(1, AttemptState::Paid), (2, AttemptState::Closed)]);
     assert!(payment.check.is_none());
