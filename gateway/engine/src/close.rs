@@ -9,7 +9,6 @@ use crate::create::is_at_platform;
 use crate::engine::{Engine, order_of, provider_of};
 use crate::error::EngineError;
 use crate::fail_points::fail_point;
-use crate::ports::{Change, PaymentKey, Target};
 use crate::records::Payment;
 use crate::rules;
 use crate::tenant::Tenant;
@@ -19,8 +18,8 @@ impl Engine {
     ///
     /// # Errors
     /// [`EngineError::NotFound`]; [`EngineError::InvalidState`] when it is paid (also when the
-    /// platform says so only now) or has failed; [`EngineError::Provider`] when the platform did not
-    /// close it; [`EngineError::Store`].
+    /// platform says so only now), has failed or was changed to another channel at the same moment;
+    /// [`EngineError::Provider`] when the platform did not close it; [`EngineError::Store`].
     pub async fn close_payment(&self, tenant: &Tenant, out_trade_no: &OutTradeNo) -> Result<Payment, EngineError> {
         let lock = self.coordinator.lock(&Self::payment_lock(tenant, out_trade_no)).await;
         let result = self.close_alone(tenant, out_trade_no).await;
@@ -71,23 +70,15 @@ impl Engine {
         self.record_closed(&payment).await
     }
 
+    /// Ends the payment, whose current attempt was closed. One that another attempt can be paid by is not closed.
     async fn record_closed(&self, payment: &Payment) -> Result<Payment, EngineError> {
         let now = self.now();
-        let target = Target::payment(payment.tenant.clone(), PaymentKey::OutTradeNo(payment.out_trade_no.clone()));
-        let recorded = self
-            .change(target, move |view| {
-                let Some(mut payment) = view.payment else { return (Change::default(), None) };
-                let before = payment.state;
-                let mut change = Change::default();
-                if rules::move_payment(&mut payment, PaymentFact::OrderClosed, now, &mut change) {
-                    payment.check = None;
-                    change.payment = Some(payment.clone());
-                }
-                (change, Some((before, payment)))
-            })
-            .await?;
-        let (before, payment) = recorded.ok_or(EngineError::NotFound)?;
-        self.count_payment(Some(before), &payment);
-        Ok(payment)
+        self.change_attempt(payment, move |payment, change| {
+            if rules::move_payment(payment, PaymentFact::OrderClosed, now, change) {
+                payment.check = None;
+            }
+            true
+        })
+        .await
     }
 }

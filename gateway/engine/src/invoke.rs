@@ -260,7 +260,7 @@ impl Engine {
 
     /// Changes the payment's current attempt, provided that it is still the one in `payment` and
     /// that `change` agrees.
-    async fn change_attempt(
+    pub(crate) async fn change_attempt(
         &self,
         payment: &Payment,
         mut decide: impl FnMut(&mut Payment, &mut Change) -> bool + Send + 'static,

@@ -82,6 +82,24 @@ async fn f12_a_close_that_wakes_late_closes_nothing_that_was_paid() {
 }
 
 #[tokio::test]
+async fn f12_a_close_that_wakes_late_closes_no_payment_that_is_paid_another_way() {
+    let house = House::new();
+    house.create("N-1").await;
+    let (first, mut held) = (Arc::clone(&house.engine), house.hold("close"));
+    let tenant = Arc::clone(&house.tenant);
+    let frozen = tokio::spawn(async move { first.close_payment(&tenant, &number("N-1")).await });
+    held.arrived().await;
+    house.wait(LONG);
+    invoked(&house, house.another_engine()).await.unwrap().unwrap();
+    let before = everything(&house).await;
+    held.thaw();
+    let error = frozen.await.unwrap().unwrap_err();
+    assert!(matches!(error, EngineError::InvalidState(_)), "{error}");
+    assert_eq!(everything(&house).await, before);
+    assert_eq!((before.0.state, before.0.attempt.state), (PaymentState::Pending, AttemptState::Live));
+}
+
+#[tokio::test]
 async fn f12_a_change_of_channel_that_wakes_late_leaves_one_live_attempt() {
     let house = House::new();
     house.create("N-1").await;
