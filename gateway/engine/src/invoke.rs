@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use dukou_domain::{AttemptState, OutTradeNo, PaymentFact, PaymentState};
-use dukou_spi::{FieldProblem, NotifyKind, Provider, Reason};
+use dukou_spi::{ErrorKind, FieldProblem, NotifyKind, Provider, Reason};
 
 use crate::command::{InvokePayment, Payer, PaymentAnswer};
 use crate::create::waits_for_payer;
@@ -148,7 +148,8 @@ impl Engine {
     }
 
     /// Closes the current attempt at its platform and then here, so that another can follow. A
-    /// payment that turns out to be paid comes back paid. The caller holds the payment's lock.
+    /// payment that turns out to be paid comes back paid; one whose platform refuses, or was not
+    /// reached, stays payable as it was. The caller holds the payment's lock.
     pub(crate) async fn give_up_attempt(
         &self,
         tenant: &Tenant,
@@ -164,6 +165,7 @@ impl Engine {
             return Err(EngineError::InvalidState(why));
         }
         let now = self.now();
+        let was_live = payment.attempt.state == AttemptState::Live;
         // The intent first: should the process end in between, a job closes the attempt.
         let payment = self
             .change_attempt(&payment, move |payment, _| {
@@ -181,11 +183,16 @@ impl Engine {
             Err(error) if error.reason == Reason::AlreadyPaid => {
                 return self.ask_payment(tenant, provider, &payment).await;
             }
-            Err(error) => return Err(error.into()),
+            Err(error) => {
+                if was_live && error.kind != ErrorKind::Unknown {
+                    self.keep_attempt(&payment).await?;
+                }
+                return Err(error.into());
+            }
         }
         let schedule = self.config.schedule.clone();
         self.change_attempt(&payment, move |payment, change| {
-            if payment.attempt.state == AttemptState::Closing
+            if matches!(payment.attempt.state, AttemptState::Live | AttemptState::Closing)
                 && rules::move_payment(payment, PaymentFact::AttemptClosed, now, change)
             {
                 rules::schedule_payment(payment, None, &schedule, now);
@@ -193,6 +200,20 @@ impl Engine {
             true
         })
         .await
+    }
+
+    /// The attempt was certainly not closed at its platform: it can be paid as before. The question planned with the
+    /// intent stays.
+    async fn keep_attempt(&self, payment: &Payment) -> Result<(), EngineError> {
+        let now = self.now();
+        let kept = self.change_attempt(payment, move |payment, _| {
+            if payment.attempt.state == AttemptState::Closing {
+                payment.attempt.state = AttemptState::Live;
+                payment.updated_at = now;
+            }
+            true
+        });
+        kept.await.map(drop)
     }
 
     /// Puts the candidate in the place of an attempt that can no longer be paid.

@@ -8,7 +8,7 @@ use dukou_engine::records::EventKind;
 use dukou_engine::{EngineError, InvokePayment, Payer};
 use dukou_spi::{OrderWord, Reason, RefundWord};
 
-use crate::support::{House, order, paid, refused, unreachable};
+use crate::support::{House, lost, order, paid, refused, unreachable};
 
 fn states(payment: &dukou_engine::records::Payment) -> Vec<(u32, AttemptState)> {
     payment.attempts().iter().map(|attempt| (attempt.number, attempt.state)).collect()
@@ -95,7 +95,7 @@ async fn a_close_that_finds_it_paid_ends_in_success() {
 async fn a_change_of_channel_that_broke_off_leaves_nothing_payable_twice() {
     let house = House::new();
     house.create("N-1").await;
-    house.script(|script| script.close.extend([Err(unreachable()), Err(unreachable())]));
+    house.script(|script| script.close.push_back(Err(lost())));
     house.invoke("N-1", "other", Some("payer")).await.unwrap_err();
     let payment = house.read("N-1").await;
     assert_eq!((payment.state, payment.attempt.state), (PaymentState::Pending, AttemptState::Closing));
@@ -107,6 +107,42 @@ async fn a_change_of_channel_that_broke_off_leaves_nothing_payable_twice() {
     assert_eq!((payment.state, payment.attempt.state), (PaymentState::Created, AttemptState::Closed));
     house.invoke("N-1", "other", Some("payer")).await.unwrap();
     assert_eq!(house.read("N-1").await.state, PaymentState::Pending);
+}
+
+/// A platform may refuse to close an order that was made just now, or be away.
+#[tokio::test]
+async fn an_attempt_that_was_certainly_not_closed_stays_payable() {
+    for (answers, word) in [
+        (vec![Err(refused(Reason::Other, "TRADE_STATE_ERROR"))], "refuses"),
+        (vec![Err(unreachable()), Err(unreachable())], "cannot connect"),
+    ] {
+        let house = House::new();
+        house.create("N-1").await;
+        house.script(|script| script.close.extend(answers));
+        let error = house.invoke("N-1", "other", Some("payer")).await.unwrap_err();
+        assert!(matches!(&error, EngineError::Provider(_)) && error.to_string().contains(word), "{error}");
+        let payment = house.read("N-1").await;
+        assert_eq!((payment.state, states(&payment)), (PaymentState::Pending, vec![(1, AttemptState::Live)]), "{word}");
+        assert!(payment.check.is_some(), "{word}");
+        let answer = house.invoke("N-1", "words", None).await.unwrap();
+        assert!(answer.invoke.is_some(), "{word}");
+        assert_eq!(house.calls("pay"), 1, "{word}: the same order");
+        let answer = house.invoke("N-1", "other", Some("payer")).await.unwrap();
+        assert_eq!(states(&answer.payment), [(1, AttemptState::Closed), (2, AttemptState::Live)], "{word}");
+    }
+}
+
+/// The first close may have been done all the same; that the second was not sent says nothing about it.
+#[tokio::test]
+async fn an_attempt_that_may_be_closed_stays_so_when_the_platform_is_away() {
+    let house = House::new();
+    house.create("N-1").await;
+    house.script(|script| script.close.extend([Err(lost()), Err(unreachable()), Err(unreachable())]));
+    for _ in 0..2 {
+        house.invoke("N-1", "other", Some("payer")).await.unwrap_err();
+        assert_eq!(house.read("N-1").await.attempt.state, AttemptState::Closing);
+    }
+    assert_eq!(house.calls("close"), 3);
 }
 
 #[tokio::test]

@@ -120,3 +120,40 @@ async fn a_backend_tries_another_channel() {
     becomes(&merchant, "OTHER-1", "succeeded").await;
     world.verify().await;
 }
+
+/// WeChat closes no order within five minutes after it was made.
+#[tokio::test]
+async fn an_order_too_young_to_be_closed_stays_payable_until_it_can_be() {
+    let world = World::start().await;
+    let (tenant, merchant) = world.bookshop();
+    world.control.policy(&json!({ "five_minute_close_rule": true })).await;
+    merchant.pending("YOUNG-1", 101).await;
+    merchant.pending("YOUNG-2", 101).await;
+    let another_way = async |method: &str| {
+        merchant.post("/payments/YOUNG-1/invoke", &json!({ "provider": "wechat", "method": method })).await
+    };
+    let refused = another_way("native").await.problem(402, "provider_refused");
+    assert_eq!(refused["provider_code"], "TRADE_STATE_ERROR", "{refused}");
+    let refused = merchant.close("YOUNG-2").await.problem(402, "provider_refused");
+    assert_eq!(refused["provider_code"], "TRADE_STATE_ERROR", "{refused}");
+    for number in ["YOUNG-1", "YOUNG-2"] {
+        let payment = merchant.payment(number).await.expect(200);
+        assert_eq!(payment["status"], "pending");
+        assert!(payment["invoke"]["paySign"].is_string(), "{payment}");
+    }
+    // The way it began with is still the same order.
+    let payment = another_way("jsapi").await.expect(200);
+    assert!(payment["invoke"]["paySign"].is_string(), "{payment}");
+    assert_eq!(payment["attempts"].as_array().unwrap().len(), 1, "{payment}");
+
+    world.control.advance(300).await;
+    let payment = another_way("native").await.expect(200);
+    assert_eq!(
+        (&payment["attempts"][0]["status"], &payment["attempts"][1]["status"]),
+        (&json!("closed"), &json!("live"))
+    );
+    world.control.pay(&tenant, payment["attempts"][1]["trade_no"].as_str().unwrap()).await;
+    becomes(&merchant, "YOUNG-1", "succeeded").await;
+    assert_eq!(merchant.close("YOUNG-2").await.expect(200)["status"], "closed");
+    world.verify().await;
+}
