@@ -16,6 +16,9 @@ use crate::records::{Attempt, Payment};
 use crate::rules;
 use crate::tenant::Tenant;
 
+/// How many attempts a payment may have, the first included: all of them stand in its record and in each of its events.
+const MAX_ATTEMPTS: usize = 20;
+
 impl Engine {
     /// Makes an unpaid payment payable through the given channel and answers the front end's
     /// arguments. The same channel again is the same attempt; another one replaces it.
@@ -23,8 +26,8 @@ impl Engine {
     /// # Errors
     /// [`EngineError::NotFound`], also where a buyer asks for a payment of somebody else;
     /// [`EngineError::Invalid`]; [`EngineError::InvalidState`] when it is paid (also when the platform
-    /// says so only now), closed or over; [`EngineError::Provider`] when a platform did not do its
-    /// part: the call may be repeated; [`EngineError::Store`].
+    /// says so only now), closed, over or has as many attempts as it may; [`EngineError::Provider`] when
+    /// a platform did not do its part: the call may be repeated; [`EngineError::Store`].
     pub async fn invoke_payment(
         &self,
         tenant: &Tenant,
@@ -64,6 +67,11 @@ impl Engine {
                 return Ok(PaymentAnswer { payment, invoke: Some(invoke), created: false });
             }
             return self.send_order(tenant, provider, payment).await;
+        }
+        if 1 + payment.others.len() >= MAX_ATTEMPTS {
+            let why =
+                format!("the payment was tried in {MAX_ATTEMPTS} ways already; pay it the last way, or create another");
+            return Err(EngineError::InvalidState(why));
         }
         let current = provider_of(tenant, &payment.attempt.provider)?;
         let payment = self.give_up_attempt(tenant, current, payment).await?;

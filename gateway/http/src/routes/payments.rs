@@ -126,7 +126,7 @@ pub async fn list(
 ///
 /// With an API key `provider` and `method` are required. With a session token the payer is the
 /// session's user, and the body may be left out. An attempt through another channel is closed at its
-/// platform first.
+/// platform first. A payment has 20 attempts at most.
 #[utoipa::path(
     post, path = "/v1/{tenant}/payments/{out_trade_no}/invoke", operation_id = "invokePayment", tag = "payments",
     request_body(content = Option<InvokePaymentBody>),
