@@ -1,7 +1,7 @@
 //! Creating a payment: intent recorded, platform asked, answer recorded.
 
 use dukou_domain::{AttemptState, PaymentFact, PaymentState, Timestamp};
-use dukou_spi::{ErrorKind, FieldProblem, Invoke, NotifyKind, Prepay, Provider, ProviderError, Reason};
+use dukou_spi::{ErrorKind, FieldProblem, Invoke, NotifyKind, OrderWord, Prepay, Provider, ProviderError, Reason};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -222,6 +222,11 @@ impl Engine {
                 Ok(PaymentAnswer { payment, invoke: None, created: false })
             }
             Err(error) => {
+                let payment = if error.reason == Reason::NumberUsed {
+                    self.ask_used_number(tenant, provider, payment).await?
+                } else {
+                    payment
+                };
                 let answer = match (error.kind, error.reason) {
                     // Nothing happened; the record stands and can be sent again.
                     (ErrorKind::NotSent, _) => return Err(error.into()),
@@ -231,11 +236,27 @@ impl Engine {
                 };
                 let payment = self.record_answer(&payment, answer).await?;
                 if payment.state.is_paid() {
-                    // The notify was faster than the answer that got lost.
+                    // The notify was faster than the answer that got lost, or the used number is ours.
                     return Ok(PaymentAnswer { payment, invoke: None, created: false });
                 }
                 Err(error.into())
             }
+        }
+    }
+
+    /// The platform has an order of this number that it takes for another one. Paid or still to be paid, it is what
+    /// became of the payment; else the refusal stands.
+    async fn ask_used_number(
+        &self,
+        tenant: &Tenant,
+        provider: &Arc<dyn Provider>,
+        payment: Payment,
+    ) -> Result<Payment, EngineError> {
+        let calls = self.calls_about(&payment, &payment.attempt.provider, provider);
+        let status = calls.query(&order_of(&payment)).await?.into_inner();
+        match status.word {
+            OrderWord::Paid(_) | OrderWord::Waiting => self.record_order_status(tenant, &payment, status).await,
+            OrderWord::Closed | OrderWord::Missing | OrderWord::Unrecognised => Ok(payment),
         }
     }
 

@@ -1,6 +1,7 @@
 //! Creating a payment.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use dukou_domain::{OutTradeNo, PaymentState, Secret};
 use dukou_engine::{EngineError, Payer};
@@ -100,6 +101,53 @@ async fn an_order_that_is_paid_already_is_entered_as_paid() {
     let answer = house.engine.create_payment(&house.tenant, order("N-1")).await.unwrap();
     assert_eq!(answer.payment.state, PaymentState::Succeeded);
     assert!(answer.invoke.is_none());
+}
+
+/// The platform has an order under the number that it takes for another one.
+#[tokio::test]
+async fn a_number_that_is_used_is_asked_after_before_it_has_failed() {
+    for (word, state, events) in [
+        (OrderWord::Paid(paid("N-1", 101, "app", "mch", "42")), PaymentState::Succeeded, "payment.succeeded"),
+        (OrderWord::Paid(paid("N-1", 7, "app", "mch", "42")), PaymentState::Failed, "payment.mismatch payment.failed"),
+        (OrderWord::Waiting, PaymentState::Pending, "payment.pending"),
+        (OrderWord::Closed, PaymentState::Failed, "payment.failed"),
+        (OrderWord::Missing, PaymentState::Failed, "payment.failed"),
+        (OrderWord::Unrecognised, PaymentState::Failed, "payment.failed"),
+    ] {
+        let house = House::new();
+        let what = format!("{word:?}");
+        house.script(|script| {
+            script.pay.push_back(Err(refused(Reason::NumberUsed, "OUT_TRADE_NO_USED")));
+            script.query.push_back(Ok(word));
+        });
+        let answer = house.engine.create_payment(&house.tenant, order("N-1")).await;
+        assert_eq!(house.journal(), ["pay N-1 101", "query N-1"], "{what}");
+        assert_eq!(house.read("N-1").await.state, state, "{what}");
+        assert_eq!(house.event_words().await.join(" "), format!("payment.created {events}"), "{what}");
+        match answer {
+            Ok(answer) => assert_eq!(answer.payment.state, PaymentState::Succeeded, "{what}"),
+            Err(error) => assert!(
+                matches!(&error, EngineError::Provider(error) if error.reason == Reason::NumberUsed)
+                    && !state.is_paid(),
+                "{what}: {error}"
+            ),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_used_number_that_cannot_be_asked_after_is_asked_after_later() {
+    let house = House::new();
+    house.script(|script| {
+        script.pay.push_back(Err(refused(Reason::NumberUsed, "OUT_TRADE_NO_USED")));
+        script.query.push_back(Err(lost()));
+        script.query.push_back(Ok(OrderWord::Paid(paid("N-1", 101, "app", "mch", "42"))));
+    });
+    house.engine.create_payment(&house.tenant, order("N-1")).await.unwrap_err();
+    assert_eq!(house.read("N-1").await.state, PaymentState::Created);
+    house.wait(Duration::from_secs(60));
+    house.engine.run_due().await;
+    assert_eq!(house.read("N-1").await.state, PaymentState::Succeeded);
 }
 
 #[tokio::test]
