@@ -252,7 +252,7 @@ impl Engine {
         provider: &Arc<dyn Provider>,
         payment: Payment,
     ) -> Result<Payment, EngineError> {
-        let calls = self.calls_about(&payment, &payment.attempt.provider, provider);
+        let calls = self.calls_about(&payment, &payment.attempt, provider);
         let status = calls.query(&order_of(&payment)).await?.into_inner();
         match status.word {
             OrderWord::Paid(_) | OrderWord::Waiting => self.record_order_status(tenant, &payment, status).await,

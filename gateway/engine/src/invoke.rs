@@ -116,7 +116,8 @@ impl Engine {
             None => payment.attempt.openid.clone().filter(|_| payment.attempt.provider == command.provider),
         };
         let number = 1 + payment.attempts().iter().map(|attempt| attempt.number).max().unwrap_or(0);
-        let trade_no = number::later_trade_no(&tenant.trade_no_prefix, capabilities.trade_no_max)
+        let longest = capabilities.trade_no_max;
+        let trade_no = number::later_trade_no(&tenant.trade_no_prefix, &payment.out_trade_no, number, longest)
             .ok_or_else(|| invalid("provider", "takes no number as long as the tenant's prefix needs".to_owned()))?;
         let info = provider.info();
         let candidate = Attempt {

@@ -9,6 +9,8 @@ use crate::records::Payment;
 
 /// Crockford's base32: no letter that is read as a digit.
 const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+/// Random characters behind an order's number: 40 bits.
+const SUFFIX: usize = 8;
 /// Characters of a made number that keep it apart from any other: ten of time, the rest random.
 const SHORTEST_MADE: usize = 20;
 
@@ -60,9 +62,15 @@ pub(crate) fn request_refund_no(request: RefundRequestId) -> OutRefundNo {
         .expect("hexadecimal digits are legal in a refund number")
 }
 
-/// The number of a payment's later attempt, as no order of the merchant's is called: made new with the tenant's
-/// prefix, and shortened to what the platform takes. `None` where too little would be left of it to be the only one.
-pub(crate) fn later_trade_no(prefix: &str, longest: usize) -> Option<TradeNo> {
+/// The number of a payment's later attempt, as no order of the merchant's is called: its own with the attempt's number
+/// and random characters after it, `300300-2-7F3K9QTZ`. Where that is too long for the platform, one made new with the
+/// tenant's prefix; `None` where too little would be left of it to be the only one.
+pub(crate) fn later_trade_no(prefix: &str, out_trade_no: &OutTradeNo, number: u32, longest: usize) -> Option<TradeNo> {
+    let random = base32(Uuid::new_v4());
+    let suffixed = format!("{prefix}{out_trade_no}-{number}-{}", &random[random.len() - SUFFIX..]);
+    if suffixed.len() <= longest {
+        return TradeNo::new(&suffixed).ok();
+    }
     let mut made = base32(Uuid::now_v7());
     made.truncate(longest.saturating_sub(prefix.len()));
     if made.len() < SHORTEST_MADE {
@@ -118,12 +126,20 @@ mod tests {
 
     #[test]
     fn a_later_attempt_is_numbered_anew_within_what_the_platform_takes() {
-        for (prefix, length) in [("", 26), ("shop_", 31), ("longest_", 32)] {
+        let cases = [
+            ("", "300300", "300300-2-", 17),
+            ("shop_", "300300", "shop_300300-2-", 22),
+            ("", "20261126-000000000300300", "", 26),
+            ("shop_", "20261126-00000300300", "shop_", 31),
+            ("longest_", "20261126-00000300300", "longest_", 32),
+        ];
+        for (prefix, number, start, length) in cases {
+            let order = OutTradeNo::new(number).unwrap();
             let numbers: BTreeSet<String> =
-                (0..1000).map(|_| later_trade_no(prefix, 32).unwrap().as_str().to_owned()).collect();
-            assert_eq!(numbers.len(), 1000);
-            assert!(numbers.iter().all(|number| number.starts_with(prefix) && number.len() == length), "{prefix}");
+                (0..1000).map(|_| later_trade_no(prefix, &order, 2, 32).unwrap().as_str().to_owned()).collect();
+            assert_eq!(numbers.len(), 1000, "{number}");
+            assert!(numbers.iter().all(|number| number.starts_with(start) && number.len() == length), "{number}");
         }
-        assert!(later_trade_no("longest_", 27).is_none());
+        assert!(later_trade_no("longest_", &OutTradeNo::new("20261126-00000300300").unwrap(), 2, 27).is_none());
     }
 }
