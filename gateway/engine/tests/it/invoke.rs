@@ -192,7 +192,7 @@ async fn a_success_of_the_given_up_attempt_closes_the_live_one() {
 async fn a_payment_has_so_many_attempts_and_then_keeps_its_last() {
     let house = House::new();
     house.create("N-1").await;
-    let channel = |number: usize| if number % 2 == 0 { "other" } else { "words" };
+    let channel = |number: usize| if number.is_multiple_of(2) { "other" } else { "words" };
     for number in 2..=20 {
         house.invoke("N-1", channel(number), Some("payer")).await.unwrap();
     }
