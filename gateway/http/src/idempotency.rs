@@ -234,8 +234,8 @@ async fn guarded(work: impl Future<Output = Result<Answer, Problem>>) -> Result<
 }
 
 /// What is kept of an answer: what will not be otherwise when the same is asked again. A fault of
-/// ours, the provider's or the moment's is forgotten, so that the call can be made again; the
-/// natural keys see to it that nothing is done twice.
+/// ours, the provider's or the moment's is forgotten, as is a state that did not allow it, so that the
+/// call can be made again; the natural keys see to it that nothing is done twice.
 fn to_keep(answer: &Result<Answer, Problem>, request_id: &str) -> Option<StoredAnswer> {
     match answer {
         Ok(answer) => Some(StoredAnswer {
@@ -243,7 +243,7 @@ fn to_keep(answer: &Result<Answer, Problem>, request_id: &str) -> Option<StoredA
             content_type: crate::answer::JSON.to_owned(),
             body: answer.body.clone(),
         }),
-        Err(problem) if problem.code.status() >= 500 || problem.code == ErrorCode::RateLimited => None,
+        Err(problem) if problem.passing => None,
         Err(problem) => Some(StoredAnswer {
             status: problem.code.status(),
             content_type: PROBLEM_JSON.to_owned(),
@@ -329,6 +329,7 @@ fn fingerprint(method: &str, path: &str, body: &[u8]) -> String {
 mod tests {
     use super::*;
     use actix_web::test::TestRequest;
+    use dukou_spi::{ErrorKind, ProviderError, Reason};
 
     #[test]
     fn a_key_is_one_short_visible_text() {
@@ -377,8 +378,13 @@ mod tests {
             ErrorCode::ProviderTimeout,
             ErrorCode::ProviderUnavailable,
             ErrorCode::RateLimited,
+            ErrorCode::InvalidState,
         ] {
             assert!(!kept(code), "{code:?}");
+        }
+        for (reason, final_) in [(Reason::Configuration, true), (Reason::InsufficientBalance, false)] {
+            let refused = ProviderError::new(ErrorKind::Refused, reason, "the platform refuses");
+            assert_eq!(to_keep(&Err(Problem::from(refused)), "id").is_some(), final_, "{reason:?}");
         }
         assert!(to_keep(&Answer::json(201, &1), "id").is_some());
     }

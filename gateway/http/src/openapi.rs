@@ -196,7 +196,8 @@ pub(crate) fn describe(operation: &mut Operation, endpoint: &Endpoint) {
     parameters.push(RefOr::T(text_parameter("X-Request-Id", ParameterIn::Header, Required::False, words)));
     if endpoint.idempotent {
         let words = "1 to 255 visible ASCII characters. The answer to a key is kept at least 24 h and given again \
-                     for the same request; what may pass (5xx) is not kept.";
+                     for the same request; what may pass (5xx, 409 `invalid_state`, a balance that was too low) is not \
+                     kept.";
         parameters.push(RefOr::T(text_parameter("Idempotency-Key", ParameterIn::Header, Required::False, words)));
     }
     let schemes = [

@@ -55,6 +55,9 @@ pub struct Problem {
     pub provider: Option<Box<ProviderWords>>,
     /// Seconds until another try makes sense (`Retry-After`).
     pub retry_after: Option<u32>,
+    /// The same request may be answered otherwise later, by what others do meanwhile: not kept under an
+    /// `Idempotency-Key`.
+    pub passing: bool,
     /// The methods the address does take (`Allow`).
     pub allow: Option<String>,
     /// The rest of the request is not read: the connection ends with this answer.
@@ -69,6 +72,7 @@ impl Problem {
             errors: Vec::new(),
             provider: None,
             retry_after: None,
+            passing: code.status() >= 500 || matches!(code, ErrorCode::RateLimited | ErrorCode::InvalidState),
             allow: None,
             close: false,
         }
@@ -254,8 +258,10 @@ impl From<ProviderError> for Problem {
             _ => Vec::new(),
         };
         let retry_after = (code == ErrorCode::ProviderUnavailable).then_some(5);
+        let poor = error.reason == Reason::InsufficientBalance;
         let provider = error.code.map(|code| Box::new(ProviderWords { code, message: error.message.clone() }));
-        Problem { errors, provider, retry_after, ..Problem::new(code, error.message) }
+        let problem = Problem::new(code, error.message);
+        Problem { errors, provider, retry_after, passing: problem.passing || poor, ..problem }
     }
 }
 

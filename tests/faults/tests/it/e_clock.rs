@@ -145,7 +145,9 @@ async fn what_was_kept_long_enough_is_deleted_and_a_late_copy_still_changes_noth
     let (tenant, merchant) = world.bookshop();
     let clock = MovedClock::new(&world);
     succeeded(&world, &merchant, "OLD-001", 101).await;
-    merchant.post_once("key-1", "/payments/OLD-001/close", &json!({})).await.problem(409, "invalid_state");
+    let too_much = json!({ "out_refund_no": "R-1", "amount": 102 });
+    let refund = merchant.post_once("key-1", "/payments/OLD-001/refunds", &too_much).await;
+    refund.problem(422, "refund_exceeds_payment");
     let other = "/payments/OLD-002/close";
     merchant.post_once("key-1", other, &json!({})).await.problem(409, "idempotency_key_conflict");
     let count = |table: &str| -> i64 {
