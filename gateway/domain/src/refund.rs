@@ -13,7 +13,7 @@ pub enum RefundState {
     /// The platform's answer was lost: the money may be on its way.
     Unknown,
     Succeeded,
-    /// The platform refused it or gave up on it; the money stayed with the merchant.
+    /// The platform refused it or gave up on it; the money stayed with the merchant, as far as we know.
     Failed,
 }
 
@@ -26,7 +26,8 @@ pub enum RefundFact {
     AnswerLost,
     /// The platform, asked, knows no refund under our number.
     Missing,
-    /// The platform refused it; no money moved.
+    /// The platform refused it; no money moved. Of one that may have been sent before, only with the
+    /// platform's word that it knows no such refund.
     Refused,
     /// The money is with the payer.
     Succeeded,
@@ -50,12 +51,13 @@ impl Transition {
 }
 
 /// What follows when `fact` becomes known of a refund in `state`. A refund that succeeded stays
-/// so; one whose answer was lost leaves [`RefundState::Unknown`] only by the platform's word.
+/// so; one whose answer was lost leaves [`RefundState::Unknown`] only by the platform's word. A refund
+/// that failed here and is made by the platform after all is under way again.
 pub fn next(state: RefundState, fact: RefundFact) -> Transition {
     use RefundFact as F;
     use RefundState as S;
     let to = match (state, fact) {
-        (S::Created | S::Unknown, F::Accepted) => S::Processing,
+        (S::Created | S::Unknown | S::Failed, F::Accepted) => S::Processing,
         (S::Created, F::AnswerLost) => S::Unknown,
         (S::Created, F::Missing | F::Retried) => S::Created,
         (S::Created, F::Refused) => S::Failed,
@@ -69,7 +71,7 @@ pub fn next(state: RefundState, fact: RefundFact) -> Transition {
         (S::Created | S::Processing | S::Unknown | S::Failed, F::Succeeded) => S::Succeeded,
         (S::Created | S::Processing | S::Unknown, F::Abandoned) => S::Failed,
 
-        (S::Failed, F::Accepted | F::AnswerLost | F::Missing | F::Refused | F::Abandoned) => S::Failed,
+        (S::Failed, F::AnswerLost | F::Missing | F::Refused | F::Abandoned) => S::Failed,
         (S::Failed, F::Retried) => S::Created,
 
         (
@@ -123,6 +125,7 @@ impl fmt::Display for RefundState {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     const FACTS: [RefundFact; 7] = [
         RefundFact::Accepted,
@@ -143,10 +146,30 @@ mod tests {
             RefundState::Succeeded => 's',
             RefundState::Failed => 'f',
         };
-        let expected = ["pucfsfc", "ppppsfp", "pucusfu", "sssssss", "ffffsfc"];
+        let expected = ["pucfsfc", "ppppsfp", "pucusfu", "sssssss", "pfffsfc"];
         for (state, expected) in RefundState::ALL.into_iter().zip(expected) {
             let row: String = FACTS.into_iter().map(|fact| short(next(state, fact).to)).collect();
             assert_eq!(row, expected, "{state}");
+        }
+    }
+
+    proptest! {
+        /// Whatever is heard in whatever order: while the platform works on a refund it is never free to be
+        /// made again, and what was given back stays on record.
+        #[test]
+        fn a_refund_that_the_platform_makes_is_never_lost(facts in prop::collection::vec(0usize..7, 0..40)) {
+            let (mut state, mut works, mut given_back) = (RefundState::Created, false, false);
+            for fact in facts.into_iter().map(|index| FACTS[index]) {
+                works = fact == RefundFact::Accepted || (works && fact != RefundFact::Abandoned);
+                given_back |= fact == RefundFact::Succeeded;
+                let before = state;
+                state = next(state, fact).to;
+                prop_assert_eq!(state == RefundState::Succeeded, given_back);
+                prop_assert!(!works || matches!(state, RefundState::Processing | RefundState::Succeeded));
+                if state == RefundState::Failed && before != RefundState::Failed {
+                    prop_assert!(matches!(fact, RefundFact::Refused | RefundFact::Abandoned), "{fact:?}");
+                }
+            }
         }
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use std::sync::Arc;
 
 use dukou_domain::{AttemptState, PaymentState, RefundState};
-use dukou_spi::Provider;
+use dukou_spi::{Provider, RefundStatus, RefundWord};
 use futures_util::StreamExt;
 use futures_util::stream;
 
@@ -135,24 +135,76 @@ impl Engine {
         let Some(tenant) = self.tenants.find_even_removed(refund.tenant.as_str()) else { return };
         let Some(provider) = tenant.providers.get(&refund.provider) else { return };
         let lock = self.coordinator.lock(&refund_lock(&tenant, refund.out_refund_no.as_str())).await;
-        let result: Result<(), EngineError> = async {
-            let refund = self.ask_refund(&tenant, provider, &refund).await?;
-            if refund.state == RefundState::Created {
-                // The platform never got it: the same refund again, under the same number.
-                let payment =
-                    self.store.payment(&tenant.id, &refund.out_trade_no).await?.ok_or(EngineError::NotFound)?;
-                self.send_refund(provider, &payment, &refund).await?;
-            }
-            Ok(())
-        }
-        .await;
+        let result = self.follow_refund_alone(&tenant, provider, &refund).await;
         if let Some(lock) = lock {
             self.coordinator.unlock(lock).await;
         }
         if let Err(error) = result {
             tracing::warn!(tenant = %refund.tenant, out_refund_no = %refund.out_refund_no, %error, "asking about a refund failed");
-            self.ask_refund_later(&refund).await;
         }
+    }
+
+    /// What comes of the question, or of sending, is one step of the refund's schedule.
+    async fn follow_refund_alone(
+        &self,
+        tenant: &Tenant,
+        provider: &Arc<dyn Provider>,
+        refund: &Refund,
+    ) -> Result<(), EngineError> {
+        let status = match self.query_refund(tenant, provider, refund).await {
+            Ok(status) => status,
+            Err(error) => {
+                self.ask_refund_later(refund).await;
+                return Err(error);
+            }
+        };
+        if status.word != RefundWord::Missing {
+            return self.record_refund_status(refund, status.into(), None).await.map(drop);
+        }
+        // The platform never got it: the same refund again, under the same number.
+        match self.take_missing_refund(refund, status).await? {
+            Some((payment, refund)) => self.send_refund(provider, &payment, &refund).await.map(drop),
+            None => Ok(()),
+        }
+    }
+
+    /// Enters that the platform does not know the refund that was taken as `taken`. Returns it where it is to be
+    /// sent, and nobody else can be sending it.
+    async fn take_missing_refund(
+        &self,
+        taken: &Refund,
+        status: RefundStatus,
+    ) -> Result<Option<(Payment, Refund)>, EngineError> {
+        let now = self.now();
+        let schedule = self.config.schedule.clone();
+        let version = taken.version;
+        let words = status.into();
+        let target = Target::refund(taken.tenant.clone(), taken.out_refund_no.clone());
+        let entered = self
+            .change(target, move |view| {
+                let (Some(mut payment), Some(mut refund)) = (view.payment, view.refund) else {
+                    return (Change::default(), None);
+                };
+                // Somebody else went on with it while the platform was asked.
+                if refund.version != version {
+                    return (Change::default(), None);
+                }
+                let before = refund.state;
+                let mut change = Change::default();
+                rules::heard_refund(&mut payment, &mut refund, &words, now, &mut change);
+                rules::schedule_refund(&mut refund, before, true, &schedule, now);
+                let send = refund.state == RefundState::Created;
+                if send {
+                    rules::send_now(&mut refund, now);
+                }
+                change.payment = Some(payment.clone());
+                change.refund = Some(refund.clone());
+                (change, Some((before, payment, refund, send)))
+            })
+            .await?;
+        let Some((before, payment, refund, send)) = entered else { return Ok(None) };
+        self.count_refund(Some(before), &refund);
+        Ok(send.then_some((payment, refund)))
     }
 
     async fn ask_refund_later(&self, refund: &Refund) {
@@ -162,8 +214,7 @@ impl Engine {
         let postponed = self
             .change(target, move |view| {
                 let Some(mut refund) = view.refund else { return (Change::default(), ()) };
-                let asked = refund.check.map_or(0, |check| check.asked);
-                rules::schedule_refund(&mut refund, Some(asked), &schedule, now);
+                rules::ask_refund_later(&mut refund, &schedule, now);
                 (Change { refund: Some(refund), ..Change::default() }, ())
             })
             .await;

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use dukou_domain::{AttemptState, EventId, OutRefundNo, OutTradeNo, PaymentFact, PaymentState, TradeNo, TransactionId};
+use dukou_domain::{
+    AttemptState, EventId, OutRefundNo, OutTradeNo, PaymentFact, PaymentState, RefundState, TradeNo, TransactionId,
+};
 use dukou_spi::{FieldProblem, OrderStatus, OrderWord, Provider, RefundQuery, RefundStatus};
 
 use crate::command::PaymentAnswer;
@@ -113,7 +115,7 @@ impl Engine {
         refresh: bool,
     ) -> Result<Refund, EngineError> {
         let refund = self.store.refund(&tenant.id, out_refund_no).await?.ok_or(EngineError::NotFound)?;
-        if !refresh || !refund.state.is_open() {
+        if !refresh || refund.state == RefundState::Succeeded {
             return Ok(refund);
         }
         let provider = provider_of(tenant, &refund.provider)?;
@@ -249,9 +251,18 @@ impl Engine {
         refund: &Refund,
     ) -> Result<RefundStatus, EngineError> {
         let payment = self.store.payment(&tenant.id, &refund.out_trade_no).await?.ok_or(EngineError::NotFound)?;
+        self.query_refund_of(provider, &payment, refund).await
+    }
+
+    pub(crate) async fn query_refund_of(
+        &self,
+        provider: &Arc<dyn Provider>,
+        payment: &Payment,
+        refund: &Refund,
+    ) -> Result<RefundStatus, EngineError> {
         let query = RefundQuery {
             trade_no: refund.trade_no.clone(),
-            out_refund_no: platform_refund_no(&payment, &refund.out_refund_no)?,
+            out_refund_no: platform_refund_no(payment, &refund.out_refund_no)?,
             total: payment.amount,
         };
         Ok(self.calls_about_refund(&payment, refund, provider).query_refund(&query).await?.into_inner())
@@ -283,11 +294,9 @@ impl Engine {
                 if notification.is_some() && view.notification.is_some() {
                     return (Change::default(), Some((before, payment, refund, Heard::Known)));
                 }
-                let asked = refund.check.map(|check| check.asked);
                 let mut change = Change::default();
                 let heard = rules::heard_refund(&mut payment, &mut refund, &words, now, &mut change);
-                let asked = if refund.state == before.1 { Some(asked.unwrap_or(0)) } else { None };
-                rules::schedule_refund(&mut refund, asked, &schedule, now);
+                rules::schedule_refund(&mut refund, before.1, true, &schedule, now);
                 change.payment = Some(payment.clone());
                 change.refund = Some(refund.clone());
                 if view.notification.is_none() {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use dukou_domain::{OutRefundNo, OutTradeNo, RefundFact, RefundState, TransactionId};
-use dukou_spi::{ErrorKind, FieldProblem, NotifyKind, Provider, ProviderError, RefundOrder};
+use dukou_spi::{ErrorKind, FieldProblem, NotifyKind, Provider, ProviderError, RefundOrder, RefundWord};
 
 use crate::command::{CreateRefund, RefundAnswer};
 use crate::create::failure_of;
@@ -25,7 +25,7 @@ enum Entered {
     Conflict(String),
     InvalidState(String),
     Exceeds(String),
-    /// To be sent: just recorded, opened again, or never known to have arrived.
+    /// To be sent by this process: just recorded, opened again, or never known to have arrived.
     Send {
         payment: Box<Payment>,
         refund: Box<Refund>,
@@ -34,6 +34,17 @@ enum Entered {
     },
     /// It is under way or has ended.
     Existing(Box<Refund>),
+}
+
+/// Why a refund that was sent got no word about itself.
+#[derive(Clone, Copy)]
+enum Fault {
+    NotSent,
+    /// The platform refused the only sending there was, as far as this process knows.
+    OnceRefused,
+    /// The platform refused it and knows no such refund.
+    Refused,
+    Lost,
 }
 
 impl Engine {
@@ -148,25 +159,50 @@ impl Engine {
         };
         let result = self.calls_about_refund(payment, refund, provider).refund(&order).await;
         fail_point!("refund.answered");
-        match result {
+        let error = match result {
             Ok(status) => {
                 let (refund, _) = self.record_refund_status(refund, status.into_inner().into(), None).await?;
                 fail_point!("refund.committed");
-                Ok(refund)
+                return Ok(refund);
             }
-            Err(error) => {
-                let fact = match error.kind {
-                    ErrorKind::NotSent => None,
-                    ErrorKind::Refused => Some(RefundFact::Refused),
-                    ErrorKind::Unknown => Some(RefundFact::AnswerLost),
-                };
-                let refund = self.record_refund_error(refund, fact, &error).await?;
-                match error.kind {
-                    // The intent is recorded; the gateway finds out and the caller reads it.
-                    ErrorKind::Unknown => Ok(refund),
-                    ErrorKind::NotSent | ErrorKind::Refused if refund.state == RefundState::Succeeded => Ok(refund),
-                    ErrorKind::NotSent | ErrorKind::Refused => Err(error.into()),
-                }
+            Err(error) => error,
+        };
+        let refund = match error.kind {
+            ErrorKind::NotSent => self.record_refund_error(refund, Fault::NotSent, &error).await?,
+            ErrorKind::Unknown => self.record_refund_error(refund, Fault::Lost, &error).await?,
+            ErrorKind::Refused => self.record_refusal(provider, payment, refund, &error).await?,
+        };
+        match (error.kind, refund.state) {
+            (ErrorKind::NotSent, RefundState::Created) | (ErrorKind::Refused, RefundState::Failed) => Err(error.into()),
+            // What is recorded says more than the error; the gateway finds out the rest and the caller reads it.
+            _ => Ok(refund),
+        }
+    }
+
+    /// A refusal ends a refund that was sent this once. Of one that may have been sent before, the platform may be
+    /// working on that sending: it is asked, and only when it knows no such refund the refusal counts.
+    async fn record_refusal(
+        &self,
+        provider: &Arc<dyn Provider>,
+        payment: &Payment,
+        refund: &Refund,
+        error: &ProviderError,
+    ) -> Result<Refund, EngineError> {
+        if refund.version == 0 {
+            let refund = self.record_refund_error(refund, Fault::OnceRefused, error).await?;
+            if refund.state != RefundState::Created {
+                return Ok(refund);
+            }
+        }
+        match self.query_refund_of(provider, payment, refund).await {
+            Ok(status) if status.word == RefundWord::Missing => {
+                self.record_refund_error(refund, Fault::Refused, error).await
+            }
+            Ok(status) => Ok(self.record_refund_status(refund, status.into(), None).await?.0),
+            Err(doubt) => {
+                tracing::warn!(tenant = %refund.tenant, out_refund_no = %refund.out_refund_no, error = %doubt,
+                    "whether a refund that is refused was made before is not known yet");
+                self.record_refund_error(refund, Fault::Lost, error).await
             }
         }
     }
@@ -174,12 +210,14 @@ impl Engine {
     async fn record_refund_error(
         &self,
         refund: &Refund,
-        fact: Option<RefundFact>,
+        fault: Fault,
         error: &ProviderError,
     ) -> Result<Refund, EngineError> {
         let now = self.now();
         let schedule = self.config.schedule.clone();
         let failure = failure_of(error);
+        // What was written before it was sent.
+        let sent = refund.version + 1;
         let target = Target::refund(refund.tenant.clone(), refund.out_refund_no.clone());
         let recorded = self
             .change(target, move |view| {
@@ -187,13 +225,24 @@ impl Engine {
                     return (Change::default(), None);
                 };
                 let before = refund.state;
-                let asked = refund.check.map(|check| check.asked);
                 let mut change = Change::default();
+                let fact = match fault {
+                    // Somebody else goes on with it.
+                    Fault::NotSent | Fault::OnceRefused if refund.version != sent => {
+                        return (change, Some((before, refund)));
+                    }
+                    Fault::NotSent => None,
+                    Fault::OnceRefused | Fault::Refused => Some(RefundFact::Refused),
+                    Fault::Lost => Some(RefundFact::AnswerLost),
+                };
                 if let Some(fact) = fact {
                     rules::refused(&mut payment, &mut refund, fact, failure.clone(), now, &mut change);
                 }
-                let asked = if refund.state == before { asked } else { None };
-                rules::schedule_refund(&mut refund, asked, &schedule, now);
+                rules::schedule_refund(&mut refund, before, false, &schedule, now);
+                if fact == Some(RefundFact::AnswerLost) && refund.state == RefundState::Failed {
+                    // It may be made after all.
+                    refund.check = Some(schedule.unknown.first(now));
+                }
                 change.payment = Some(payment);
                 change.refund = Some(refund.clone());
                 (change, Some((before, refund)))
@@ -243,8 +292,13 @@ fn enter_again(
             (Change::default(), Entered::Existing(Box::new(refund)))
         }
         RefundState::Created => {
+            // Somebody may be sending it at this moment: a copy could be refused while the first goes through.
+            if !rules::take_to_send(&mut refund, now) {
+                return (Change::default(), Entered::Existing(Box::new(refund)));
+            }
+            let change = Change { refund: Some(refund.clone()), ..Change::default() };
             let (payment, refund) = (Box::new(payment), Box::new(refund));
-            (Change::default(), Entered::Send { before: Some(refund.state), payment, refund, created: false })
+            (change, Entered::Send { before: Some(refund.state), payment, refund, created: false })
         }
         RefundState::Failed => match rules::reopen(&mut payment, &mut refund, now) {
             Err(exceeds) => (Change::default(), Entered::Exceeds(exceeds_detail(exceeds.left))),

@@ -31,12 +31,16 @@ impl Steps {
 
     /// The first question.
     pub fn first(&self, now: Timestamp) -> Check {
-        Check { at: now.plus(self.gap(0)), asked: 0 }
+        self.again(0, now)
     }
 
     /// The question after one that was just asked.
     pub fn after(&self, asked: u32, now: Timestamp) -> Check {
-        let asked = asked.saturating_add(1);
+        self.again(asked.saturating_add(1), now)
+    }
+
+    /// The question that follows `asked` others, from now on.
+    pub fn again(&self, asked: u32, now: Timestamp) -> Check {
         Check { at: now.plus(self.gap(asked)), asked }
     }
 }

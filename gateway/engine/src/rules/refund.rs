@@ -7,7 +7,7 @@ use super::payment::{Heard, IN_FLIGHT, event, move_payment};
 use crate::number;
 use crate::ports::Change;
 use crate::records::{Attempt, Check, Difference, EventKind, Failure, NewEvent, Payment, Refund, Subject};
-use crate::schedule::Schedule;
+use crate::schedule::{Schedule, Steps};
 
 /// Records a refund of `amount` and reserves it in the payment.
 ///
@@ -105,6 +105,22 @@ pub(crate) fn reopen(payment: &mut Payment, refund: &mut Refund, now: Timestamp)
     Ok(())
 }
 
+/// Takes one that the platform does not have, as far as we know, to be sent by the caller. `false` while
+/// somebody else may be sending it, or asks about it.
+pub(crate) fn take_to_send(refund: &mut Refund, now: Timestamp) -> bool {
+    let free = refund.check.is_none_or(|check| check.at <= now);
+    if free {
+        send_now(refund, now);
+    }
+    free
+}
+
+/// The caller sends it: nobody else does, nor asks about it, for a while.
+pub(crate) fn send_now(refund: &mut Refund, now: Timestamp) {
+    let asked = refund.check.map_or(0, |check| check.asked);
+    refund.check = Some(Check { at: now.plus(IN_FLIGHT), asked });
+}
+
 /// What the platform said about a refund.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RefundWords {
@@ -167,6 +183,9 @@ pub(crate) fn heard_refund(
         refund.succeeded_at = Some(status.succeeded_at.unwrap_or(now));
         refund.failure = None;
     }
+    if fact == RefundFact::Accepted && refund.state == RefundState::Failed {
+        refund.failure = None;
+    }
     if fact == RefundFact::Abandoned && refund.state.is_open() {
         refund.failure = Some(Failure {
             code: Some(status.platform_word.clone()),
@@ -227,11 +246,25 @@ fn move_refund(
     if !transition.changes() {
         return false;
     }
-    if transition.from.is_open() && !transition.to.is_open() && !refund.of_duplicate {
-        payment.refunding = payment.refunding.checked_sub(refund.amount).unwrap_or_else(|_| {
-            tracing::error!(out_refund_no = %refund.out_refund_no, "more was refunded than was reserved");
-            Money::zero(payment.amount.currency())
-        });
+    if !refund.of_duplicate {
+        if transition.from == RefundState::Failed {
+            made_after_all(payment, refund, now, change);
+        }
+        match (transition.from.is_open(), transition.to.is_open()) {
+            (true, false) => {
+                payment.refunding = payment.refunding.checked_sub(refund.amount).unwrap_or_else(|_| {
+                    tracing::error!(out_refund_no = %refund.out_refund_no, "more was refunded than was reserved");
+                    Money::zero(payment.amount.currency())
+                });
+            }
+            (false, true) => match payment.refunding.checked_add(refund.amount) {
+                Ok(sum) => payment.refunding = sum,
+                Err(error) => {
+                    tracing::error!(out_refund_no = %refund.out_refund_no, %error, "a refund under way cannot be counted")
+                }
+            },
+            (true, true) | (false, false) => {}
+        }
     }
     refund.state = transition.to;
     refund.updated_at = now;
@@ -250,6 +283,26 @@ fn move_refund(
     true
 }
 
+/// A refund that was told to have failed goes out. It counts whatever is left for it; that more goes out than
+/// was paid is raised.
+fn made_after_all(payment: &Payment, refund: &Refund, now: Timestamp, change: &mut Change) {
+    let left = left_to_refund(payment);
+    tracing::warn!(tenant = %refund.tenant, out_refund_no = %refund.out_refund_no,
+        "the platform makes a refund that had failed");
+    if left.minor() >= refund.amount.minor() {
+        return;
+    }
+    tracing::error!(tenant = %refund.tenant, out_trade_no = %refund.out_trade_no, out_refund_no = %refund.out_refund_no,
+        amount = %refund.amount, %left, "a refund that had failed goes out after its amount was refunded otherwise");
+    let differences = vec![Difference {
+        field: "refundable_amount".to_owned(),
+        recorded: left.to_string(),
+        received: refund.amount.to_string(),
+    }];
+    let subject = Subject::Mismatch { payment: Box::new(payment.clone()), differences };
+    change.events.push(event(payment, EventKind::PaymentMismatch, now, subject));
+}
+
 fn count_refunded(payment: &mut Payment, refund: &Refund, now: Timestamp, change: &mut Change) {
     match payment.refunded.checked_add(refund.amount) {
         Ok(sum) => payment.refunded = sum,
@@ -265,21 +318,39 @@ fn count_refunded(payment: &mut Payment, refund: &Refund, now: Timestamp, change
     move_payment(payment, fact, now, change);
 }
 
-/// When to ask about the refund next: after its state was entered (`asked` is `None`) or after that
-/// many questions.
-pub(crate) fn schedule_refund(refund: &mut Refund, asked: Option<u32>, schedule: &Schedule, now: Timestamp) {
-    let steps = match refund.state {
-        RefundState::Created | RefundState::Unknown => &schedule.unknown,
-        RefundState::Processing => &schedule.refund,
-        RefundState::Succeeded | RefundState::Failed => {
-            refund.check = None;
-            return;
-        }
-    };
-    refund.check = Some(match asked {
-        None => steps.first(now),
-        Some(asked) => steps.after(asked, now),
-    });
+/// When a refund in this state is asked after. One that is sent again and again goes on with the same steps, whether
+/// its answers are lost or nothing can be sent.
+fn steps_of(state: RefundState, schedule: &Schedule) -> Option<&Steps> {
+    match state {
+        RefundState::Created | RefundState::Unknown => Some(&schedule.unknown),
+        RefundState::Processing => Some(&schedule.refund),
+        RefundState::Succeeded | RefundState::Failed => None,
+    }
+}
+
+/// When to ask about the refund next. `before` is the state it was in; `asked` tells that the platform was asked,
+/// which is one step of its schedule, where sending is none.
+pub(crate) fn schedule_refund(
+    refund: &mut Refund,
+    before: RefundState,
+    asked: bool,
+    schedule: &Schedule,
+    now: Timestamp,
+) {
+    let at_platform = |state| matches!(state, RefundState::Processing);
+    let goes_on = refund.state.is_open() && before.is_open() && at_platform(before) == at_platform(refund.state);
+    let check = refund.check.filter(|_| goes_on).map_or(0, |check| check.asked);
+    refund.check = steps_of(refund.state, schedule)
+        .map(|steps| if asked && goes_on { steps.after(check, now) } else { steps.again(check, now) });
+}
+
+/// Puts off a question that could not be asked. One that failed and may yet be made is asked about too, as long
+/// as nobody learned what became of it.
+pub(crate) fn ask_refund_later(refund: &mut Refund, schedule: &Schedule, now: Timestamp) {
+    if let Some(check) = refund.check {
+        let steps = steps_of(refund.state, schedule).unwrap_or(&schedule.unknown);
+        refund.check = Some(steps.after(check.asked, now));
+    }
 }
 
 pub(crate) fn refund_event(refund: &Refund, kind: EventKind, at: Timestamp) -> NewEvent {

@@ -1,10 +1,11 @@
 //! Giving money back.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use dukou_domain::{PaymentState, RefundState};
-use dukou_engine::EngineError;
-use dukou_engine::records::EventKind;
+use dukou_domain::{OutTradeNo, PaymentState, RefundState};
+use dukou_engine::records::{EventKind, Subject};
+use dukou_engine::{Engine, EngineError};
 use dukou_spi::{Reason, RefundWord};
 
 use crate::support::{House, lost, refund, refused, unreachable};
@@ -17,12 +18,23 @@ async fn paid_house() -> House {
 }
 
 async fn ask(house: &House, number: &str, fen: i64) -> Result<RefundState, EngineError> {
-    let out_trade_no = dukou_domain::OutTradeNo::new("N-1").unwrap();
-    house
-        .engine
-        .create_refund(&house.tenant, &out_trade_no, refund(number, fen))
-        .await
-        .map(|answer| answer.refund.state)
+    ask_at(&house.engine, house, number, fen).await
+}
+
+async fn ask_at(engine: &Engine, house: &House, number: &str, fen: i64) -> Result<RefundState, EngineError> {
+    let out_trade_no = OutTradeNo::new("N-1").unwrap();
+    let answer = engine.create_refund(&house.tenant, &out_trade_no, refund(number, fen)).await?;
+    Ok(answer.refund.state)
+}
+
+/// The state of the refund, and what is reserved in its payment.
+async fn stands(house: &House, number: &str) -> (RefundState, i64) {
+    let refund = house.engine.refund(&house.tenant, &refund(number, 1).out_refund_no, false).await.unwrap();
+    (refund.state, house.read("N-1").await.refunding.minor())
+}
+
+fn not_enough() -> dukou_spi::ProviderError {
+    refused(Reason::InsufficientBalance, "NOTENOUGH")
 }
 
 #[tokio::test]
@@ -78,7 +90,7 @@ async fn all_of_it_in_two_parts() {
 #[tokio::test]
 async fn a_refusal_frees_the_amount_and_the_number_may_be_tried_again() {
     let house = paid_house().await;
-    house.script(|script| script.refund.push_back(Err(refused(Reason::InsufficientBalance, "NOTENOUGH"))));
+    house.script(|script| script.refund.push_back(Err(not_enough())));
     assert!(matches!(ask(&house, "R-1", 101).await, Err(EngineError::Provider(_))));
     assert_eq!(house.read("N-1").await.refunding.minor(), 0);
     assert_eq!(house.count_events(EventKind::RefundFailed).await, 1);
@@ -140,4 +152,113 @@ async fn tenants_that_share_a_merchant_account_share_no_refund_number() {
     assert_eq!(house.read("N-1").await.refunded.minor(), 50);
     let long = "9".repeat(64);
     assert!(matches!(ask(&house, &long, 1).await, Err(EngineError::Invalid(_))));
+}
+
+#[tokio::test]
+async fn one_that_is_being_sent_is_not_sent_again() {
+    let house = Arc::new(paid_house().await);
+    let mut held = house.hold("refund");
+    let first = {
+        let house = Arc::clone(&house);
+        tokio::spawn(async move { ask(&house, "R-1", 40).await })
+    };
+    held.arrived().await;
+    // Another instance, to which the merchant repeats the request, and a platform that would refuse the copy.
+    house.script(|script| script.refund.push_back(Err(not_enough())));
+    let second = house.another_engine();
+    assert_eq!(ask_at(&second, &house, "R-1", 40).await.unwrap(), RefundState::Created);
+    assert_eq!(house.calls("refund"), 1);
+    held.thaw();
+    assert_eq!(first.await.unwrap().unwrap(), RefundState::Processing);
+    assert_eq!(stands(&house, "R-1").await, (RefundState::Processing, 40));
+    assert_eq!(house.count_events(EventKind::RefundFailed).await, 0);
+}
+
+#[tokio::test]
+async fn a_refusal_of_one_that_was_sent_before_counts_only_when_the_platform_knows_no_such_refund() {
+    for (known, state, reserved) in [
+        (Ok(RefundWord::Missing), RefundState::Failed, 0),
+        (Ok(RefundWord::Processing), RefundState::Processing, 40),
+        (Ok(RefundWord::Succeeded), RefundState::Succeeded, 0),
+        (Err(lost()), RefundState::Unknown, 40),
+    ] {
+        let what = format!("{known:?}");
+        let house = paid_house().await;
+        house.script(|script| script.refund.extend([Err(unreachable()), Err(unreachable()), Err(not_enough())]));
+        ask(&house, "R-1", 40).await.unwrap_err();
+        house.wait(Duration::from_secs(10));
+        house.script(|script| script.query_refund.push_back(known));
+        match ask(&house, "R-1", 40).await {
+            Ok(answered) => assert_eq!(answered, state, "{what}"),
+            Err(error) => assert!(matches!(error, EngineError::Provider(_)) && state == RefundState::Failed, "{what}"),
+        }
+        assert_eq!(stands(&house, "R-1").await, (state, reserved), "{what}");
+    }
+}
+
+/// A refund that was sent by a process that froze, and failed through another one; the frozen one wakes with `late`.
+async fn wakes_after_the_failure(house: &Arc<House>, late: Result<RefundWord, dukou_spi::ProviderError>, other: bool) {
+    house.script(|script| script.refund.push_back(late));
+    let mut held = house.hold("refund");
+    let first = {
+        let house = Arc::clone(house);
+        tokio::spawn(async move { ask(&house, "R-1", 101).await })
+    };
+    held.arrived().await;
+    house.wait(Duration::from_secs(125));
+    house.script(|script| {
+        script.query_refund.extend([Ok(RefundWord::Missing), Ok(RefundWord::Missing)]);
+        script.refund.push_back(Err(not_enough()));
+    });
+    house.another_engine().run_due().await;
+    assert_eq!(stands(house, "R-1").await, (RefundState::Failed, 0));
+    if other {
+        assert_eq!(ask(house, "R-2", 101).await.unwrap(), RefundState::Processing);
+    }
+    held.thaw();
+    let _ = first.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_failed_one_that_the_platform_makes_after_all_counts_again() {
+    let house = Arc::new(paid_house().await);
+    wakes_after_the_failure(&house, Ok(RefundWord::Processing), false).await;
+    assert_eq!(stands(&house, "R-1").await, (RefundState::Processing, 101));
+    assert!(matches!(ask(&house, "R-2", 1).await, Err(EngineError::RefundExceedsPayment(_))));
+    assert_eq!(house.count_events(EventKind::PaymentMismatch).await, 0);
+}
+
+#[tokio::test]
+async fn a_failed_one_that_the_platform_makes_after_all_is_raised_where_nothing_is_left_for_it() {
+    for late in [RefundWord::Processing, RefundWord::Succeeded] {
+        let house = Arc::new(paid_house().await);
+        wakes_after_the_failure(&house, Ok(late), true).await;
+        let payment = house.read("N-1").await;
+        assert_eq!(payment.refunding.minor() + payment.refunded.minor(), 202, "both go out");
+        let raised: Vec<_> = house
+            .events()
+            .await
+            .into_iter()
+            .filter_map(|event| match event.event.subject {
+                Subject::Mismatch { differences, .. } => Some(differences),
+                _ => None,
+            })
+            .flatten()
+            .map(|difference| (difference.field, difference.recorded, difference.received))
+            .collect();
+        assert_eq!(raised, [("refundable_amount".to_owned(), "0.00 CNY".to_owned(), "1.01 CNY".to_owned())]);
+    }
+}
+
+#[tokio::test]
+async fn a_failed_one_whose_answer_is_lost_after_all_is_asked_after() {
+    let house = Arc::new(paid_house().await);
+    wakes_after_the_failure(&house, Err(lost()), false).await;
+    assert_eq!(stands(&house, "R-1").await, (RefundState::Failed, 0));
+    house.script(|script| script.query_refund.extend([Err(lost()), Ok(RefundWord::Processing)]));
+    for _ in 0..2 {
+        house.wait(Duration::from_secs(10));
+        house.engine.run_due().await;
+    }
+    assert_eq!(stands(&house, "R-1").await, (RefundState::Processing, 101));
 }
