@@ -5,7 +5,9 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use dukou_domain::{OutRefundNo, Secret, TradeNo};
-use dukou_spi::{Notice, NotifyError, NotifyReply, PaymentNotice, PaymentOutcome, RefundHint, Verdict, Verified};
+use dukou_spi::{
+    Notice, NotifyError, NotifyReply, PaymentNotice, PaymentOutcome, Proof, RefundHint, Verdict, Verified,
+};
 use md5::{Digest as _, Md5};
 use zeroize::Zeroizing;
 
@@ -18,7 +20,7 @@ use crate::shown;
 /// names is reported as it stands; comparing them is the engine's.
 pub fn payment(body: &[u8], settings: &Settings) -> Result<Notice, NotifyError> {
     let fields = parse(body, "xml")?;
-    let proof = settings.signer.verify(&fields).ok_or(NotifyError::BadSignature)?;
+    let proof = prove(&fields, settings).ok_or(NotifyError::BadSignature)?;
     if fields.get("return_code") != Some("SUCCESS") {
         return Err(malformed("return_code is not SUCCESS"));
     }
@@ -31,6 +33,28 @@ pub fn payment(body: &[u8], settings: &Settings) -> Result<Notice, NotifyError> 
         _ => return Err(malformed("result_code is neither SUCCESS nor FAIL")),
     };
     Ok(Notice::Payment(Verified::new(notice, proof)))
+}
+
+/// A message is signed as its order was, which is not looked up for it: it counts under `sign_type`, and under the
+/// other type only where the configuration says that such orders are open.
+fn prove(fields: &Fields<'_>, settings: &Settings) -> Option<Proof> {
+    let ours = settings.signer.sign_type();
+    if let Some(proof) = settings.signer.verify(fields) {
+        return Some(proof);
+    }
+    let proof = settings.signer.verify_as(ours.other(), fields)?;
+    if settings.accepted_sign_type == Some(ours.other()) {
+        return Some(proof);
+    }
+    // Only who has the key can make one, so that strangers cannot fill the log.
+    tracing::warn!(
+        mch_id = %settings.account.mch_id,
+        "a genuine message is refused: it is signed with {}, sign_type is {}; accepted_sign_type = {:?} believes it",
+        ours.other().as_str(),
+        ours.as_str(),
+        ours.other().as_str(),
+    );
+    None
 }
 
 fn not_paid(fields: &Fields<'_>) -> Result<PaymentNotice, NotifyError> {

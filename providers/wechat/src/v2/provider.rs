@@ -19,7 +19,7 @@ use super::client::Client;
 use super::config::Settings;
 use super::map::{self, Call};
 use super::xml::{self, Fields};
-use super::{doctor, invoke, notify, wire};
+use super::{doctor, invoke, kept, notify, wire};
 use crate::account::Account;
 use crate::hosts::{Repeat, from_transport, unreadable};
 use crate::token::TokenHolder;
@@ -102,7 +102,7 @@ impl Provider for WechatV2 {
             Method::Native => ("code_url", TOKEN_LIFE),
             Method::H5 => ("mweb_url", PAGE_LIFE),
         };
-        let token = signed.require(field)?.to_owned();
+        let token = kept::write(order.method, self.settings.signer.sign_type(), signed.require(field)?);
         Ok(Prepay { token, valid_until: self.clock.now().plus(life) })
     }
 

@@ -12,7 +12,7 @@ use md5::{Digest as _, Md5};
 
 use super::xml::Fields;
 
-/// Which digest the merchant signs with. It comes from the configuration, never from a message.
+/// Which digest a signature is. It comes from the configuration or is kept with the order; a message never says it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SignType {
     Md5,
@@ -25,6 +25,14 @@ impl SignType {
         match self {
             SignType::Md5 => "MD5",
             SignType::HmacSha256 => "HMAC-SHA256",
+        }
+    }
+
+    /// The one that this is not.
+    pub const fn other(self) -> Self {
+        match self {
+            SignType::Md5 => SignType::HmacSha256,
+            SignType::HmacSha256 => SignType::Md5,
         }
     }
 
@@ -65,25 +73,35 @@ impl Signer {
         &self.key
     }
 
-    /// Signs fields in any order.
+    /// Signs fields in any order, as requests are.
     pub fn sign(&self, fields: &[(&str, &str)]) -> String {
-        let mut sorted: Vec<(&str, &str)> = fields.to_vec();
-        sorted.sort_unstable_by_key(|(name, _)| *name);
-        self.digest(sorted.into_iter()).as_str().to_owned()
+        self.sign_as(self.sign_type, fields)
     }
 
-    /// Checks a received document's `sign` over every field it has. `None` when it is missing,
-    /// wrong, or as long as the other algorithm's.
+    /// Signs fields in any order, with the digest of an order that was made before.
+    pub fn sign_as(&self, sign_type: SignType, fields: &[(&str, &str)]) -> String {
+        let mut sorted: Vec<(&str, &str)> = fields.to_vec();
+        sorted.sort_unstable_by_key(|(name, _)| *name);
+        self.digest(sign_type, sorted.into_iter()).as_str().to_owned()
+    }
+
+    /// Checks an answer's `sign` over every field it has: answers are signed as their requests. `None` when it is
+    /// missing, wrong, or as long as the other algorithm's.
     pub fn verify(&self, fields: &Fields<'_>) -> Option<Proof> {
-        let received = fields.get("sign").filter(|sign| sign.len() == self.sign_type.digits())?;
-        let expected = self.digest(fields.iter());
+        self.verify_as(self.sign_type, fields)
+    }
+
+    /// As [`Signer::verify`], with the digest of an order that was made before.
+    pub fn verify_as(&self, sign_type: SignType, fields: &Fields<'_>) -> Option<Proof> {
+        let received = fields.get("sign").filter(|sign| sign.len() == sign_type.digits())?;
+        let expected = self.digest(sign_type, fields.iter());
         Proof::by_keyed_digest(expected.as_str().as_bytes(), received.as_bytes())
     }
 
     /// `fields` ascending by name.
-    fn digest<'f>(&self, fields: impl Iterator<Item = (&'f str, &'f str)>) -> HexDigest {
+    fn digest<'f>(&self, sign_type: SignType, fields: impl Iterator<Item = (&'f str, &'f str)>) -> HexDigest {
         let signed = fields.filter(|(name, value)| *name != "sign" && !value.is_empty());
-        match self.sign_type {
+        match sign_type {
             SignType::Md5 => {
                 let mut md5 = Md5::new();
                 feed(signed, &self.key, |piece| md5.update(piece));

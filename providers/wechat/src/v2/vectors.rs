@@ -91,7 +91,13 @@ fn pay_sign_jsapi(id: &str, input: &Value, expected: &Value) {
     settings.account.app_id = text(input, "appId").to_owned();
     settings.signer = Signer::new(sign_type(text(input, "signType")), Secret::new(text(input, "api_key")));
     let prepay_id = text(input, "package").strip_prefix("prepay_id=").unwrap();
-    let invoke = invoke::jsapi(&settings, prepay_id, text(input, "timeStamp"), text(input, "nonceStr"));
+    let invoke = invoke::jsapi(
+        &settings,
+        settings.signer.sign_type(),
+        prepay_id,
+        text(input, "timeStamp"),
+        text(input, "nonceStr"),
+    );
     for name in ["appId", "timeStamp", "nonceStr", "package", "signType"] {
         assert_eq!(value(&invoke, name), text(input, name), "{id}");
     }
@@ -100,7 +106,13 @@ fn pay_sign_jsapi(id: &str, input: &Value, expected: &Value) {
 
 fn pay_sign_app(id: &str, input: &Value, expected: &Value) {
     let settings = testing::settings(text(input, "sign_type"));
-    let invoke = invoke::app(&settings, text(input, "prepayid"), text(input, "timestamp"), text(input, "noncestr"));
+    let invoke = invoke::app(
+        &settings,
+        settings.signer.sign_type(),
+        text(input, "prepayid"),
+        text(input, "timestamp"),
+        text(input, "noncestr"),
+    );
     for name in ["appid", "partnerid", "prepayid", "package", "noncestr", "timestamp"] {
         assert_eq!(value(&invoke, name), text(input, name), "{id}");
     }

@@ -18,7 +18,8 @@ pub async fn history(world: &World, more_secrets: &[String], degraded: bool) -> 
     let mut tenants = Vec::new();
     let mut seen = Vec::new();
     let mut secrets: BTreeSet<String> = more_secrets.iter().cloned().collect();
-    let orders: Vec<Order> = world.control.orders().await.iter().map(order).collect();
+    let at_platform = world.control.orders().await;
+    let orders: Vec<Order> = at_platform.iter().map(order).collect();
     for tenant in &world.tenants {
         let history = tenant_history(&world.merchant(&tenant.id), &orders).await;
         for (what, values) in
@@ -36,7 +37,7 @@ pub async fn history(world: &World, more_secrets: &[String], degraded: bool) -> 
     let journal_is_whole = journal.first().is_none_or(|entry| entry["seq"] == 1);
     let mut journal: Vec<Entry> = journal.iter().map(entry).collect();
     for tenant in &tenants {
-        find_proofs(world, tenant, &mut journal).await;
+        find_proofs(world, tenant, &at_platform, &mut journal).await;
     }
     let metrics = world.metrics().await;
     let readiness = world.gateway.readiness().await.ok();
@@ -83,7 +84,7 @@ async fn tenant_history(merchant: &Merchant, at_platform: &[Order]) -> TenantHis
 
 /// Signs accepted notifies of APIv2 again, one for each thing they say, to see whose word a success rests on. Of those
 /// of APIv3, whose signature holds for a time only, the platform judged each as it went out.
-async fn find_proofs(world: &World, history: &TenantHistory, journal: &mut [Entry]) {
+async fn find_proofs(world: &World, history: &TenantHistory, orders: &[Value], journal: &mut [Entry]) {
     let tenant = &history.tenant;
     let paid: BTreeSet<&str> = history.payments.iter().filter(|payment| is_paid(payment)).flat_map(trade_nos).collect();
     let mut proven = BTreeSet::new();
@@ -97,7 +98,11 @@ async fn find_proofs(world: &World, history: &TenantHistory, journal: &mut [Entr
         }
         let fields = entry.request.fields().into_iter().filter(|(name, _)| name != "sign");
         let fields: Map<String, Value> = fields.map(|(name, value)| (name, Value::from(value))).collect();
-        let signed = world.control.sign(&tenant.mch_id, &tenant.sign_type, &Value::Object(fields)).await;
+        // The order's own, which a change of the tenant's leaves as it is.
+        let made =
+            orders.iter().find(|order| order["mch_id"] == entry.mch_id && order["out_trade_no"] == entry.trade_no);
+        let sign_type = made.and_then(|order| order["parameters"]["sign_type"].as_str()).unwrap_or("MD5");
+        let signed = world.control.sign(&tenant.mch_id, sign_type, &Value::Object(fields)).await;
         entry.genuine = xml::field(&signed, "sign") == entry.asked("sign");
         if entry.genuine {
             proven.insert(word);

@@ -27,6 +27,7 @@ mod refunds_outcome;
 mod sessions;
 mod shares_douyin;
 mod shop_page;
+mod sign_type;
 mod tenants;
 mod trace;
 mod traces;

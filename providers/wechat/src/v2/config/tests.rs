@@ -30,6 +30,16 @@ fn each_mistake_is_named_and_no_secret_is_shown() {
             json!({ "sign_type": "SHA1" }),
             Some("error: shop.toml: providers.wechat.sign_type: is not one of the known words"),
         ),
+        (json!({ "sign_type": "HMAC-SHA256", "accepted_sign_type": "MD5" }), None),
+        (json!({ "accepted_sign_type": "HMAC-SHA256" }), None),
+        (
+            json!({ "accepted_sign_type": "MD5" }),
+            Some("error: shop.toml: providers.wechat.accepted_sign_type: is what sign_type says already"),
+        ),
+        (
+            json!({ "accepted_sign_type": "SHA1" }),
+            Some("error: shop.toml: providers.wechat.accepted_sign_type: is not one of the known words"),
+        ),
         (json!({ "base_url": "http://127.0.0.1" }), Some("error: shop.toml: providers.wechat.base_url: ")),
         (json!({ "timeout": "10" }), Some("error: shop.toml: providers.wechat.timeout: ")),
         (

@@ -25,7 +25,11 @@ fn with(changes: &[(&'static str, &'static str)]) -> Vec<(&'static str, &'static
 }
 
 async fn outcome(document: String) -> Result<PaymentOutcome, NotifyError> {
-    let (provider, _) = testing::provider(serde_json::json!({}));
+    outcome_under(serde_json::json!({}), document).await
+}
+
+async fn outcome_under(changes: serde_json::Value, document: String) -> Result<PaymentOutcome, NotifyError> {
+    let (provider, _) = testing::provider(changes);
     let raw = RawNotify { kind: NotifyKind::Payment, headers: Vec::new(), body: document.into() };
     match provider.notify(&raw).await? {
         Notice::Payment(notice) => Ok(notice.into_inner().outcome),
@@ -98,6 +102,29 @@ async fn what_is_not_signed_as_configured_is_refused() {
     }
     for document in ["", "{}", "<xml>", "<!DOCTYPE xml><xml/>"] {
         assert!(matches!(outcome(document.to_owned()).await, Err(NotifyError::Malformed(_))), "{document}");
+    }
+}
+
+#[tokio::test]
+async fn the_other_sign_type_is_believed_only_while_it_is_accepted() {
+    use SignType::{HmacSha256, Md5};
+    for (sign_type, accepted, signed_as, holds) in [
+        ("MD5", None, HmacSha256, false),
+        ("MD5", Some("HMAC-SHA256"), HmacSha256, true),
+        ("MD5", Some("HMAC-SHA256"), Md5, true),
+        ("HMAC-SHA256", None, Md5, false),
+        ("HMAC-SHA256", Some("MD5"), Md5, true),
+    ] {
+        let mut changes = serde_json::json!({ "sign_type": sign_type });
+        if let Some(accepted) = accepted {
+            changes["accepted_sign_type"] = accepted.into();
+        }
+        let document = signed(signed_as, &PAID);
+        let forged = document.replace("<total_fee>5990<", "<total_fee>599<");
+        assert_ne!(document, forged);
+        let got = outcome_under(changes.clone(), document).await;
+        assert_eq!(got.is_ok(), holds, "{changes} {signed_as:?}: {got:?}");
+        assert_eq!(outcome_under(changes, forged).await, Err(NotifyError::BadSignature));
     }
 }
 

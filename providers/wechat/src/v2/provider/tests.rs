@@ -5,6 +5,7 @@ use serde_json::json;
 
 use super::*;
 use crate::v2::sign::SignType::{HmacSha256, Md5};
+use crate::v2::sign::Signer;
 use crate::v2::testing::{self, ok, order, provider, signed, status};
 
 const OK: (&str, &str) = ("result_code", "SUCCESS");
@@ -25,8 +26,8 @@ fn broken() -> Result<dukou_spi::transport::HttpAnswer, TransportError> {
 #[tokio::test]
 async fn paying_gives_the_methods_token() {
     let cases = [
-        (Method::Jsapi, "wx01", 7200),
-        (Method::App, "wx01", 7200),
+        (Method::Jsapi, "HMAC-SHA256:wx01", 7200),
+        (Method::App, "HMAC-SHA256:wx01", 7200),
         (Method::Native, "weixin://wxpay/bizpayurl?pr=1", 7200),
         (Method::H5, "https://wx.tenpay.com/x?prepay_id=wx01", 300),
     ];
@@ -57,6 +58,28 @@ async fn paying_gives_the_methods_token() {
             Method::H5 => &["h5_url"],
         };
         assert_eq!(names, expected);
+    }
+}
+
+/// Until it is paid an order is signed as it was made, whatever the configuration says by now.
+#[test]
+fn an_orders_arguments_are_signed_with_the_orders_own_type() {
+    for (kept, before, after) in
+        [("MD5:wx01", Md5, "HMAC-SHA256"), ("HMAC-SHA256:wx01", HmacSha256, "MD5"), ("wx01", Md5, "MD5")]
+    {
+        let (provider, _) = provider(json!({ "sign_type": after }));
+        let signer = Signer::new(before, Secret::new(testing::API_KEY));
+        let prepay = Prepay { token: kept.to_owned(), valid_until: testing::NOW };
+        for (method, name) in [(Method::Jsapi, "paySign"), (Method::App, "sign")] {
+            let Invoke(mut arguments) = provider.invoke(&order(method), &prepay).unwrap();
+            let (signed_as, signature) = arguments.pop().unwrap();
+            assert_eq!(signed_as, name);
+            let fields: Vec<(&str, &str)> = arguments.iter().map(|(name, value)| (*name, value.as_str())).collect();
+            assert_eq!(signature, signer.sign(&fields), "{kept} {method}");
+            let named = if method == Method::App { "prepayid" } else { "package" };
+            let token = fields.iter().find(|(name, _)| *name == named).unwrap().1;
+            assert_eq!(token.strip_prefix("prepay_id=").unwrap_or(token), "wx01");
+        }
     }
 }
 
