@@ -272,9 +272,12 @@ fn described(kind: ErrorKind, reason: Reason, status: u16, body: &ErrorBody) -> 
 impl Signed {
     /// WeChat's error code in its normal form, where it refused.
     pub fn code(&self) -> Option<String> {
-        // 202 is "accepted" everywhere but here, where it carries the code USER_PAYING.
-        let refused = !is_success(self.status) || self.status == 202;
-        refused.then(|| map::normal(&self.error_body().code))
+        match self.status {
+            // Accepted, unless it carries a code (USER_PAYING).
+            202 => Some(map::normal(&self.error_body().code)).filter(|code| !code.is_empty()),
+            status if is_success(status) => None,
+            _ => Some(map::normal(&self.error_body().code)),
+        }
     }
 
     /// Whether WeChat did what was asked.

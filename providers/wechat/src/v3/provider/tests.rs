@@ -283,6 +283,20 @@ async fn a_query_says_what_became_of_the_order() {
     assert!(provider.query(&order(Method::Jsapi)).await.is_err());
 }
 
+/// 202 says "accepted", and only with a code that it was not.
+#[tokio::test]
+async fn what_is_accepted_without_a_code_is_no_refusal() {
+    let (world, provider) = world(json!({}));
+    world.answers(202, r#"{"prepay_id":"wx01"}"#);
+    assert_eq!(provider.pay(&order(Method::Jsapi)).await.unwrap().token, "wx01");
+    world.answers(202, &refunded("PROCESSING").to_string());
+    assert_eq!(provider.refund(&refund()).await.unwrap().get().word, RefundWord::Processing);
+    for body in ["", "{}"] {
+        world.answers(202, body);
+        provider.close(&order(Method::Jsapi)).await.unwrap();
+    }
+}
+
 #[tokio::test]
 async fn a_query_goes_by_wechats_number_where_it_is_known() {
     let (world, provider) = world(json!({}));
