@@ -35,6 +35,8 @@ pub struct Tenant {
     pub trade_no_prefix: String,
     /// Its WeChat Pay is APIv3, with the same key as APIv3 key.
     pub v3: Option<V3Trust>,
+    /// The merchant that it acts for as a partner (服务商), over APIv3.
+    pub acts_for: Option<String>,
     /// Its application at Douyin, where it has one.
     pub douyin: Option<Douyin>,
     /// Further keys of the tenant's file, with dots: they win.
@@ -66,6 +68,7 @@ impl Tenant {
             p12: false,
             trade_no_prefix: String::new(),
             v3: None,
+            acts_for: None,
             douyin: None,
             settings: Vec::new(),
         }
@@ -88,6 +91,13 @@ impl Tenant {
     pub fn over_v3(mut self, trust: V3Trust) -> Self {
         self.v3 = Some(trust);
         self
+    }
+
+    /// As the partner of a merchant whose payers are users of the partner's app.
+    #[must_use]
+    pub fn acting_for(mut self, mch_id: &str) -> Self {
+        self.acts_for = Some(mch_id.to_owned());
+        self.set("providers.wechat.sub_mch_id", mch_id)
     }
 
     /// Sets a key of the tenant's file: `.set("providers.wechat.timeout", "1s")`.
@@ -127,7 +137,10 @@ impl Tenant {
     }
 
     pub(crate) fn at_sandbox(&self) -> SandboxMerchant {
-        let merchant = SandboxMerchant::new(&self.mch_id, &self.mch_key).app(&self.app_id, &self.app_secret);
+        let mut merchant = SandboxMerchant::new(&self.mch_id, &self.mch_key).app(&self.app_id, &self.app_secret);
+        if let Some(mch_id) = &self.acts_for {
+            merchant = merchant.acts_for(mch_id, &[]);
+        }
         match self.v3 {
             None => merchant,
             Some(V3Trust::PublicKey) => merchant.v3(&self.mch_key, TrustMode::PublicKey),

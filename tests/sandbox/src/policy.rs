@@ -1,6 +1,9 @@
 //! How the platform behaves unless a fault says otherwise.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// Switches a test may turn; `POST /_sandbox/policy` changes those it names.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -30,6 +33,9 @@ pub struct Policy {
     pub v3_nonces_once: bool,
     /// v3 error codes are spelt as older systems do, such as ORDERPAID.
     pub v3_legacy_codes: bool,
+    /// Fields of orders, by dotted path, as v3 tells of them in answers to queries and in notifications, whatever the
+    /// order says; null takes one away. WeChat names a `sub_appid` that nobody gave it, for example.
+    pub v3_order_fields: BTreeMap<String, Value>,
     /// What the `download_url` of a v3 bill begins with; empty: the address that the request came to.
     pub v3_download_base: String,
     /// Where notifications go when their address starts with `from`: then `to` stands in its place.
@@ -59,6 +65,7 @@ impl Default for Policy {
             v3_probe_share: 0.0,
             v3_nonces_once: true,
             v3_legacy_codes: false,
+            v3_order_fields: BTreeMap::new(),
             v3_download_base: String::new(),
             notify_rewrite: Vec::new(),
         }

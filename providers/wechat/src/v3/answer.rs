@@ -4,7 +4,9 @@ use dukou_domain::{Currency, Money, OutRefundNo, ProviderRefundId, TradeNo, Tran
 use dukou_spi::{PaidFacts, RefundNotice, RefundStatus};
 use serde::Deserialize;
 
+use super::config::Partner;
 use super::map;
+use super::wire::Caller;
 use crate::beijing;
 
 /// An order. Before it is paid only its number and state are sure to be there.
@@ -89,15 +91,48 @@ pub fn joined(caller: &str, sub: Option<&str>) -> String {
     }
 }
 
+/// What stands behind a description, beside its signature.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// It answers a question that named the order and its merchants.
+    Answer,
+    /// It came by itself, encrypted under the key of the merchant who calls.
+    Message,
+}
+
+fn named(id: &Option<String>) -> Option<&str> {
+    id.as_deref().filter(|id| !id.is_empty())
+}
+
 impl Who {
-    pub fn app_id(&self) -> Option<String> {
-        let caller = self.sp_appid.as_deref().or(self.appid.as_deref())?;
-        Some(joined(caller, self.sub_appid.as_deref().filter(|sub| !sub.is_empty())))
+    /// The app, in the form that orders are recorded with. One that is named is reported as it stands; where
+    /// none is, it is ours, since a number stands for one order of the merchant's, whatever its app.
+    ///
+    /// A merchant's own app is WeChat's to name or not: only another one than the configured contradicts it.
+    pub fn app_id(&self, caller: Caller<'_>) -> String {
+        let app = named(&self.sp_appid).or(named(&self.appid)).unwrap_or(&caller.account.app_id);
+        let sub = named(&self.sub_appid);
+        let sub = match caller.partner {
+            Some(Partner { sub_app_id: Some(own), .. }) => sub.or(Some(own)),
+            Some(Partner { sub_app_id: None, .. }) => None,
+            None => sub,
+        };
+        joined(app, sub)
     }
 
-    pub fn merchant_id(&self) -> Option<String> {
-        let caller = self.sp_mchid.as_deref().or(self.mchid.as_deref())?;
-        Some(joined(caller, self.sub_mchid.as_deref().filter(|sub| !sub.is_empty())))
+    /// The merchant, likewise. Where none is named, it is who asked, or whose key a message is encrypted under;
+    /// that key says nothing of whom a partner acts for.
+    ///
+    /// # Errors
+    /// What is missing.
+    pub fn merchant_id(&self, caller: Caller<'_>, source: Source) -> Result<String, String> {
+        let merchant = named(&self.sp_mchid).or(named(&self.mchid)).unwrap_or(&caller.account.mch_id);
+        let sub = match (named(&self.sub_mchid), caller.partner, source) {
+            (None, Some(partner), Source::Answer) => Some(partner.sub_mch_id.as_str()),
+            (None, Some(_), Source::Message) => return Err("the message has no sub_mchid".to_owned()),
+            (sub, _, _) => sub,
+        };
+        Ok(joined(merchant, sub))
     }
 }
 
@@ -118,12 +153,12 @@ impl Amount {
 }
 
 impl Transaction {
-    /// The facts of a paid order. The message names the app and the merchant itself: comparing them
-    /// is the engine's. What is compared is the order's total, never the payer's part.
+    /// The facts of a paid order. App and merchant are those that are named: comparing them is the
+    /// engine's. What is compared is the order's total, never the payer's part.
     ///
     /// # Errors
     /// Which needed member is missing or not what it should be.
-    pub fn paid_facts(&self) -> Result<PaidFacts, String> {
+    pub fn paid_facts(&self, caller: Caller<'_>, source: Source) -> Result<PaidFacts, String> {
         let amount = require(self.amount.as_ref(), "amount")?;
         let payer = self.payer.as_ref();
         let openid = payer.and_then(|payer| {
@@ -136,8 +171,8 @@ impl Transaction {
                 "transaction_id",
             )?,
             amount: amount.money(amount.total, "amount.total")?,
-            app_id: require(self.who.app_id(), "appid")?,
-            merchant_id: require(self.who.merchant_id(), "mchid")?,
+            app_id: self.who.app_id(caller),
+            merchant_id: self.who.merchant_id(caller, source)?,
             openid: openid.filter(|openid| !openid.is_empty()),
             paid_at: self.success_time.as_deref().and_then(beijing::parse_rfc3339),
         })
@@ -169,10 +204,10 @@ impl Refund {
 
     /// # Errors
     /// Which needed member is missing or not what it should be.
-    pub fn notice(&self) -> Result<RefundNotice, String> {
+    pub fn notice(&self, caller: Caller<'_>) -> Result<RefundNotice, String> {
         Ok(RefundNotice {
             trade_no: valid(TradeNo::new(&self.out_trade_no), "out_trade_no")?,
-            merchant_id: require(self.who.merchant_id(), "mchid")?,
+            merchant_id: self.who.merchant_id(caller, Source::Message)?,
             status: self.status()?,
         })
     }

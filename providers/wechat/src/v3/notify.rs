@@ -4,10 +4,11 @@ use bytes::Bytes;
 use dukou_spi::{Notice, NotifyError, NotifyReply, PaymentNotice, PaymentOutcome, RawNotify, Verdict, Verified};
 use serde::Deserialize;
 
-use super::answer::{Refund, Transaction};
+use super::answer::{Refund, Source, Transaction};
 use super::cipher::Sealed;
 use super::client::{Client, Doubt, place};
 use super::map;
+use super::wire::Caller;
 use crate::shown;
 
 /// A message around what it carries.
@@ -18,7 +19,7 @@ struct Envelope {
 
 /// Verifies over the bytes as they came, then decrypts and reads. Which app and merchant the resource
 /// names is reported as it stands; comparing them is the engine's.
-pub async fn read(client: &Client, raw: &RawNotify) -> Result<Notice, NotifyError> {
+pub async fn read(client: &Client, caller: Caller<'_>, raw: &RawNotify) -> Result<Notice, NotifyError> {
     let proof = client.believe(&raw.headers, &raw.body).await.map_err(|doubt| match doubt {
         Doubt::Absent => NotifyError::Malformed("there are no signature headers".to_owned()),
         Doubt::Malformed(message) => NotifyError::Malformed(message),
@@ -35,11 +36,11 @@ pub async fn read(client: &Client, raw: &RawNotify) -> Result<Notice, NotifyErro
     match resource.original_type.as_deref() {
         Some("transaction") => {
             let transaction: Transaction = json(&plain, "resource")?;
-            Ok(Notice::Payment(Verified::new(payment(&transaction)?, proof)))
+            Ok(Notice::Payment(Verified::new(payment(&transaction, caller).map_err(NotifyError::Malformed)?, proof)))
         }
         Some("refund") => {
             let refund: Refund = json(&plain, "resource")?;
-            Ok(Notice::Refund(Verified::new(refund.notice().map_err(NotifyError::Malformed)?, proof)))
+            Ok(Notice::Refund(Verified::new(refund.notice(caller).map_err(NotifyError::Malformed)?, proof)))
         }
         _ => Err(malformed("its resource.original_type is neither transaction nor refund")),
     }
@@ -59,16 +60,16 @@ pub fn show(client: &Client, body: &[u8]) -> Vec<(String, String)> {
     fields
 }
 
-fn payment(transaction: &Transaction) -> Result<PaymentNotice, NotifyError> {
+fn payment(transaction: &Transaction, caller: Caller<'_>) -> Result<PaymentNotice, String> {
     let outcome = match map::unpaid_state(&transaction.trade_state) {
-        None => PaymentOutcome::Paid(transaction.paid_facts().map_err(NotifyError::Malformed)?),
+        None => PaymentOutcome::Paid(transaction.paid_facts(caller, Source::Message)?),
         Some(_) => PaymentOutcome::NotPaid {
             code: Some(transaction.trade_state.clone()),
-            app_id: transaction.who.app_id().ok_or_else(|| malformed("the resource has no appid"))?,
-            merchant_id: transaction.who.merchant_id().ok_or_else(|| malformed("the resource has no mchid"))?,
+            app_id: transaction.who.app_id(caller),
+            merchant_id: transaction.who.merchant_id(caller, Source::Message)?,
         },
     };
-    Ok(PaymentNotice { trade_no: transaction.trade_no().map_err(NotifyError::Malformed)?, outcome })
+    Ok(PaymentNotice { trade_no: transaction.trade_no()?, outcome })
 }
 
 fn json<'a, T: Deserialize<'a>>(bytes: &'a [u8], what: &str) -> Result<T, NotifyError> {

@@ -16,7 +16,7 @@ use dukou_spi::{
 use serde::Deserialize;
 use time::Date;
 
-use super::answer::{Refund, Transaction, joined};
+use super::answer::{Refund, Source, Transaction, joined};
 use super::client::{Client, Request, Signed};
 use super::config::{Partner, Settings};
 use super::map::{self, Call};
@@ -166,7 +166,7 @@ impl Provider for WechatV3 {
         }
         let word = match map::unpaid_state(&found.trade_state) {
             Some(word) => word,
-            None => OrderWord::Paid(found.paid_facts().map_err(unreadable)?),
+            None => OrderWord::Paid(found.paid_facts(self.caller(), Source::Answer).map_err(unreadable)?),
         };
         Ok(Verified::new(OrderStatus { trade_no, word, platform_word: found.trade_state }, signed.proof))
     }
@@ -204,7 +204,7 @@ impl Provider for WechatV3 {
     }
 
     async fn notify(&self, raw: &RawNotify) -> Result<Notice, NotifyError> {
-        notify::read(&self.client, raw).await
+        notify::read(&self.client, self.caller(), raw).await
     }
 
     fn acknowledge(&self, _: NotifyKind, verdict: Verdict) -> NotifyReply {

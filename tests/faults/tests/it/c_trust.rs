@@ -75,6 +75,39 @@ async fn f19_v3_a_genuine_notify_that_contradicts_the_record() {
     world.verify().await;
 }
 
+/// Watches: that a partner's order is its own whether WeChat names the merchant's app or not, in a notify and in an
+/// answer, and that another merchant's is not.
+#[tokio::test]
+async fn f19_v3_a_partners_order_with_a_sub_appid_that_nobody_gave() {
+    let tenant = Tenant::bookshop().over_v3(V3Trust::PublicKey).acting_for("1900000200");
+    let world = World::builder().tenant(tenant.set("providers.wechat.timeout", "2s")).start().await;
+    let (tenant, merchant) = world.bookshop();
+    let contradicting = [
+        ("F19-41", json!({ "sub_mchid": "1900000201" })),
+        ("F19-42", json!({ "sp_appid": "wx7777777777777777" })),
+        ("F19-43", json!({ "sp_mchid": "1900000110" })),
+    ];
+    for (number, set) in &contradicting {
+        contradiction_is_kept(&world, &merchant, number, set).await;
+    }
+    succeeded(&world, &merchant, "F19-44", 101).await;
+
+    world.control.policy(&json!({ "v3_order_fields": { "sub_appid": "wx6666666666666666" } })).await;
+    succeeded(&world, &merchant, "F19-45", 101).await;
+    assert_eq!(events_of(&merchant, "F19-45", "payment.mismatch").await, 0);
+    // The same from an answer: the order's own is lost, and a buyer pays unnoticed.
+    let lost = json!({ "operation": "v3_prepay", "times": 1, "fault": { "type": "lose_answer" } });
+    world.control.fault(&lost).await;
+    let busy = json!({ "operation": "v3_query", "fault": { "type": "http", "status": 503, "body": "busy" } });
+    world.control.fault(&busy).await;
+    merchant.create(&merchant.order("F19-46", 101)).await.problem(504, "provider_timeout");
+    world.control.pay_silently(&tenant, "F19-46").await;
+    world.control.clear_faults().await;
+    let known = async || (merchant.status("F19-46").await == "succeeded").then_some(());
+    eventually("the answer counts", SOON, known).await;
+    world.verify().await;
+}
+
 /// Watches: the signature over the very bytes, and each header as a part of it.
 #[tokio::test]
 async fn f20_v3_every_byte_and_every_header() {

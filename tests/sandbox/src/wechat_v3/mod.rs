@@ -30,7 +30,7 @@ mod trust;
 mod vectors;
 mod word;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::Mutex;
 
@@ -88,6 +88,13 @@ impl V3 {
         }
         let used = nonces.insert((mch_id.to_owned(), nonce.to_owned()), now);
         used.is_none_or(|at| now - at > 2 * WINDOW_SECONDS)
+    }
+}
+
+/// Sets fields, each as [`put`] does.
+fn put_all(root: &mut Value, fields: &BTreeMap<String, Value>) {
+    for (path, value) in fields {
+        put(root, path, value.clone());
     }
 }
 

@@ -55,6 +55,9 @@ impl Notice {
         let own = merchant.v3_key().ok_or_else(|| anyhow::anyhow!("merchant {mch_id} has no APIv3 key"))?;
         let nonce = aead::nonce();
         let mut plain = self.resource.clone();
+        if self.original_type == "transaction" {
+            super::put_all(&mut plain, &world.policy().v3_order_fields);
+        }
         if rand::rng().random_bool(world.unknown_field_share()) {
             plain["sandbox_extra"] = json!(token(8));
         }

@@ -19,7 +19,9 @@ pub fn run(world: &World, request: &Request) -> Answered<Outcome> {
         _ => book.orders.get(number),
     };
     let order = visible(order, sub_mch_id).ok_or_else(ApiError::no_such_order)?;
-    Ok(Outcome::Body(transaction::queried(order)))
+    let mut found = transaction::queried(order);
+    super::put_all(&mut found, &world.policy().v3_order_fields);
+    Ok(Outcome::Body(found))
 }
 
 /// Checks who asks; gives the sub-merchant asked for.

@@ -1,5 +1,5 @@
 use dukou_domain::{Currency, Money};
-use dukou_spi::{NotifyKind, RefundWord};
+use dukou_spi::{NotifyKind, PaidFacts, RefundWord};
 use serde_json::{Value, json};
 
 use super::*;
@@ -75,26 +75,83 @@ async fn another_app_merchant_or_currency_is_reported_not_judged() {
     assert_eq!(facts.amount, Money::new(5990, Currency::Other).unwrap());
 }
 
+/// What the key that it is encrypted under says by itself.
 #[tokio::test]
-async fn in_partner_mode_all_four_ids_are_reported() {
+async fn a_message_that_names_neither_app_nor_merchant_is_the_keys_owners() {
+    for name in ["appid", "mchid"] {
+        let resource = with(transaction(), &format!("/{name}"), json!(null));
+        let PaymentOutcome::Paid(facts) = outcome(&resource).await.unwrap() else { panic!("not paid") };
+        assert_eq!((facts.app_id.as_str(), facts.merchant_id.as_str()), (APP_ID, MCH_ID));
+    }
+    let resource = with(refund(), "/mchid", json!(null));
+    let Notice::Refund(notice) = read(json!({}), "refund", &resource).await.unwrap() else { panic!("no refund") };
+    assert_eq!(notice.get().merchant_id, MCH_ID);
+}
+
+const SUB_APP: &str = "wx7777777777777777";
+
+/// A message about a partner's order, with changes.
+fn of_partner(changes: &[(&str, Value)]) -> Value {
     let mut resource = transaction();
     for name in ["appid", "mchid"] {
         resource.as_object_mut().unwrap().remove(name);
     }
-    for (name, id) in
-        [("sp_appid", APP_ID), ("sp_mchid", MCH_ID), ("sub_appid", "wx7777777777777777"), ("sub_mchid", "1900000100")]
+    for (name, id) in [("sp_appid", APP_ID), ("sp_mchid", MCH_ID), ("sub_appid", SUB_APP), ("sub_mchid", "1900000100")]
     {
         resource[name] = json!(id);
     }
     resource["payer"] = json!({ "sp_openid": "oSp", "sub_openid": "oSub" });
-    let Notice::Payment(notice) = read(partner_mode(), "transaction", &resource).await.unwrap() else { panic!() };
+    for (name, change) in changes {
+        resource[name] = change.clone();
+    }
+    resource
+}
+
+async fn partners_facts(mode: Value, resource: &Value) -> PaidFacts {
+    let Notice::Payment(notice) = read(mode, "transaction", resource).await.unwrap() else { panic!("no payment") };
     let PaymentOutcome::Paid(facts) = notice.into_inner().outcome else { panic!("not paid") };
-    let world = World::default();
-    let info = world.provider(partner_mode()).info().clone();
+    facts
+}
+
+#[tokio::test]
+async fn in_partner_mode_all_four_ids_are_reported() {
+    let facts = partners_facts(partner_mode(), &of_partner(&[])).await;
+    let info = World::default().provider(partner_mode()).info().clone();
     assert_eq!((&facts.app_id, &facts.merchant_id), (&info.app_id, &info.merchant_id));
     assert_eq!(info.merchant_id, "1900000109/1900000100");
     assert_eq!(info.calling_merchant(), "1900000109");
     assert_eq!(facts.openid.as_deref(), Some("oSub"));
+}
+
+/// The merchant's app may be named unasked, and left out though it was asked for; the others are compared always.
+#[tokio::test]
+async fn of_a_partners_ids_only_the_merchants_app_is_optional() {
+    let (without, with) = (json!({ "sub_mch_id": "1900000100" }), partner_mode());
+    let cases = [
+        (&without, of_partner(&[]), true),
+        (&without, of_partner(&[("sub_appid", json!(null))]), true),
+        (&without, of_partner(&[("sub_appid", json!(""))]), true),
+        (&with, of_partner(&[]), true),
+        (&with, of_partner(&[("sub_appid", json!(null))]), true),
+        (&with, of_partner(&[("sub_appid", json!(""))]), true),
+        (&with, of_partner(&[("sub_appid", json!("wx6666666666666666"))]), false),
+        (&without, of_partner(&[("sp_appid", json!(SUB_APP))]), false),
+        (&without, of_partner(&[("sp_mchid", json!("1900000110"))]), false),
+        (&without, of_partner(&[("sub_mchid", json!("1900000111"))]), false),
+        (&with, of_partner(&[("sub_mchid", json!("1900000111"))]), false),
+        // Of a merchant that acts for itself, nothing of the kind is to be expected.
+        (&json!({}), of_partner(&[("sub_mchid", json!(null))]), false),
+    ];
+    for (mode, resource, agrees) in cases {
+        let facts = partners_facts(mode.clone(), &resource).await;
+        let info = World::default().provider(mode.clone()).info().clone();
+        let same = (facts.app_id, facts.merchant_id) == (info.app_id, info.merchant_id);
+        assert_eq!(same, agrees, "{mode}: {resource}");
+    }
+    // The key is the partner's: whom it acted for is said by the message alone.
+    let nobodys = of_partner(&[("sub_mchid", json!(null))]);
+    let refused = read(without, "transaction", &nobodys).await;
+    assert!(matches!(refused, Err(NotifyError::Malformed(_))), "{refused:?}");
 }
 
 #[tokio::test]
@@ -116,8 +173,6 @@ async fn a_notify_without_a_needed_member_is_malformed() {
         ("/amount/total", json!("5990")),
         ("/amount/total", json!(59.9)),
         ("/amount/total", json!(-1)),
-        ("/appid", json!(null)),
-        ("/mchid", json!(null)),
         ("/trade_state", json!(null)),
     ];
     for (pointer, change) in changes {

@@ -271,7 +271,7 @@ async fn a_query_says_what_became_of_the_order() {
     assert_eq!(provider.query(&order(Method::Jsapi)).await.unwrap().get().word, OrderWord::Missing);
 
     // Paid needs every fact, for the very order asked after.
-    for missing in ["out_trade_no", "amount", "transaction_id", "appid", "mchid"] {
+    for missing in ["out_trade_no", "amount", "transaction_id"] {
         let (world, provider) = world(json!({}));
         let mut answer = paid("SUCCESS");
         answer.as_object_mut().unwrap().remove(missing);
@@ -281,6 +281,31 @@ async fn a_query_says_what_became_of_the_order() {
     let (world, provider) = world(json!({}));
     world.answers(200, r#"{"out_trade_no":"T2","trade_state":"CLOSED"}"#);
     assert!(provider.query(&order(Method::Jsapi)).await.is_err());
+}
+
+/// Its question named them.
+#[tokio::test]
+async fn a_paid_answer_that_names_neither_app_nor_merchant_is_about_ours() {
+    for mode in [json!({}), partner_mode(), json!({ "sub_mch_id": "1900000100" })] {
+        let (world, provider) = world(mode.clone());
+        let mut answer = paid("SUCCESS");
+        for name in ["appid", "mchid"] {
+            answer.as_object_mut().unwrap().remove(name);
+        }
+        world.answers(200, &answer.to_string());
+        let found = provider.query(&order(Method::Jsapi)).await.unwrap().into_inner();
+        let OrderWord::Paid(facts) = found.word else { panic!("{mode}: {:?}", found.word) };
+        let info = provider.info();
+        assert_eq!((&facts.app_id, &facts.merchant_id), (&info.app_id, &info.merchant_id), "{mode}");
+    }
+    // What is named counts, ours or not.
+    let (world, provider) = world(json!({}));
+    let mut answer = paid("SUCCESS");
+    (answer["appid"], answer["mchid"]) = (json!("wx7777777777777777"), json!("1900000110"));
+    world.answers(200, &answer.to_string());
+    let found = provider.query(&order(Method::Jsapi)).await.unwrap().into_inner();
+    let OrderWord::Paid(facts) = found.word else { panic!("{:?}", found.word) };
+    assert_eq!((facts.app_id.as_str(), facts.merchant_id.as_str()), ("wx7777777777777777", "1900000110"));
 }
 
 /// 202 says "accepted", and only with a code that it was not.

@@ -53,9 +53,13 @@ fn payment_notice_lost(history: &View<'_>, entry: &Entry) -> Option<String> {
 fn fits(tenant: &TenantView<'_>, payment: &Value, entry: &Entry) -> bool {
     let said = |name: &str| entry.told().field(name);
     let currency = said("fee_type").is_none_or(|currency| currency.is_empty() || payment["currency"] == *currency);
+    // A partner's messages have other names for the same, and say whom it acts for.
+    let partner = tenant.tenant.acts_for.is_some();
+    let (mch_id, app_id) = if partner { ("sp_mchid", "sp_appid") } else { ("mch_id", "appid") };
     entry.mch_id == tenant.tenant.mch_id
-        && said("mch_id").is_some_and(|mch_id| mch_id == tenant.tenant.mch_id)
-        && said("appid").is_some_and(|app_id| app_id == tenant.tenant.app_id)
+        && said(mch_id).is_some_and(|mch_id| mch_id == tenant.tenant.mch_id)
+        && said(app_id).is_some_and(|app_id| app_id == tenant.tenant.app_id)
+        && (!partner || said("sub_mchid") == tenant.tenant.acts_for)
         && said("total_fee").and_then(|fee| fee.parse::<i64>().ok()) == payment["amount"].as_i64()
         && currency
 }
