@@ -265,7 +265,7 @@ impl Engine {
             out_refund_no: platform_refund_no(payment, &refund.out_refund_no)?,
             total: payment.amount,
         };
-        Ok(self.calls_about_refund(&payment, refund, provider).query_refund(&query).await?.into_inner())
+        Ok(self.calls_about_refund(payment, refund, provider).query_refund(&query).await?.into_inner())
     }
 
     /// Enters a verified word about a refund, with the message that led to it where there was one.
