@@ -11,19 +11,24 @@ use tokio::time::sleep;
 
 use crate::tenants::ServedTenants;
 
-/// Between two looks at what is due; a provider decides what is.
-const PERIOD: Duration = Duration::from_secs(60);
+/// Between two looks at what trust material is due; a provider decides what is. What could not be fetched is
+/// fetched again so soon.
+const PERIOD: Duration = Duration::from_secs(5);
+/// Access tokens are looked at every so many times.
+const TOKENS: u32 = 12;
 /// How many platforms are asked at the same time.
 const AT_ONCE: usize = 8;
 
-/// Looks now, and then every minute.
+/// Looks now, and then every few seconds.
 pub async fn renew(tenants: Arc<ServedTenants>, mut stopping: watch::Receiver<bool>) {
-    loop {
+    for look in 0_u32.. {
         let round = async {
             stream::iter(tenants.providers())
                 .for_each_concurrent(AT_ONCE, |(tenant, name, provider)| async move {
                     renew_one(&tenant, &name, &*provider).await;
-                    renew_token(&tenant, &name, &*provider).await;
+                    if look % TOKENS == 0 {
+                        renew_token(&tenant, &name, &*provider).await;
+                    }
                 })
                 .await;
         };

@@ -166,10 +166,10 @@ pub trait Provider: Send + Sync {
     /// no call.
     fn trust(&self) -> Vec<TrustKey>;
 
-    /// Fetches trust material that is due, and only then makes a call. Called every minute or so.
+    /// Fetches trust material that is due, and only then makes a call. Called every few seconds.
     ///
     /// # Errors
-    /// What kept it from being fetched; what is there stays in use.
+    /// What kept it from being fetched, once for each try; what is there stays in use.
     async fn renew_trust(&self) -> Result<(), ProviderError>;
 
     /// The token that the app's calls to its platform carry; `None` where the platform has none, or the

@@ -238,7 +238,7 @@ impl Provider for WechatV3 {
     }
 
     async fn renew_trust(&self) -> Result<(), ProviderError> {
-        self.client.renew_trust().await
+        self.client.trust.keep_young(&self.client).await
     }
 
     fn access_tokens(&self) -> Option<&dyn AccessTokens> {

@@ -2,6 +2,10 @@
 //! chosen by the serial that a message names, never as "the newest"; one that has expired is not
 //! chosen at all. Certificates are fetched when they are due and when an unknown serial turns up, for
 //! either reason at most once a minute, and kept on the shelf for the other instances.
+//!
+//! A fetch that failed is made again after 5, 10, 20 and 40 s and then once a minute, by our own calls and
+//! by whoever renews, never by messages: a stranger who sends unknown serials while WeChat is away brings
+//! about that same series, however many there are.
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -9,15 +13,17 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use dukou_domain::Timestamp;
-use dukou_spi::{ErrorKind, Kept, ProviderError, Reason, RsaPublicKey, TrustKey, TrustShelf};
+use dukou_spi::{Clock, ErrorKind, Kept, ProviderError, Reason, RsaPublicKey, TrustKey, TrustShelf};
 use tokio::sync::Mutex;
 
 use super::certificates::{Answer, Disbelief, PlatformKey};
 use super::cipher::ApiV3Key;
 use super::config::{PUBLIC_KEY_PREFIX, Platform};
 
-/// Between two tries to fetch, whoever asks for them.
+/// Between two fetches for unknown serials, and between two that are due.
 const RATE: Duration = Duration::from_secs(60);
+/// After a fetch that failed; twice as long after each one more, as far as [`RATE`].
+const FIRST_PAUSE: Duration = Duration::from_secs(5);
 /// The list is looked at this often at least. A new certificate stands in it about ten days before
 /// the old one ends.
 const LONGEST: Duration = Duration::from_secs(12 * 60 * 60);
@@ -39,6 +45,7 @@ pub struct Trust {
     public_key: Option<Arc<PlatformKey>>,
     certificates: bool,
     shelf: Arc<dyn TrustShelf>,
+    clock: Arc<dyn Clock>,
     ring: RwLock<Arc<Ring>>,
     /// The last try to fetch; whoever holds it fetches, the others wait for what comes of it.
     tried: Mutex<Tried>,
@@ -46,11 +53,25 @@ pub struct Trust {
 
 #[derive(Default)]
 struct Tried {
+    /// When it began, or where it failed, ended.
     at: Option<Timestamp>,
     /// The last time for an unknown serial. Its limit is its own: a certificate that appears just after
     /// the list was looked at by plan is fetched at once.
     for_serial_at: Option<Timestamp>,
+    /// How many failed since one succeeded, and how the last did.
+    failures: u32,
     failure: Option<(Reason, String)>,
+}
+
+impl Tried {
+    /// Whether it is too early for another try.
+    fn rests(&self, now: Timestamp) -> bool {
+        let pause = match self.failures {
+            0 => RATE,
+            failures => FIRST_PAUSE.saturating_mul(1 << (failures - 1).min(8)).min(RATE),
+        };
+        !passed(self.at, pause, now)
+    }
 }
 
 #[derive(Default)]
@@ -65,13 +86,19 @@ fn passed(since: Option<Timestamp>, period: Duration, now: Timestamp) -> bool {
 }
 
 impl Trust {
-    pub fn new(account: String, api_v3_key: ApiV3Key, platform: Platform, shelf: Arc<dyn TrustShelf>) -> Self {
+    pub fn new(
+        account: String,
+        api_v3_key: ApiV3Key,
+        platform: Platform,
+        shelf: Arc<dyn TrustShelf>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
         let public_key = platform
             .public_key
             .map(|(serial, key)| Arc::new(PlatformKey { serial, key, valid_from: None, expires_at: None }));
         let certificates = platform.certificates;
         let (ring, tried) = (RwLock::default(), Mutex::default());
-        Trust { account, api_v3_key, public_key, certificates, shelf, ring, tried }
+        Trust { account, api_v3_key, public_key, certificates, shelf, clock, ring, tried }
     }
 
     pub fn api_v3_key(&self) -> &ApiV3Key {
@@ -113,9 +140,10 @@ impl Trust {
     }
 
     /// As [`Trust::find`]; an unknown serial is looked for on the shelf and at WeChat first, unless that
-    /// was done within the last minute.
-    pub async fn find_or_fetch(&self, serial: &str, now: Timestamp, fetch: &dyn Fetch) -> Option<Arc<PlatformKey>> {
-        let known = self.find(serial, now);
+    /// was done within the last minute, or WeChat did not answer and is to be left alone.
+    pub async fn find_or_fetch(&self, serial: &str, fetch: &dyn Fetch) -> Option<Arc<PlatformKey>> {
+        let wanted = || self.find(serial, self.clock.now());
+        let known = wanted();
         if known.is_some() || !self.certificates || serial.starts_with(PUBLIC_KEY_PREFIX) {
             return known;
         }
@@ -124,32 +152,38 @@ impl Trust {
             return None;
         }
         let mut tried = self.tried.lock().await;
-        let wanted = |trust: &Self| trust.find(serial, now);
-        if let Some(key) = wanted(self) {
+        if let Some(key) = wanted() {
             return Some(key);
         }
-        if passed(tried.for_serial_at, RATE, now) {
+        // Only now: it may have been a long wait for the one who fetched.
+        let now = self.clock.now();
+        if passed(tried.for_serial_at, RATE, now) && (tried.failures == 0 || !tried.rests(now)) {
             tried.for_serial_at = Some(now);
             self.take_from_shelf().await;
-            if wanted(self).is_none()
+            if wanted().is_none()
                 && let Err(error) = self.fetch(&mut tried, now, fetch).await
             {
                 tracing::warn!(account = self.account, %error, "platform certificates could not be fetched");
             }
         }
-        wanted(self)
+        wanted()
     }
 
-    /// Fetches certificates that are due.
+    /// Fetches certificates that are due, or that could not be fetched a while ago.
     ///
     /// # Errors
-    /// What kept them from being fetched; within a minute after it, only as long as none is in force.
-    pub async fn renew(&self, now: Timestamp, fetch: &dyn Fetch) -> Result<(), ProviderError> {
-        if !self.certificates || !self.is_due(now) {
+    /// What kept them from being fetched; while WeChat is left alone after it, only as long as none is in
+    /// force.
+    pub async fn renew(&self, fetch: &dyn Fetch) -> Result<(), ProviderError> {
+        if !self.certificates {
             return Ok(());
         }
         let mut tried = self.tried.lock().await;
-        if !passed(tried.at, RATE, now) {
+        let now = self.clock.now();
+        if tried.failures == 0 && !self.is_due(now) {
+            return Ok(());
+        }
+        if tried.rests(now) {
             return match &tried.failure {
                 Some((reason, message)) if self.own(now).is_none() => {
                     Err(ProviderError::new(ErrorKind::Unknown, *reason, message))
@@ -158,10 +192,22 @@ impl Trust {
             };
         }
         self.take_from_shelf().await;
-        if !self.is_due(now) {
+        // Another instance may have fetched since.
+        let young = self.ring().fetched_at.is_some_and(|fetched| tried.at.is_none_or(|at| at < fetched));
+        if young && !self.is_due(now) {
+            (tried.failures, tried.failure) = (0, None);
             return Ok(());
         }
         self.fetch(&mut tried, now, fetch).await
+    }
+
+    /// As [`Trust::renew`], for who asks again and again: a failure is told once, not as long as WeChat is
+    /// left alone after it.
+    pub async fn keep_young(&self, fetch: &dyn Fetch) -> Result<(), ProviderError> {
+        if self.tried.lock().await.rests(self.clock.now()) {
+            return Ok(());
+        }
+        self.renew(fetch).await
     }
 
     fn is_due(&self, now: Timestamp) -> bool {
@@ -174,10 +220,20 @@ impl Trust {
     async fn fetch(&self, tried: &mut Tried, now: Timestamp, fetch: &dyn Fetch) -> Result<(), ProviderError> {
         tried.at = Some(now);
         let fetched = fetch.certificates().await.and_then(|answer| self.add(&answer, now).map(|()| answer));
-        tried.failure = fetched.as_ref().err().map(|error| (error.reason, error.message.clone()));
-        let content = fetched?.to_bytes();
-        self.shelf.keep(&self.account, Kept { fetched_at: now, content }).await;
-        Ok(())
+        match fetched {
+            Ok(answer) => {
+                (tried.failures, tried.failure) = (0, None);
+                self.shelf.keep(&self.account, Kept { fetched_at: now, content: answer.to_bytes() }).await;
+                Ok(())
+            }
+            Err(error) => {
+                // A time-out is longer than the pause.
+                tried.at = Some(self.clock.now());
+                tried.failures = tried.failures.saturating_add(1);
+                tried.failure = Some((error.reason, error.message.clone()));
+                Err(error)
+            }
+        }
     }
 
     /// What is on the shelf is checked as if it had just come: its certificates decrypt under the

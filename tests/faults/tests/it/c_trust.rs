@@ -293,6 +293,32 @@ async fn f23_the_platform_changes_its_certificate_in_full_flight() {
     world.verify().await;
 }
 
+/// Watches: that what goes wrong with the one fetch that counts is over in seconds, not in the minute that strangers are
+/// held to: a probe costs nothing, a failure a pause.
+#[tokio::test]
+async fn f23_a_list_that_could_not_be_fetched_is_fetched_soon() {
+    let faults = [
+        json!({ "type": "signature", "damage": "probe" }),
+        json!({ "type": "http", "status": 503, "body": "busy" }),
+        json!({ "type": "drop" }),
+    ];
+    for (fault, at_once) in faults.iter().zip([true, false, false]) {
+        let world = shop(V3Trust::Certificates).await;
+        let (tenant, merchant) = world.bookshop();
+        paid_silently(&world, &merchant, "F23-71", 101).await;
+        let made = world.control.must("/v3/certificates", &json!({})).await;
+        let new = made["serial"].as_str().or(made["serial_no"].as_str()).unwrap_or_else(|| panic!("{made}")).to_owned();
+        world.control.fault(&json!({ "operation": "v3_certificates", "times": 1, "fault": fault })).await;
+        let how = json!({ "signature": { "serial": new } });
+        let taken = async || world.control.notify(&tenant, "F23-71", &how).await[0]["success"] == true;
+        assert_eq!(taken().await, at_once, "{fault}");
+        let soon = async || taken().await.then_some(());
+        eventually("the notify is taken", Duration::from_secs(25), soon).await;
+        assert_eq!(merchant.status("F23-71").await, "succeeded", "{fault}");
+        world.verify().await;
+    }
+}
+
 /// Watches: the certificate's own end. WeChat certifies the key again with an end that has passed; who fetches that
 /// list must not believe what the expired one signs.
 #[tokio::test]

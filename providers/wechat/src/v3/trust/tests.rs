@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use dukou_domain::Method;
-use dukou_spi::transport::TransportError;
+use dukou_spi::transport::{HttpAnswer, TransportError};
 use dukou_spi::{ErrorKind, Notice, NotifyError, NotifyKind, Provider, RawNotify, Reason};
 use serde_json::json;
 
@@ -64,6 +64,76 @@ async fn unknown_serials_fetch_at_most_once_a_minute() {
     world.set_seconds(ROTATING + 60);
     lists(&world, OLD_SERIAL, &[old_certificate(), new_certificate()]);
     assert!(believed(&world, &provider, NEW_SERIAL).await);
+    assert_eq!(fetches(&world), 2);
+}
+
+fn unavailable(world: &World) {
+    for _host in 0..2 {
+        world.replay.push(Ok(HttpAnswer { status: 503, headers: Vec::new(), body: Default::default() }));
+    }
+}
+
+/// Strangers' messages begin the series once a minute at most, and cannot hurry it.
+#[tokio::test]
+async fn a_fetch_that_failed_is_made_again_soon_and_by_no_message() {
+    let world = World::default();
+    world.set_seconds(ROTATING);
+    let provider = world.provider(certificate_mode());
+    lists(&world, OLD_SERIAL, &[old_certificate()]);
+    provider.renew_trust().await.unwrap();
+
+    let looked = fetches(&world);
+    for second in 0..200 {
+        world.set_seconds(ROTATING + 60 + second);
+        let before = fetches(&world);
+        let is_tried = [0, 5, 15, 35, 75, 135, 195].contains(&second);
+        if is_tried {
+            unavailable(&world);
+        }
+        // At the first of them a message is what asks.
+        if second == 0 || !is_tried {
+            assert!(!believed(&world, &provider, NEW_SERIAL).await);
+        }
+        let told = provider.renew_trust().await.is_err();
+        assert_eq!(told, is_tried && second != 0, "{second}: a failure is told once");
+        assert!(!believed(&world, &provider, NEW_SERIAL).await);
+        assert_eq!(fetches(&world) - before, if is_tried { 2 } else { 0 }, "{second}");
+        // What is known goes on.
+        assert!(believed(&world, &provider, OLD_SERIAL).await);
+    }
+
+    world.set_seconds(ROTATING + 60 + 255);
+    lists(&world, OLD_SERIAL, &[old_certificate(), new_certificate()]);
+    provider.renew_trust().await.unwrap();
+    assert!(believed(&world, &provider, NEW_SERIAL).await);
+    assert_eq!(fetches(&world), looked + 2 * 7 + 1);
+    // It works again, so that the next failure is short.
+    for at in [316, 321] {
+        world.set_seconds(ROTATING + at);
+        if at == 316 {
+            unavailable(&world);
+            assert!(!believed(&world, &provider, "00").await);
+        } else {
+            lists(&world, OLD_SERIAL, &[old_certificate(), new_certificate()]);
+            provider.renew_trust().await.unwrap();
+        }
+    }
+    assert_eq!(fetches(&world), looked + 2 * 7 + 1 + 2 + 1);
+}
+
+#[tokio::test]
+async fn a_list_that_is_a_probe_is_asked_for_again() {
+    let world = World::default();
+    world.set_seconds(ROTATING);
+    let provider = world.provider(certificate_mode());
+    let list = certificate_list(API_V3_KEY, &[old_certificate()]);
+    let mut probe = world.signed_by(OLD_SERIAL, 200, &list).unwrap();
+    probe.headers.iter_mut().find(|(name, _)| name == "wechatpay-signature").unwrap().1 =
+        "WECHATPAY/SIGNTEST/AAAA".to_owned();
+    world.replay.push(Ok(probe));
+    lists(&world, OLD_SERIAL, &[old_certificate()]);
+    world.replay.push(world.signed_by(OLD_SERIAL, 200, r#"{"prepay_id":"wx01"}"#));
+    provider.pay(&order(Method::Jsapi)).await.unwrap();
     assert_eq!(fetches(&world), 2);
 }
 
@@ -207,11 +277,11 @@ async fn nothing_is_sent_before_there_is_a_key() {
         let error = provider.pay(&order(Method::Jsapi)).await.unwrap_err();
         assert_eq!((error.kind, error.reason), (ErrorKind::NotSent, Reason::Transport), "{error}");
     }
-    // At both hosts, once; then not within the minute.
+    // At both hosts, once; then WeChat is left alone for a moment.
     assert_eq!(fetches(&world), 2);
     assert!(world.replay.sent().iter().all(|request| request.url.ends_with("/v3/certificates")));
 
-    world.set_seconds(world.now() + 60);
+    world.set_seconds(world.now() + 5);
     lists(&world, OLD_SERIAL, &[old_certificate()]);
     world.replay.push(world.signed_by(OLD_SERIAL, 200, r#"{"prepay_id":"wx01"}"#));
     provider.pay(&order(Method::Jsapi)).await.unwrap();
