@@ -77,18 +77,19 @@ fn judge(answer: Answer) -> Result<Login, ProviderError> {
     }
 }
 
-/// What an `errcode` of the login means.
+/// What an `errcode` of the login means. WeChat answered, so that nothing is unknown.
 fn error_code(code: i64) -> (ErrorKind, Reason) {
     match code {
         BUSY => (NotSent, Reason::Platform),
-        // Wrong, used or expired.
-        40029 | 40163 => (Refused, Reason::InvalidCode),
         45011 | 45009 => (NotSent, Reason::RateLimited),
-        // A user of high risk: not to be tried again.
-        40226 => (Refused, Reason::Other),
-        40013 | 40125 | 40164 | 40243 | 41002 | 41004 | 48001 | 50007 => (Refused, Reason::Configuration),
-        41008 => (Refused, Reason::InvalidCode),
-        _ => (Unknown, Reason::Other),
+        // An address that WeChat finds risky: it waits for the administrator, or was refused for a while.
+        89503 | 89506 | 89507 => (NotSent, Reason::Configuration),
+        // Wrong id or secret, an address that is not allowed, a frozen secret or account, no permission.
+        40001 | 40002 | 40013 | 40125 | 40164 | 40243 | 41002 | 41004 | 48001 | 50004 | 50007 | 61003 | 61004
+        | 61011 => (Refused, Reason::Configuration),
+        // Wrong, used or expired (40029, 40163), missing (41008), a user of high risk (40226): what speaks neither
+        // of the app nor of the moment speaks of the code.
+        _ => (Refused, Reason::InvalidCode),
     }
 }
 

@@ -19,12 +19,17 @@ fn each_errcode_has_its_meaning() {
         (40163, Refused, Reason::InvalidCode),
         (41008, Refused, Reason::InvalidCode),
         (45011, NotSent, Reason::RateLimited),
-        (40226, Refused, Reason::Other),
+        (45009, NotSent, Reason::RateLimited),
+        (40226, Refused, Reason::InvalidCode),
         (40013, Refused, Reason::Configuration),
         (40125, Refused, Reason::Configuration),
         (41002, Refused, Reason::Configuration),
         (41004, Refused, Reason::Configuration),
-        (99999, Unknown, Reason::Other),
+        (50004, Refused, Reason::Configuration),
+        (61003, Refused, Reason::Configuration),
+        (89503, NotSent, Reason::Configuration),
+        (40003, Refused, Reason::InvalidCode),
+        (99999, Refused, Reason::InvalidCode),
     ];
     for (code, kind, reason) in cases {
         let error = answered(&format!(r#"{{"errcode":{code},"errmsg":"no, rid: 1"}}"#)).unwrap_err();
