@@ -114,7 +114,7 @@ fn is_app_id(text: &str) -> bool {
             .is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_alphanumeric()))
 }
 
-fn is_merchant_id(text: &str) -> bool {
+pub fn is_merchant_id(text: &str) -> bool {
     (1..=32).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit())
 }
 

@@ -26,8 +26,9 @@ pub struct Identity {
     pub certificate: TrustKey,
 }
 
-/// Reads `client_cert` and `client_key`, or `client_p12`. `None` when none is configured or a problem was noted.
-pub fn read(section: &mut Section<'_>, merchant_id: &str, now: Timestamp) -> Option<Identity> {
+/// Reads `client_cert` and `client_key`, or `client_p12`. `None` when none is configured, when a problem was noted, and
+/// when only the merchant's number, which is not known, would open it.
+pub fn read(section: &mut Section<'_>, merchant_id: Option<&str>, now: Timestamp) -> Option<Identity> {
     let (has_certificate, has_key) = (section.has("client_cert"), section.has("client_key"));
     let has_p12 = section.has("client_p12");
     let password = section.optional_secret("client_p12_password");
@@ -41,7 +42,7 @@ pub fn read(section: &mut Section<'_>, merchant_id: &str, now: Timestamp) -> Opt
         }
         (_, _, false) => read_pair(section, has_certificate, has_key, merchant_id, now),
         (false, false, true) => {
-            let password = password.unwrap_or_else(|| Secret::new(merchant_id));
+            let password = password.or_else(|| merchant_id.map(Secret::new))?;
             read_p12(section, &password, merchant_id, now)
         }
         (_, _, true) => section.wrong("client_p12", "stands beside half a PEM pair", "one of the two forms"),
@@ -52,7 +53,7 @@ fn read_pair(
     section: &mut Section<'_>,
     certificate: bool,
     key: bool,
-    mch_id: &str,
+    mch_id: Option<&str>,
     now: Timestamp,
 ) -> Option<Identity> {
     if !certificate {
@@ -82,7 +83,7 @@ fn read_pair(
     check(section, "client_cert", "client_key", &chain, &key, mch_id, now)
 }
 
-fn read_p12(section: &mut Section<'_>, password: &Secret, mch_id: &str, now: Timestamp) -> Option<Identity> {
+fn read_p12(section: &mut Section<'_>, password: &Secret, mch_id: Option<&str>, now: Timestamp) -> Option<Identity> {
     const KEY: &str = "client_p12";
     let bytes = Zeroizing::new(section.optional_file(KEY)?);
     if bytes.starts_with(b"-----BEGIN") {
@@ -142,7 +143,7 @@ fn check(
     private_key: &str,
     chain: &[Vec<u8>],
     key: &Block,
-    mch_id: &str,
+    mch_id: Option<&str>,
     now: Timestamp,
 ) -> Option<Identity> {
     let Some((_, leaf)) = chain.first().and_then(|der| X509Certificate::from_der(der).ok()) else {
@@ -164,7 +165,9 @@ fn check(
             "a renewed one",
         );
     }
-    if !leaf.subject().iter_common_name().any(|name| name.as_str().is_ok_and(|name| name == mch_id)) {
+    let is_of =
+        |mch_id: &str| leaf.subject().iter_common_name().any(|name| name.as_str().is_ok_and(|name| name == mch_id));
+    if mch_id.is_some_and(|mch_id| !is_of(mch_id)) {
         section.warn(
             certificate_key,
             "holds a certificate whose common name is not the mch_id",

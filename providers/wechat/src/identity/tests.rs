@@ -83,6 +83,19 @@ fn each_mistake_with_the_certificate_is_named() {
             json!({ "client_p12": "file:cert.pem" }),
             Some("error: shop.toml: providers.wechat.client_p12: holds PEM, not PKCS#12"),
         ),
+        // The file is judged by the mch_id, whatever else is wrong, and not at all without one.
+        (
+            json!({ "client_p12": "file:cert.p12", "app_id": null }),
+            Some("error: shop.toml: providers.wechat.app_id: is missing"),
+        ),
+        (
+            json!({ "client_p12": "file:cert.p12", "mch_id": null }),
+            Some("error: shop.toml: providers.wechat.mch_id: is missing"),
+        ),
+        (
+            json!({ "client_p12": "file:cert.p12", "mch_id": "somebody" }),
+            Some("error: shop.toml: providers.wechat.mch_id: is not valid"),
+        ),
         (
             json!({ "client_p12": "file:cert.p12", "client_p12_password": "env:API_KEY" }),
             Some("error: shop.toml: providers.wechat.client_p12: cannot be opened"),
@@ -131,7 +144,7 @@ fn pem_pairs_of_rsa_and_p12_come_to_the_same_identity() {
             *value = json!(format!("file:{}", folder.path().join(value.as_str().unwrap()).display()));
         }
         let mut section = Section::new("shop.toml", "", table.as_object().unwrap(), &testing::Fixed);
-        read(&mut section, MCH_ID, testing::NOW).unwrap().pem.expose().to_owned()
+        read(&mut section, Some(MCH_ID), testing::NOW).unwrap().pem.expose().to_owned()
     };
     let from_pem = identity(json!({ "client_cert": "cert.pem", "client_key": "key.pem" }));
     let from_p12 = identity(json!({ "client_p12": "cert.p12" }));

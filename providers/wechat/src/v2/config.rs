@@ -5,6 +5,7 @@ use std::fmt;
 use dukou_domain::Secret;
 use dukou_spi::Context;
 use dukou_spi::settings::Section;
+use serde_json::Value;
 
 use super::sign::{SignType, Signer};
 use crate::account::{self, Account};
@@ -42,7 +43,8 @@ impl Settings {
         let api_key: Option<Secret> = account::api_key(section, "api_key", "the APIv2 key");
         let sign_type = section.choice("sign_type", &SIGN_TYPES);
         let accepted_sign_type = sign_type.and_then(|sign_type| accepted(section, sign_type));
-        let mch_id = account.as_ref().map_or("", |account| &account.mch_id);
+        // Not the account's: a mistake in another of its keys says nothing about the certificate.
+        let mch_id = section.take("mch_id").and_then(Value::as_str).filter(|text| account::is_merchant_id(text));
         let identity = identity::read(section, mch_id, context.clock.now());
         if section.has_errors() {
             return None;
