@@ -9,12 +9,12 @@ use dukou_spi::{FieldProblem, OrderStatus, OrderWord, Provider, RefundQuery, Ref
 
 use crate::command::PaymentAnswer;
 use crate::create::waits_for_payer;
-use crate::engine::{Engine, order_of, provider_of};
+use crate::engine::{Engine, order_of};
 use crate::error::EngineError;
 use crate::notify::query_key;
 use crate::ports::{Change, PaymentKey, Target};
 use crate::records::{Event, Notification, Page, Payment, PaymentFilter, Recorded, Refund};
-use crate::refund::platform_refund_no;
+use crate::refund::{gone_detail, platform_refund_no};
 use crate::rules::{self, Heard, RefundWords};
 use crate::success;
 use crate::tenant::Tenant;
@@ -107,7 +107,8 @@ impl Engine {
     /// One refund. With `refresh` the platform is asked first, unless the refund has ended well.
     ///
     /// # Errors
-    /// As for [`Engine::payment`].
+    /// As for [`Engine::payment`], and [`EngineError::InvalidState`] when the platform was to be asked and the
+    /// provider is not configured any more.
     pub async fn refund(
         &self,
         tenant: &Tenant,
@@ -118,7 +119,10 @@ impl Engine {
         if !refresh || refund.state == RefundState::Succeeded {
             return Ok(refund);
         }
-        let provider = provider_of(tenant, &refund.provider)?;
+        let providers = self.providers_known(tenant);
+        let Some(provider) = providers.get(&refund.provider) else {
+            return Err(EngineError::InvalidState(gone_detail(&refund.provider)));
+        };
         self.ask_refund(tenant, provider, &refund).await
     }
 

@@ -1,13 +1,14 @@
 //! Giving money back: intent recorded, platform asked under our number, answer recorded.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use dukou_domain::{OutRefundNo, OutTradeNo, RefundFact, RefundState, TransactionId};
+use dukou_domain::{OutRefundNo, OutTradeNo, ProviderName, RefundFact, RefundState, TransactionId};
 use dukou_spi::{ErrorKind, FieldProblem, NotifyKind, Provider, ProviderError, RefundOrder, RefundWord};
 
 use crate::command::{CreateRefund, RefundAnswer};
 use crate::create::failure_of;
-use crate::engine::{Engine, provider_of};
+use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::fail_points::fail_point;
 use crate::notify_url::notify_url;
@@ -47,13 +48,23 @@ enum Fault {
     Lost,
 }
 
+/// A tenant's providers by their names.
+pub(crate) type Providers = BTreeMap<ProviderName, Arc<dyn Provider>>;
+
 impl Engine {
+    /// The tenant's providers, with those that it had since the process started: what was paid through one of
+    /// them can still be given back.
+    pub(crate) fn providers_known(&self, tenant: &Tenant) -> Providers {
+        let known = self.tenants.find_even_removed(tenant.id.as_str());
+        known.map_or_else(|| tenant.providers.clone(), |known| known.providers.clone())
+    }
+
     /// Refunds part or all of a payment, once per `out_refund_no`. A refund that failed is tried
     /// again under its number.
     ///
     /// # Errors
-    /// [`EngineError::NotFound`], [`EngineError::InvalidState`] (not paid),
-    /// [`EngineError::RefundExceedsPayment`], [`EngineError::OutRefundNoConflict`];
+    /// [`EngineError::NotFound`], [`EngineError::InvalidState`] (not paid, or its provider is not configured any
+    /// more), [`EngineError::RefundExceedsPayment`], [`EngineError::OutRefundNoConflict`];
     /// [`EngineError::Provider`] with `Refused`: the refund failed, no money moved; with `NotSent`: it
     /// is recorded and will be sent by itself; [`EngineError::Store`].
     pub async fn create_refund(
@@ -82,7 +93,8 @@ impl Engine {
         out_trade_no: &OutTradeNo,
         command: CreateRefund,
     ) -> Result<RefundAnswer, EngineError> {
-        match self.enter_refund(tenant, out_trade_no, command).await? {
+        let providers = self.providers_known(tenant);
+        match self.enter_refund(tenant, &providers, out_trade_no, command).await? {
             Entered::NoPayment => Err(EngineError::NotFound),
             Entered::Invalid(error) => Err(error),
             Entered::Conflict(detail) => Err(EngineError::OutRefundNoConflict(detail)),
@@ -92,7 +104,9 @@ impl Engine {
             Entered::Send { payment, refund, created, before } => {
                 self.count_refund(before, &refund);
                 fail_point!("refund.recorded");
-                let provider = provider_of(tenant, &refund.provider)?;
+                let Some(provider) = providers.get(&refund.provider) else {
+                    return Err(EngineError::InvalidState(gone_detail(&refund.provider)));
+                };
                 let refund = self.send_refund(provider, &payment, &refund).await?;
                 Ok(RefundAnswer { refund, created })
             }
@@ -102,9 +116,11 @@ impl Engine {
     async fn enter_refund(
         &self,
         tenant: &Tenant,
+        providers: &Providers,
         out_trade_no: &OutTradeNo,
         command: CreateRefund,
     ) -> Result<Entered, EngineError> {
+        let providers = providers.clone();
         let now = self.now();
         let public_url = self.config.public_url.clone();
         let target = Target {
@@ -114,10 +130,13 @@ impl Engine {
         let entered = self.change(target, move |view| {
             let Some(mut payment) = view.payment else { return (Change::default(), Entered::NoPayment) };
             if let Some(refund) = view.refund {
-                return enter_again(payment, refund, &command, now);
+                return enter_again(payment, refund, &command, &providers, now);
             }
             if !payment.state.is_paid() {
                 return (Change::default(), Entered::InvalidState(not_paid_detail(&payment)));
+            }
+            if !providers.contains_key(&payment.attempt.provider) {
+                return (Change::default(), Entered::InvalidState(gone_detail(&payment.attempt.provider)));
             }
             let notify_url = notify_url(&public_url, &payment.tenant, &payment.attempt.provider, NotifyKind::Refund);
             if let Err(error) = platform_refund_no(&payment, &command.out_refund_no) {
@@ -275,6 +294,7 @@ fn enter_again(
     mut payment: Payment,
     mut refund: Refund,
     command: &CreateRefund,
+    providers: &Providers,
     now: dukou_domain::Timestamp,
 ) -> (Change, Entered) {
     let same = [
@@ -288,6 +308,9 @@ fn enter_again(
         return (Change::default(), Entered::Conflict(detail));
     }
     match refund.state {
+        RefundState::Created | RefundState::Failed if !providers.contains_key(&refund.provider) => {
+            (Change::default(), Entered::InvalidState(gone_detail(&refund.provider)))
+        }
         RefundState::Processing | RefundState::Unknown | RefundState::Succeeded => {
             (Change::default(), Entered::Existing(Box::new(refund)))
         }
@@ -318,6 +341,11 @@ fn enter_again(
 
 pub(crate) fn not_paid_detail(payment: &Payment) -> String {
     format!("the payment is {}; only a paid one can be refunded", payment.state)
+}
+
+/// Nothing is recorded that could not be sent.
+pub(crate) fn gone_detail(provider: &ProviderName) -> String {
+    format!("{provider}, through which it was paid, is not configured for this tenant any more")
 }
 
 pub(crate) fn exceeds_detail(left: dukou_domain::Money) -> String {

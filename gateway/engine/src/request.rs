@@ -1,16 +1,18 @@
 //! A buyer asks for a refund; the merchant decides; an approval makes the refund once.
 
+use std::sync::Arc;
+
 use dukou_domain::{OutTradeNo, RefundRequestId, RefundRequestState};
-use dukou_spi::FieldProblem;
+use dukou_spi::{FieldProblem, Provider};
 
 use crate::command::{CreateRefundRequest, Decision};
-use crate::engine::{Engine, provider_of};
+use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::notify_url::notify_url;
 use crate::number;
 use crate::ports::{Change, PaymentKey, StoreError, Target};
 use crate::records::{EventKind, NewEvent, Page, Payment, Refund, RefundRequest, RefundRequestFilter, Subject};
-use crate::refund::{exceeds_detail, not_paid_detail, refund_lock};
+use crate::refund::{Providers, exceeds_detail, gone_detail, not_paid_detail, refund_lock};
 use crate::rules;
 use crate::tenant::Tenant;
 
@@ -19,6 +21,7 @@ enum Decided {
     NoRequest,
     Otherwise(RefundRequestState),
     Exceeds(String),
+    NoProvider(String),
     /// Decided now or before. A refund that was just made is still to be sent.
     Done {
         request: Box<RefundRequest>,
@@ -98,7 +101,8 @@ impl Engine {
     /// platform cannot be reached now.
     ///
     /// # Errors
-    /// [`EngineError::NotFound`]; [`EngineError::InvalidState`] after the other decision;
+    /// [`EngineError::NotFound`]; [`EngineError::InvalidState`] after the other decision, or when the payment's
+    /// provider is not configured any more, which leaves the request pending;
     /// [`EngineError::RefundExceedsPayment`], which leaves the request pending; [`EngineError::Store`].
     pub async fn decide_refund_request(
         &self,
@@ -107,14 +111,18 @@ impl Engine {
         decision: Decision,
         decided_by: &str,
     ) -> Result<RefundRequest, EngineError> {
-        match self.enter_decision(tenant, id, decision, decided_by).await? {
+        let providers = self.providers_known(tenant);
+        match self.enter_decision(tenant, &providers, id, decision, decided_by).await? {
             Decided::NoRequest => Err(EngineError::NotFound),
             Decided::Otherwise(state) => Err(EngineError::InvalidState(format!("the request is {state} already"))),
             Decided::Exceeds(detail) => Err(EngineError::RefundExceedsPayment(detail)),
+            Decided::NoProvider(detail) => Err(EngineError::InvalidState(detail)),
             Decided::Done { request, send } => {
-                if let Some((payment, refund)) = send {
+                if let Some((payment, refund)) = send
+                    && let Some(provider) = providers.get(&refund.provider)
+                {
                     self.count_refund(None, &refund);
-                    self.send_requested(tenant, &payment, &refund).await;
+                    self.send_requested(tenant, provider, &payment, &refund).await;
                 }
                 Ok(*request)
             }
@@ -122,12 +130,9 @@ impl Engine {
     }
 
     /// The decision stands whatever becomes of the call; the jobs see to the rest.
-    async fn send_requested(&self, tenant: &Tenant, payment: &Payment, refund: &Refund) {
+    async fn send_requested(&self, tenant: &Tenant, provider: &Arc<dyn Provider>, payment: &Payment, refund: &Refund) {
         let lock = self.coordinator.lock(&refund_lock(tenant, refund.out_refund_no.as_str())).await;
-        let sent = match provider_of(tenant, &refund.provider) {
-            Ok(provider) => self.send_refund(provider, payment, refund).await.map(drop),
-            Err(error) => Err(error),
-        };
+        let sent = self.send_refund(provider, payment, refund).await;
         if let Some(lock) = lock {
             self.coordinator.unlock(lock).await;
         }
@@ -140,6 +145,7 @@ impl Engine {
     async fn enter_decision(
         &self,
         tenant: &Tenant,
+        providers: &Providers,
         id: RefundRequestId,
         decision: Decision,
         decided_by: &str,
@@ -147,6 +153,7 @@ impl Engine {
         let now = self.now();
         let decided_by = decided_by.to_owned();
         let public_url = self.config.public_url.clone();
+        let providers = providers.clone();
         let target = Target { request: Some(id), ..Target::payment(tenant.id.clone(), PaymentKey::RefundRequest(id)) };
         let decided = self.change(target, move |view| {
             let (Some(mut payment), Some(mut request)) = (view.payment, view.request) else {
@@ -169,6 +176,9 @@ impl Engine {
                 let events = vec![request_event(&request, EventKind::RefundRequestRejected, now)];
                 let change = Change { request: Some(request.clone()), events, ..Change::default() };
                 return (change, Decided::Done { request: Box::new(request), send: None });
+            }
+            if !providers.contains_key(&payment.attempt.provider) {
+                return (Change::default(), Decided::NoProvider(gone_detail(&payment.attempt.provider)));
             }
             let number = number::request_refund_no(request.id);
             request.out_refund_no = Some(number.clone());

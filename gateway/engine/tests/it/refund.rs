@@ -262,3 +262,28 @@ async fn a_failed_one_whose_answer_is_lost_after_all_is_asked_after() {
     }
     assert_eq!(stands(&house, "R-1").await, (RefundState::Processing, 101));
 }
+
+#[tokio::test]
+async fn one_through_a_provider_that_is_gone_is_refused_before_anything_is_recorded() {
+    let house = paid_house().await;
+    let without = house.without_words();
+    let engine = house.engine_of(&[&without], &[&without]);
+    let number = OutTradeNo::new("N-1").unwrap();
+    let refused = engine.create_refund(&without, &number, refund("R-1", 40)).await;
+    assert!(matches!(refused, Err(EngineError::InvalidState(_))), "{refused:?}");
+    assert!(engine.refunds(&without, &number).await.unwrap().is_empty());
+    assert_eq!((house.read("N-1").await.refunding.minor(), house.count_events(EventKind::RefundCreated).await), (0, 0));
+}
+
+#[tokio::test]
+async fn one_through_a_provider_that_was_taken_out_while_running_is_made() {
+    let house = paid_house().await;
+    let without = house.without_words();
+    let engine = house.engine_of(&[&without], &[&house.tenant]);
+    let number = OutTradeNo::new("N-1").unwrap();
+    let answer = engine.create_refund(&without, &number, refund("R-1", 40)).await.unwrap();
+    assert_eq!(answer.refund.state, RefundState::Processing);
+    house.script(|script| script.query_refund.push_back(Ok(RefundWord::Succeeded)));
+    let asked = engine.refund(&without, &refund("R-1", 40).out_refund_no, true).await.unwrap();
+    assert_eq!(asked.state, RefundState::Succeeded);
+}

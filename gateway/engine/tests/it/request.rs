@@ -91,3 +91,16 @@ async fn an_approval_that_would_pass_what_was_paid_leaves_the_request_pending() 
     let rejected = house.engine.decide_refund_request(&house.tenant, request.id, Decision::Reject, "backend").await;
     assert_eq!(rejected.unwrap().state, RefundRequestState::Rejected);
 }
+
+#[tokio::test]
+async fn an_approval_whose_provider_is_gone_leaves_the_request_pending() {
+    let house = paid_house().await;
+    let request = ask(&house, "payer", 50).await.unwrap();
+    let without = house.without_words();
+    let engine = house.engine_of(&[&without], &[&without]);
+    let decided = engine.decide_refund_request(&without, request.id, Decision::Approve, "backend").await;
+    assert!(matches!(decided, Err(EngineError::InvalidState(_))), "{decided:?}");
+    assert_eq!(house.read("N-1").await.refunding.minor(), 0);
+    let decided = house.engine.decide_refund_request(&house.tenant, request.id, Decision::Approve, "backend").await;
+    assert_eq!((decided.unwrap().state, house.calls("refund")), (RefundRequestState::Approved, 1));
+}

@@ -346,19 +346,29 @@ impl Telemetry for Counts {
     }
 }
 
-struct One {
-    tenant: Arc<Tenant>,
-    /// Those of an account that its providers had before.
+/// Tenants as they are served and as they are known from before.
+struct Known {
+    served: Vec<Arc<Tenant>>,
+    known: Vec<Arc<Tenant>>,
+    /// Those of an account that the providers had before.
     former: Vec<Arc<dyn Provider>>,
 }
 
-impl Tenants for One {
+fn of_id(tenants: &[Arc<Tenant>], id: &str) -> Option<Arc<Tenant>> {
+    tenants.iter().find(|tenant| tenant.id.as_str() == id).map(Arc::clone)
+}
+
+impl Tenants for Known {
     fn find(&self, id: &str) -> Option<Arc<Tenant>> {
-        (self.tenant.id.as_str() == id).then(|| Arc::clone(&self.tenant))
+        of_id(&self.served, id)
     }
 
     fn all(&self) -> Vec<Arc<Tenant>> {
-        vec![Arc::clone(&self.tenant)]
+        self.served.clone()
+    }
+
+    fn find_even_removed(&self, id: &str) -> Option<Arc<Tenant>> {
+        of_id(&self.known, id)
     }
 
     fn former_providers(&self, _: &TenantId, _: &ProviderName) -> Vec<Arc<dyn Provider>> {
@@ -366,7 +376,7 @@ impl Tenants for One {
     }
 }
 
-fn engine(store: &Arc<dyn Store>, tenants: One, clock: &Arc<MovedClock>, counts: &Arc<Counts>) -> Arc<Engine> {
+fn engine(store: &Arc<dyn Store>, tenants: Known, clock: &Arc<MovedClock>, counts: &Arc<Counts>) -> Arc<Engine> {
     Arc::new(Engine::new(
         EngineConfig {
             public_url: "https://pay.example.com".to_owned(),
@@ -440,7 +450,8 @@ impl House {
             webhook: None,
         });
         let counts = Arc::new(Counts::default());
-        let tenants = One { tenant: Arc::clone(&tenant), former: Vec::new() };
+        let only = || vec![Arc::clone(&tenant)];
+        let tenants = Known { served: only(), known: only(), former: Vec::new() };
         let engine = engine(&store, tenants, &clock, &counts);
         House { engine, store, tenant, platform, other, counts, clock, passed, _folder: folder }
     }
@@ -448,7 +459,16 @@ impl House {
     /// A second engine on the same store that shares no lock with the first: it took the first one's place when that
     /// was frozen for longer than its locks live.
     pub fn another_engine(&self) -> Arc<Engine> {
-        let tenants = One { tenant: Arc::clone(&self.tenant), former: Vec::new() };
+        self.engine_of(&[&self.tenant], &[&self.tenant])
+    }
+
+    /// An engine on the same store that serves these tenants and knows those.
+    pub fn engine_of(&self, served: &[&Arc<Tenant>], known: &[&Arc<Tenant>]) -> Arc<Engine> {
+        let tenants = Known {
+            served: served.iter().copied().map(Arc::clone).collect(),
+            known: known.iter().copied().map(Arc::clone).collect(),
+            former: Vec::new(),
+        };
         engine(&self.store, tenants, &self.clock, &self.counts)
     }
 
@@ -461,8 +481,16 @@ impl House {
         let tenant = Arc::new(tenant);
         let former: Arc<dyn Provider> = Arc::<Platform>::clone(&self.platform);
         let former = if former_is_known { vec![former] } else { Vec::new() };
-        let tenants = One { tenant: Arc::clone(&tenant), former };
+        let only = || vec![Arc::clone(&tenant)];
+        let tenants = Known { served: only(), known: only(), former };
         (engine(&self.store, tenants, &self.clock, &self.counts), tenant)
+    }
+
+    /// The tenant as it is once the provider `words` was taken out of its file.
+    pub fn without_words(&self) -> Arc<Tenant> {
+        let mut tenant = Tenant::clone(&self.tenant);
+        tenant.providers.retain(|name, _| name.as_str() != "words");
+        Arc::new(tenant)
     }
 
     /// The platform's next answer to this operation is held back.
