@@ -294,8 +294,13 @@ impl Engine {
                     return (Change::default(), None);
                 };
                 let before = (payment.state, refund.state);
-                // The same message as before says nothing new, whatever it said.
-                if notification.is_some() && view.notification.is_some() {
+                // The same message as before says nothing new, whatever it said; unless nobody knew then what it
+                // was about.
+                let heard_before = match view.notification {
+                    Some(Recorded::Applied | Recorded::Mismatch | Recorded::NotPaid) => true,
+                    Some(Recorded::UnknownOrder) | None => false,
+                };
+                if notification.is_some() && heard_before {
                     return (Change::default(), Some((before, payment, refund, Heard::Known)));
                 }
                 let mut change = Change::default();
@@ -303,11 +308,9 @@ impl Engine {
                 rules::schedule_refund(&mut refund, before.1, true, &schedule, now);
                 change.payment = Some(payment.clone());
                 change.refund = Some(refund.clone());
-                if view.notification.is_none() {
-                    change.notification.clone_from(&notification);
-                    if let (Some(notification), Heard::Mismatch(_)) = (&mut change.notification, &heard) {
-                        notification.outcome = Recorded::Mismatch;
-                    }
+                change.notification.clone_from(&notification);
+                if let (Some(notification), Heard::Mismatch(_)) = (&mut change.notification, &heard) {
+                    notification.outcome = Recorded::Mismatch;
                 }
                 (change, Some((before, payment, refund, heard)))
             })

@@ -200,3 +200,19 @@ async fn a_probe_is_refused_and_counted_apart() {
     let counts = house.counts.0.lock().unwrap();
     assert_eq!((counts["notify bad_signature"], counts["probe"]), (1, 1));
 }
+
+#[tokio::test]
+async fn a_signed_message_that_came_before_its_refund_was_known_counts_when_it_comes_again() {
+    let house = House::new();
+    house.create("N-1").await;
+    house.notify("paid N-1 101 app mch 42").await;
+    let message = "signed-refund R-1 N-1 40 mch SUCCESS";
+    assert_eq!(house.notify(message).await, "TryAgain");
+    let number = dukou_domain::OutTradeNo::new("N-1").unwrap();
+    house.engine.create_refund(&house.tenant, &number, refund("R-1", 40)).await.unwrap();
+    for _ in 0..2 {
+        assert_eq!(house.notify(message).await, "Accepted");
+        assert_eq!(house.read("N-1").await.refunded.minor(), 40);
+    }
+    assert_eq!(house.count_events(EventKind::RefundSucceeded).await, 1);
+}
