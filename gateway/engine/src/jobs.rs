@@ -6,7 +6,7 @@ use std::time::Duration;
 use std::sync::Arc;
 
 use dukou_domain::{AttemptState, PaymentState, RefundState};
-use dukou_spi::{Provider, RefundStatus, RefundWord};
+use dukou_spi::{Provider, Reason, RefundStatus, RefundWord};
 use futures_util::StreamExt;
 use futures_util::stream;
 
@@ -154,7 +154,7 @@ impl Engine {
         let status = match self.query_refund(tenant, provider, refund).await {
             Ok(status) => status,
             Err(error) => {
-                self.ask_refund_later(refund).await;
+                self.ask_refund_later(refund, &error).await;
                 return Err(error);
             }
         };
@@ -207,7 +207,11 @@ impl Engine {
         Ok(send.then_some((payment, refund)))
     }
 
-    async fn ask_refund_later(&self, refund: &Refund) {
+    async fn ask_refund_later(&self, refund: &Refund, error: &EngineError) {
+        let reason = match error {
+            EngineError::Provider(error) => error.reason,
+            _ => Reason::Other,
+        };
         let now = self.now();
         let schedule = self.config.schedule.clone();
         let target = Target::refund(refund.tenant.clone(), refund.out_refund_no.clone());
@@ -215,6 +219,7 @@ impl Engine {
             .change(target, move |view| {
                 let Some(mut refund) = view.refund else { return (Change::default(), ()) };
                 rules::ask_refund_later(&mut refund, &schedule, now);
+                rules::wait_as_asked(&mut refund, reason, now);
                 (Change { refund: Some(refund), ..Change::default() }, ())
             })
             .await;

@@ -234,7 +234,7 @@ impl Engine {
     ) -> Result<Refund, EngineError> {
         let now = self.now();
         let schedule = self.config.schedule.clone();
-        let failure = failure_of(error);
+        let (failure, reason) = (failure_of(error), error.reason);
         // What was written before it was sent.
         let sent = refund.version + 1;
         let target = Target::refund(refund.tenant.clone(), refund.out_refund_no.clone());
@@ -258,6 +258,7 @@ impl Engine {
                     rules::refused(&mut payment, &mut refund, fact, failure.clone(), now, &mut change);
                 }
                 rules::schedule_refund(&mut refund, before, false, &schedule, now);
+                rules::wait_as_asked(&mut refund, reason, now);
                 if fact == Some(RefundFact::AnswerLost) && refund.state == RefundState::Failed {
                     // It may be made after all.
                     refund.check = Some(schedule.unknown.first(now));

@@ -8,5 +8,5 @@ pub(crate) use payment::{
 };
 pub(crate) use refund::{
     RefundWords, ask_refund_later, duplicate_refund, heard_refund, left_to_refund, new_refund, refund_event, refused,
-    reopen, schedule_refund, send_now, take_to_send,
+    reopen, schedule_refund, send_now, take_to_send, wait_as_asked,
 };

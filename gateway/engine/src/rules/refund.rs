@@ -1,7 +1,9 @@
 //! What follows for a refund, and for the payment it belongs to.
 
+use std::time::Duration;
+
 use dukou_domain::{Money, OutRefundNo, PaymentFact, RefundFact, RefundState, Timestamp, TradeNo, refund};
-use dukou_spi::{RefundStatus, RefundWord};
+use dukou_spi::{Reason, RefundStatus, RefundWord};
 
 use super::payment::{Heard, IN_FLIGHT, event, move_payment};
 use crate::number;
@@ -342,6 +344,16 @@ pub(crate) fn schedule_refund(
     let check = refund.check.filter(|_| goes_on).map_or(0, |check| check.asked);
     refund.check = steps_of(refund.state, schedule)
         .map(|steps| if asked && goes_on { steps.after(check, now) } else { steps.again(check, now) });
+}
+
+/// Whoever called too often is left alone for a while, and may be blocked for longer otherwise.
+const TOO_MUCH: Duration = Duration::from_secs(60);
+
+/// The next call waits as the platform's error asks.
+pub(crate) fn wait_as_asked(refund: &mut Refund, reason: Reason, now: Timestamp) {
+    if let (Reason::RateLimited, Some(check)) = (reason, &mut refund.check) {
+        check.at = check.at.max(now.plus(TOO_MUCH));
+    }
 }
 
 /// Puts off a question that could not be asked. One that failed and may yet be made is asked about too, as long

@@ -6,7 +6,7 @@ use std::time::Duration;
 use dukou_domain::{OutTradeNo, PaymentState, RefundState};
 use dukou_engine::records::{EventKind, Subject};
 use dukou_engine::{Engine, EngineError};
-use dukou_spi::{Reason, RefundWord};
+use dukou_spi::{ErrorKind, ProviderError, Reason, RefundWord};
 
 use crate::support::{House, lost, refund, refused, unreachable};
 
@@ -33,7 +33,7 @@ async fn stands(house: &House, number: &str) -> (RefundState, i64) {
     (refund.state, house.read("N-1").await.refunding.minor())
 }
 
-fn not_enough() -> dukou_spi::ProviderError {
+fn not_enough() -> ProviderError {
     refused(Reason::InsufficientBalance, "NOTENOUGH")
 }
 
@@ -197,7 +197,7 @@ async fn a_refusal_of_one_that_was_sent_before_counts_only_when_the_platform_kno
 }
 
 /// A refund that was sent by a process that froze, and failed through another one; the frozen one wakes with `late`.
-async fn wakes_after_the_failure(house: &Arc<House>, late: Result<RefundWord, dukou_spi::ProviderError>, other: bool) {
+async fn wakes_after_the_failure(house: &Arc<House>, late: Result<RefundWord, ProviderError>, other: bool) {
     house.script(|script| script.refund.push_back(late));
     let mut held = house.hold("refund");
     let first = {
@@ -286,4 +286,51 @@ async fn one_through_a_provider_that_was_taken_out_while_running_is_made() {
     house.script(|script| script.query_refund.push_back(Ok(RefundWord::Succeeded)));
     let asked = engine.refund(&without, &refund("R-1", 40).out_refund_no, true).await.unwrap();
     assert_eq!(asked.state, RefundState::Succeeded);
+}
+
+#[tokio::test]
+async fn what_the_platform_has_too_much_of_waits_a_minute() {
+    let too_much =
+        || ProviderError::new(ErrorKind::NotSent, Reason::RateLimited, "slower").with_code("FREQUENCY_LIMITED");
+    let house = paid_house().await;
+    house.script(|script| {
+        script.refund.push_back(Err(too_much()));
+        script.query_refund.push_back(Err(too_much()));
+    });
+    ask(&house, "R-1", 40).await.unwrap_err();
+    let mut called_at = Vec::new();
+    for second in 1..=130_u64 {
+        house.wait(Duration::from_secs(1));
+        let before = house.calls("query_refund");
+        house.engine.run_due().await;
+        if house.calls("query_refund") > before {
+            called_at.push(second);
+        }
+    }
+    assert_eq!(called_at, [60, 120], "neither sent nor asked after sooner");
+}
+
+#[tokio::test]
+async fn one_that_is_sent_again_and_again_is_sent_ever_more_slowly() {
+    for fault in [lost, unreachable] {
+        let house = paid_house().await;
+        // What was certainly not sent is tried twice.
+        let every = if fault().kind == ErrorKind::NotSent { 2 } else { 1 };
+        house.script(|script| {
+            script.refund.extend((0..20).map(|_| Err(fault())));
+            script.query_refund.extend((0..20).map(|_| Ok(RefundWord::Missing)));
+        });
+        let _ = ask(&house, "R-1", 40).await;
+        let mut sent_at = Vec::new();
+        for second in 1..=200_u64 {
+            house.wait(Duration::from_secs(1));
+            let before = house.calls("refund");
+            house.engine.run_due().await;
+            if house.calls("refund") > before {
+                assert_eq!(house.calls("refund"), before + every);
+                sent_at.push(second);
+            }
+        }
+        assert_eq!(sent_at, [5, 10, 30, 60], "{:?}", fault().kind);
+    }
 }
