@@ -43,7 +43,7 @@ pub enum Disbelief {
     WrongKey,
     #[error("certificate {0} cannot be read, or its own serial number is another")]
     NotItself(String),
-    #[error("the certificates' answer is not signed by a key that it or WeChat named before")]
+    #[error("the certificates' answer is not signed by a key in force that it or WeChat named before")]
     BadSignature,
 }
 
@@ -76,11 +76,13 @@ impl Answer {
         serde_json::to_vec(self).unwrap_or_default().into()
     }
 
-    /// Decrypts and checks everything. `known` finds a key that was believed before.
+    /// Decrypts and checks everything. `known` finds a key that was believed before; the one that signed
+    /// must have been in force when the answer came, at `fetched_at`.
     pub fn believe<'k>(
         &self,
         api_v3_key: &ApiV3Key,
-        known: impl FnOnce(&str) -> Option<&'k RsaPublicKey>,
+        fetched_at: Timestamp,
+        known: impl FnOnce(&str) -> Option<&'k PlatformKey>,
     ) -> Result<Vec<PlatformKey>, Disbelief> {
         let list: List = serde_json::from_str(&self.body).map_err(|_| Disbelief::Unreadable)?;
         if list.data.len() > MOST {
@@ -88,15 +90,16 @@ impl Answer {
         }
         let keys: Vec<PlatformKey> =
             list.data.iter().map(|listed| listed.open(api_v3_key)).collect::<Result<_, _>>()?;
-        let inside = || keys.iter().find(|key| key.serial == self.serial).map(|key| &key.key);
-        let signer = known(&self.serial).or_else(inside).ok_or(Disbelief::BadSignature)?;
+        let inside = || keys.iter().find(|key| key.serial == self.serial);
+        let signer = known(&self.serial).or_else(inside).filter(|key| key.is_valid(fetched_at));
+        let signer = signer.ok_or(Disbelief::BadSignature)?;
         let signature = Signature {
             timestamp: &self.timestamp,
             nonce: &self.nonce,
             serial: &self.serial,
             signature: &self.signature,
         };
-        signature.verify(signer, self.body.as_bytes()).ok_or(Disbelief::BadSignature)?;
+        signature.verify(&signer.key, self.body.as_bytes()).ok_or(Disbelief::BadSignature)?;
         Ok(keys)
     }
 }

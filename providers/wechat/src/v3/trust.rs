@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use dukou_domain::Timestamp;
-use dukou_spi::{Clock, ErrorKind, Kept, ProviderError, Reason, RsaPublicKey, TrustKey, TrustShelf};
+use dukou_spi::{Clock, ErrorKind, Kept, ProviderError, Reason, TrustKey, TrustShelf};
 use tokio::sync::Mutex;
 
 use super::certificates::{Answer, Disbelief, PlatformKey};
@@ -252,11 +252,11 @@ impl Trust {
     /// Adds the certificates of an answer to those that are known.
     fn add(&self, answer: &Answer, fetched_at: Timestamp) -> Result<(), ProviderError> {
         let before = self.ring();
-        let known = |serial: &str| -> Option<&RsaPublicKey> {
+        let known = |serial: &str| -> Option<&PlatformKey> {
             let public_key = self.public_key.iter().find(|key| key.serial == serial);
-            public_key.or_else(|| before.certificates.get(serial)).map(|key| &key.key)
+            public_key.or_else(|| before.certificates.get(serial)).map(|key| &**key)
         };
-        let listed = answer.believe(&self.api_v3_key, known).map_err(|disbelief| {
+        let listed = answer.believe(&self.api_v3_key, fetched_at, known).map_err(|disbelief| {
             let reason = match disbelief {
                 Disbelief::WrongKey => Reason::Configuration,
                 Disbelief::Unreadable | Disbelief::NotItself(_) => Reason::Transport,

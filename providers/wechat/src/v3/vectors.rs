@@ -10,7 +10,7 @@ use x509_parser::pem::parse_x509_pem;
 use super::certificates::Answer;
 use super::cipher::{ApiV3Key, Sealed, open_field, seal_field};
 use super::sign::{MerchantKey, Signature};
-use super::testing::{VECTORS, World, certificate_mode, key_pair, key_text, section};
+use super::testing::{NOW, VECTORS, World, certificate_mode, key_pair, key_text, section};
 use crate::bill;
 
 #[tokio::test]
@@ -160,7 +160,7 @@ fn certificates(id: &str, input: &Value, expected: &Value) {
     let kept = Answer::from_bytes(&answer.to_bytes()).unwrap();
     let key = ApiV3Key::new(&Secret::new(text(input, "api_v3_key"))).unwrap();
     for answer in [&answer, &kept] {
-        let keys = answer.believe(&key, |_| None).unwrap();
+        let keys = answer.believe(&key, NOW, |_| None).unwrap();
         let serials: Vec<&str> = keys.iter().map(|key| key.serial.as_str()).collect();
         assert_eq!(serde_json::json!(serials), expected["serials"], "{id}");
         for key in &keys {
