@@ -7,6 +7,8 @@ use dukou_domain::Secret;
 use dukou_spi::Context;
 use dukou_spi::settings::Section;
 
+use crate::text;
+
 const BASE_URL: &str = "https://api.mch.weixin.qq.com";
 const BACKUP_URL: &str = "https://api2.mch.weixin.qq.com";
 const PLATFORM_URL: &str = "https://api.weixin.qq.com";
@@ -56,7 +58,9 @@ impl Account {
         let extra_root = read_root(section);
         let timeout = section.duration("timeout", TIMEOUTS, TIMEOUT);
         let h5_url = if section.has("h5_url") { section.base_url("h5_url", context.insecure, "") } else { None };
+        let h5_url = h5_url.and_then(|url| h5_text(section, "h5_url", url, text::H5_URL_BYTES));
         let h5_name = section.optional_text("h5_name");
+        let h5_name = h5_name.and_then(|name| h5_text(section, "h5_name", name, text::H5_NAME_BYTES));
         Some(Account {
             app_id: app_id?,
             mch_id: mch_id?,
@@ -123,6 +127,18 @@ fn warn_length(section: &mut Section<'_>, key: &str, text: Option<&str>, usual: 
     if text.is_some_and(|text| !usual.contains(&text.len())) {
         section.warn(key, "has an unusual length", expected);
     }
+}
+
+/// What H5 orders carry: WeChat would refuse every one of them for it.
+fn h5_text(section: &mut Section<'_>, key: &str, text: String, bytes: usize) -> Option<String> {
+    let expected = format!("at most {bytes} bytes of UTF-8, without quotes, backslashes and emoji");
+    if text.len() > bytes {
+        return section.wrong(key, &format!("is {} bytes long", text.len()), &expected);
+    }
+    if !text.chars().all(text::is_carried_in_h5) {
+        return section.wrong(key, "has characters that WeChat Pay does not take", &expected);
+    }
+    Some(text)
 }
 
 fn read_root(section: &mut Section<'_>) -> Option<String> {

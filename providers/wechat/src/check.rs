@@ -3,6 +3,7 @@
 use dukou_domain::{Currency, Method};
 use dukou_spi::{FieldProblem, PayOrder};
 
+use crate::account::Account;
 use crate::text;
 
 /// `out_trade_no`, in characters.
@@ -59,6 +60,18 @@ pub fn order(order: &PayOrder) -> Vec<FieldProblem> {
         wrong("expires_at", "is not after the order's beginning");
     }
     problems
+}
+
+/// The page of an H5 order that has none configured is the gateway's own address, which may be too long for it.
+pub fn h5_page(account: &Account, order: &PayOrder) -> Option<FieldProblem> {
+    let (url, _) = text::h5_page(account, &order.notify_url);
+    let fits = order.method != Method::H5 || url.len() <= text::H5_URL_BYTES;
+    (!fits).then(|| FieldProblem {
+        field: "method",
+        message: "is h5, and the gateway's address is too long to stand for the page; expected h5_url in the \
+                  provider's section"
+            .to_owned(),
+    })
 }
 
 #[cfg(test)]

@@ -9,6 +9,10 @@ use crate::account::Account;
 /// Longest description and `attach`, in bytes. WeChat's pages count characters or bytes; counting
 /// bytes is right either way.
 pub const TEXT_BYTES: usize = 127;
+/// Longest address of an H5 order's page, and longest name of it, in bytes. Both and what is around them are
+/// within the 256 of APIv2's `scene_info`.
+pub const H5_URL_BYTES: usize = 128;
+pub const H5_NAME_BYTES: usize = 64;
 /// Longest reason of a refund, in bytes.
 const REFUND_TEXT_BYTES: usize = 80;
 
@@ -49,7 +53,13 @@ pub fn h5_page<'a>(account: &'a Account, notify_url: &'a str) -> (&'a str, &'a s
     let host_length = notify_url[origin_end..].find('/').unwrap_or(notify_url.len() - origin_end);
     let url = account.h5_url.as_deref().unwrap_or(&notify_url[..origin_end + host_length]);
     let host = url.split("://").nth(1).unwrap_or(url);
-    (url, account.h5_name.as_deref().unwrap_or(host))
+    (url, account.h5_name.as_deref().unwrap_or(cut(host, H5_NAME_BYTES)))
+}
+
+/// Whether WeChat takes the character in an H5 page's address or name. JSON inside of JSON or XML writes some
+/// characters as two.
+pub fn is_carried_in_h5(character: char) -> bool {
+    is_carried(character) && !matches!(character, '"' | '\\')
 }
 
 /// Whether a token is one that this method's orders have: what is no token must not be signed.

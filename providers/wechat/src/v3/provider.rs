@@ -120,11 +120,13 @@ impl Provider for WechatV3 {
     }
 
     fn check(&self, order: &PayOrder) -> Vec<FieldProblem> {
-        check::order(order)
+        let mut problems = check::order(order);
+        problems.extend(check::h5_page(&self.client.account, order));
+        problems
     }
 
     async fn pay(&self, order: &PayOrder) -> Result<Prepay, ProviderError> {
-        if let Some(problem) = check::order(order).first() {
+        if let Some(problem) = self.check(order).first() {
             let message = format!("{} {}", problem.field, problem.message);
             return Err(ProviderError::new(ErrorKind::Refused, Reason::Other, message));
         }

@@ -31,7 +31,7 @@ const LIMITS: [(&str, usize); 15] = [
     ("limit_pay", 32),
     ("openid", 128),
     ("receipt", 8),
-    ("scene_info", 512),
+    ("scene_info", 256),
 ];
 
 pub fn run(world: &World, request: &Request) -> Outcome {
@@ -157,7 +157,10 @@ fn check(request: &Request) -> Result<(i64, Option<Millis>), Outcome> {
         "MWEB" => {
             let scene = request.given("scene_info").ok_or_else(|| missing("scene_info"))?;
             let scene: serde_json::Value = serde_json::from_str(scene).map_err(|_| wrong("scene_info参数格式有误"))?;
-            if scene.pointer("/h5_info/type").and_then(serde_json::Value::as_str).is_none() {
+            let text = |name: &str| scene["h5_info"][name].as_str().is_some_and(|text| !text.is_empty());
+            // The variants for applications have other fields.
+            let is_web = scene["h5_info"]["type"] == "Wap";
+            if !text("type") || (is_web && !(text("wap_url") && text("wap_name"))) {
                 return Err(wrong("scene_info参数格式有误"));
             }
         }

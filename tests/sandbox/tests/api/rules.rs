@@ -56,6 +56,8 @@ async fn fields_of_an_order() {
     let bench = Bench::start();
     let long_body = "书".repeat(129);
     let long_attach = "a".repeat(128);
+    let long_scene =
+        format!(r#"{{"h5_info":{{"type":"Wap","wap_url":"https://example.com","wap_name":"{}"}}}}"#, "a".repeat(256));
     let cases: &[(&[(&str, &str)], &str)] = &[
         (&[("body", "")], "LACK_PARAMS"),
         (&[("total_fee", "")], "LACK_PARAMS"),
@@ -65,6 +67,13 @@ async fn fields_of_an_order() {
         (&[("trade_type", "NATIVE")], "LACK_PARAMS"),
         (&[("trade_type", "MWEB")], "LACK_PARAMS"),
         (&[("trade_type", "MWEB"), ("scene_info", "{}")], "PARAM_ERROR"),
+        (&[("trade_type", "MWEB"), ("scene_info", &long_scene)], "PARAM_ERROR"),
+        (&[("trade_type", "MWEB"), ("scene_info", r#"{"h5_info":{"type":"Wap"}}"#)], "PARAM_ERROR"),
+        (
+            &[("trade_type", "MWEB"), ("scene_info", r#"{"h5_info":{"type":"Wap","wap_url":"https://a.com"}}"#)],
+            "PARAM_ERROR",
+        ),
+        (&[("trade_type", "MWEB"), ("scene_info", r#"{"h5_info":{"type":"Wap","wap_name":"a"}}"#)], "PARAM_ERROR"),
         (&[("trade_type", "FACE")], "PARAM_ERROR"),
         (&[("total_fee", "0")], "PARAM_ERROR"),
         (&[("total_fee", "0.12")], "PARAM_ERROR"),

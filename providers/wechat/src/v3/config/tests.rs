@@ -17,6 +17,17 @@ fn each_mistake_is_named_and_no_secret_is_shown() {
         (json!({ "platform_certificates": true, "certificate": "file:keys.merchant.certificate_pem" }), None),
         (json!({ "serial_no": key_text("keys.merchant.serial_no").to_lowercase() }), None),
         (json!({ "sub_mch_id": "1900000100" }), None),
+        // What H5 orders carry: 64 and 128 bytes, whatever they are in characters.
+        (json!({ "h5_name": "书".repeat(21), "h5_url": format!("https://{}.cn", "a".repeat(117)) }), None),
+        (json!({ "h5_name": "书".repeat(22) }), Some(".h5_name: is 66 bytes long; expected at most 64 bytes")),
+        (json!({ "h5_name": "books 📚" }), Some(".h5_name: has characters that WeChat Pay does not take")),
+        (json!({ "h5_name": "\"books\"" }), Some(".h5_name: has characters that WeChat Pay does not take")),
+        (json!({ "h5_name": "a\nb" }), Some(".h5_name: has characters that WeChat Pay does not take")),
+        (
+            json!({ "h5_url": format!("https://{}.cn", "a".repeat(118)) }),
+            Some(".h5_url: is 129 bytes long; expected at most 128 bytes"),
+        ),
+        (json!({ "h5_url": "https://a.cn/📚" }), Some(".h5_url: has characters that WeChat Pay does not take")),
         (json!({ "api_v3_key": null }), Some("error: shop.toml: providers.wechat3.api_v3_key: is missing")),
         (json!({ "api_v3_key": "env:APP_SECRET" }), Some(".api_v3_key: is not 32 bytes long")),
         (json!({ "serial_no": null }), Some(".serial_no: is missing")),

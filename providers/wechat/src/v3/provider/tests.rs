@@ -128,6 +128,33 @@ async fn an_order_that_wechat_cannot_take_is_not_sent() {
     assert!(world.replay.sent().is_empty());
 }
 
+/// The gateway's own address stands for the page: its name is cut to what WeChat takes, and it itself cannot be.
+#[tokio::test]
+async fn an_h5_orders_page_is_never_longer_than_wechat_takes() {
+    let at = |host: &str| {
+        let notify_url = format!("https://{host}/notify/bookshop/wechat/payment");
+        PayOrder { notify_url, ..order(Method::H5) }
+    };
+    let long = format!("{}.example.com", "a".repeat(100));
+    let too_long = format!("{}.example.com", ["a".repeat(60), "b".repeat(60)].join("."));
+    let (world, provider) = world(json!({}));
+    assert_eq!(provider.check(&at(&long)), []);
+    world.answers(200, r#"{"h5_url":"https://wx.tenpay.com/x?prepay_id=wx01"}"#);
+    provider.pay(&at(&long)).await.unwrap();
+    let sent: Value = serde_json::from_slice(&world.replay.sent()[0].body).unwrap();
+    let page = &sent["scene_info"]["h5_info"];
+    assert_eq!(page["app_url"], format!("https://{long}"));
+    assert_eq!(page["app_name"], long[..64]);
+
+    let fields: Vec<&str> = provider.check(&at(&too_long)).iter().map(|problem| problem.field).collect();
+    assert_eq!(fields, ["method"]);
+    assert_eq!(provider.pay(&at(&too_long)).await.unwrap_err().kind, ErrorKind::Refused);
+    let native = PayOrder { method: Method::Native, ..at(&too_long) };
+    assert_eq!(provider.check(&native), []);
+    let configured = World::default().provider(json!({ "h5_url": "https://books.example.com" }));
+    assert_eq!(configured.check(&at(&too_long)), []);
+}
+
 /// The order of judgement: what each answer to a payment means for the money.
 #[tokio::test]
 async fn every_answer_to_a_payment_is_judged() {
