@@ -1,11 +1,21 @@
-//! Sends to the first host, and to the backup host where that cannot do harm.
+//! Sends to the first host, and to the backup host where that cannot do harm. Both together have the
+//! account's time-out.
+
+use std::time::Duration;
 
 use dukou_spi::transport::{HttpAnswer, HttpRequest, Transport, TransportError, TransportOptions};
 use dukou_spi::{ErrorKind, ProviderError, Reason};
 
 use dukou_domain::Secret;
+use tokio::time::Instant;
 
 use crate::account::Account;
+
+/// Of the account's time-out, the tenths that a silent first host is waited for where the backup host may be
+/// asked too. A connection is given up earlier, after half of it at most.
+const FIRST_TENTHS: u32 = 6;
+/// Over the time-out: a connection that is given up at its very end was never used, and is to say so.
+const GRACE: Duration = Duration::from_millis(200);
 
 /// Whether a call that may have arrived can be sent once more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,8 +46,15 @@ pub async fn send(
     repeat: Repeat,
     request: impl Fn(&str) -> Result<HttpRequest, ProviderError> + Send + Sync,
 ) -> Result<HttpAnswer, ProviderError> {
-    let first = transport.send(request(&account.base_url)?).await;
-    let Some(backup) = &account.backup_url else { return first.map_err(from_transport) };
+    let Some(backup) = &account.backup_url else {
+        return transport.send(request(&account.base_url)?).await.map_err(from_transport);
+    };
+    let started = Instant::now();
+    let share = match repeat {
+        Repeat::Always => account.timeout / 10 * FIRST_TENTHS,
+        Repeat::IfNotSent => account.timeout + GRACE,
+    };
+    let first = within(share, transport, request(&account.base_url)?, account.host()).await;
     let again = match (&first, repeat) {
         (Err(TransportError::NotSent { .. }), _) => true,
         (Err(_), Repeat::Always) => true,
@@ -47,7 +64,19 @@ pub async fn send(
     if !again {
         return first.map_err(from_transport);
     }
-    transport.send(request(backup)?).await.map_err(from_transport)
+    let rest = account.timeout.saturating_sub(started.elapsed()) + GRACE;
+    within(rest, transport, request(backup)?, backup).await.map_err(from_transport)
+}
+
+/// Sends, and gives up after `limit`: something may have been sent by then.
+async fn within(
+    limit: Duration,
+    transport: &dyn Transport,
+    request: HttpRequest,
+    host: &str,
+) -> Result<HttpAnswer, TransportError> {
+    let sent = tokio::time::timeout(limit, transport.send(request)).await;
+    sent.unwrap_or_else(|_| Err(TransportError::Timeout { host: host.to_owned() }))
 }
 
 /// What a call without a whole answer means.
@@ -64,3 +93,6 @@ pub fn from_transport(error: TransportError) -> ProviderError {
 pub fn unreadable(message: impl Into<String>) -> ProviderError {
     ProviderError::new(ErrorKind::Unknown, Reason::Transport, message)
 }
+
+#[cfg(test)]
+mod tests;
