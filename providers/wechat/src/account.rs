@@ -12,6 +12,7 @@ use crate::text;
 const BASE_URL: &str = "https://api.mch.weixin.qq.com";
 const BACKUP_URL: &str = "https://api2.mch.weixin.qq.com";
 const PLATFORM_URL: &str = "https://api.weixin.qq.com";
+const PLATFORM_BACKUP_URL: &str = "https://api2.weixin.qq.com";
 const TIMEOUT: Duration = Duration::from_secs(10);
 const TIMEOUTS: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(60);
 /// An API key, of either version, in bytes.
@@ -86,6 +87,11 @@ impl Account {
     pub fn is_production(&self) -> bool {
         self.base_url == BASE_URL
     }
+}
+
+/// The host beside WeChat's own for logins; none beside any other.
+pub fn backup_of(platform_url: &str) -> Option<&'static str> {
+    (platform_url == PLATFORM_URL).then_some(PLATFORM_BACKUP_URL)
 }
 
 /// A key of exactly 32 bytes; `what` says which.

@@ -6,6 +6,8 @@ use dukou_spi::{ErrorKind, Login, ProviderError, Reason};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 
+use crate::account::backup_of;
+
 use ErrorKind::{NotSent, Refused, Unknown};
 
 /// `errcode` for "busy": the only one after which the same code may be tried again.
@@ -20,20 +22,28 @@ pub async fn exchange(
     code: &Secret,
     from_transport: fn(TransportError) -> ProviderError,
 ) -> Result<Login, ProviderError> {
-    let url = format!(
-        "{platform_url}/sns/jscode2session?appid={}&secret={}&js_code={}&grant_type=authorization_code",
+    let query = format!(
+        "/sns/jscode2session?appid={}&secret={}&js_code={}&grant_type=authorization_code",
         encode(app_id),
         encode(app_secret.expose()),
         encode(code.expose())
     );
-    let ask =
-        || HttpRequest { method: HttpMethod::Get, url: url.clone(), headers: Vec::new(), body: Default::default() };
-    let first = read(&transport.send(ask()).await.map_err(from_transport)?)?;
+    let ask = async || match (send(transport, platform_url, &query).await, backup_of(platform_url)) {
+        // The code works once: only what certainly was not sent is sent elsewhere.
+        (Err(TransportError::NotSent { .. }), Some(backup)) => send(transport, backup, &query).await,
+        (answer, _) => answer,
+    };
+    let first = read(&ask().await.map_err(from_transport)?)?;
     let answer = match first {
-        Answer { errcode: Some(BUSY), .. } => read(&transport.send(ask()).await.map_err(from_transport)?)?,
+        Answer { errcode: Some(BUSY), .. } => read(&ask().await.map_err(from_transport)?)?,
         other => other,
     };
     judge(answer)
+}
+
+async fn send(transport: &dyn Transport, host: &str, query: &str) -> Result<HttpAnswer, TransportError> {
+    let url = format!("{host}{query}");
+    transport.send(HttpRequest { method: HttpMethod::Get, url, headers: Vec::new(), body: Default::default() }).await
 }
 
 fn encode(text: &str) -> String {

@@ -1,4 +1,5 @@
 use super::*;
+use crate::v3::testing::Replay;
 
 fn answered(json: &str) -> Result<Login, ProviderError> {
     read(&HttpAnswer { status: 200, headers: Vec::new(), body: json.to_owned().into() }).and_then(judge)
@@ -43,5 +44,41 @@ fn what_is_no_answer_is_unknown_and_is_not_quoted() {
         let error = answered(json).unwrap_err();
         assert_eq!(error.kind, Unknown, "{json}");
         assert!(!format!("{error} {error:?}").contains("hush"));
+    }
+}
+
+fn not_sent() -> Result<HttpAnswer, TransportError> {
+    Err(TransportError::NotSent { host: "h".into(), reason: "refused".into() })
+}
+
+/// A code works once: what may have arrived is not sent again.
+#[tokio::test]
+async fn the_backup_host_gets_what_was_not_sent_and_nothing_else() {
+    let good = || Ok(HttpAnswer { status: 200, headers: Vec::new(), body: r#"{"openid":"o1"}"#.into() });
+    let hosts = ["api.weixin.qq.com", "api2.weixin.qq.com"];
+    let cases: [(&str, Result<HttpAnswer, TransportError>, bool, &[&str]); 5] = [
+        ("https://api.weixin.qq.com", good(), true, &hosts[..1]),
+        ("https://api.weixin.qq.com", not_sent(), true, &hosts),
+        ("https://api.weixin.qq.com", Err(TransportError::Timeout { host: "h".into() }), false, &hosts[..1]),
+        (
+            "https://api.weixin.qq.com",
+            Ok(HttpAnswer { status: 502, headers: Vec::new(), body: Default::default() }),
+            false,
+            &hosts[..1],
+        ),
+        // Another's host has no backup that we know of.
+        ("https://proxy.example.com", not_sent(), false, &["proxy.example.com"]),
+    ];
+    for (url, first, works, called) in cases {
+        let shown = format!("{url}: {first:?}");
+        let replay = Replay::default();
+        replay.push(first);
+        replay.push(good());
+        let (secret, code) = (Secret::new("s"), Secret::new("c"));
+        let login = exchange(&replay, url, "wx1", &secret, &code, crate::hosts::from_transport).await;
+        assert_eq!(login.is_ok(), works, "{shown}");
+        let sent: Vec<String> =
+            replay.sent().iter().map(|request| request.url.split('/').nth(2).unwrap().to_owned()).collect();
+        assert_eq!(sent, called, "{shown}");
     }
 }
