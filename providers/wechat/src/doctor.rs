@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use dukou_domain::{Currency, Method, Money, Secret, Timestamp, TradeNo};
+use dukou_spi::public_address::is_public;
 use dukou_spi::{Checkup, ErrorKind, Finding, OrderWord, PayOrder, Provider, ProviderError, Random, Reason, TrustKey};
 
 use crate::account::Account;
@@ -16,16 +17,34 @@ const EXPIRY_WARNING: Duration = Duration::from_secs(60 * 24 * 60 * 60);
 const TRIAL_AMOUNT: i64 = 1;
 const TRIAL_LIFE: Duration = Duration::from_secs(5 * 60);
 
+/// The last labels of names that lead nowhere outside: kept for that (RFC 2606, RFC 6762, RFC 8375, ICANN's
+/// `internal`), or in use for it.
+const INNER_NAMES: [&str; 12] = [
+    "arpa",
+    "corp",
+    "example",
+    "home",
+    "internal",
+    "intranet",
+    "invalid",
+    "lan",
+    "local",
+    "localdomain",
+    "localhost",
+    "test",
+];
+
+/// The app whose users pay, and the key of the section that names it.
+#[derive(Clone, Copy)]
+pub struct PayingApp<'a> {
+    pub id: &'a str,
+    pub key: &'static str,
+}
+
 /// Whether WeChat would take the notify address, and could reach it.
 pub fn notify_address(account: &Account, checkup: &Checkup) -> Finding {
     const KEY: &str = "server.public_url";
     let url = &checkup.notify_url;
-    let host = url.split("://").nth(1).and_then(|rest| rest.split(['/', ':']).next()).unwrap_or_default();
-    let hidden = host == "localhost"
-        || host.ends_with(".local")
-        || host.ends_with(".localhost")
-        || !host.contains('.')
-        || host.parse::<IpAddr>().is_ok_and(is_private);
     let fix = "set server.public_url to the https address, without a port, at which the Internet reaches the gateway";
     let wrong = if url.len() > check::NOTIFY_URL_MAX {
         "is longer than 256 characters"
@@ -33,7 +52,7 @@ pub fn notify_address(account: &Account, checkup: &Checkup) -> Finding {
         "has a query, which WeChat refuses"
     } else if !url.starts_with("https://") {
         "is not https, which WeChat refuses"
-    } else if hidden {
+    } else if is_inner(host(url)) {
         "names a host that WeChat cannot reach from the Internet"
     } else {
         return Finding::good(KEY, format!("WeChat can send its notifies to {url}"));
@@ -43,10 +62,24 @@ pub fn notify_address(account: &Account, checkup: &Checkup) -> Finding {
     if account.is_production() { Finding::error(KEY, message, fix) } else { Finding::warning(KEY, message, fix) }
 }
 
-fn is_private(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(v4) => v4.is_private() || v4.is_loopback() || v4.is_link_local() || v4.is_unspecified(),
-        IpAddr::V6(v6) => v6.is_loopback() || v6.is_unspecified() || v6.is_unique_local() || v6.is_unicast_link_local(),
+/// Without port, and without the brackets around an address of IPv6.
+fn host(url: &str) -> &str {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    match rest.strip_prefix('[') {
+        Some(address) => address.split(']').next().unwrap_or_default(),
+        None => rest.split(['/', ':']).next().unwrap_or_default(),
+    }
+}
+
+/// Whether nobody on the Internet can reach the host, as far as its name says so.
+fn is_inner(host: &str) -> bool {
+    if let Ok(address) = host.parse::<IpAddr>() {
+        return !is_public(address);
+    }
+    let name = host.trim_end_matches('.').to_ascii_lowercase();
+    match name.rsplit_once('.') {
+        Some((_, last)) => INNER_NAMES.contains(&last),
+        None => true,
     }
 }
 
@@ -112,7 +145,7 @@ pub async fn ask(provider: &dyn Provider, random: &dyn Random, now: Timestamp) -
 }
 
 /// Tries a login code that nobody was given: the answer tells whether app and secret go together.
-pub async fn login(provider: &dyn Provider, account: &Account) -> Finding {
+pub async fn login(provider: &dyn Provider, account: &Account, app: PayingApp<'_>) -> Finding {
     if account.app_secret.is_none() {
         let fix = "set it, as env:NAME or file:PATH, if the gateway is to exchange wx.login codes";
         return Finding::warning("app_secret", "is not set, so that logins are refused", fix);
@@ -121,10 +154,10 @@ pub async fn login(provider: &dyn Provider, account: &Account) -> Finding {
         return Finding::warning("app_secret", "a login code that nobody was given was taken", "look at platform_url");
     };
     match (error.reason, error.code.as_deref()) {
-        (Reason::InvalidCode, _) => Finding::good("app_secret", format!("belongs to {}", account.app_id)),
+        (Reason::InvalidCode, _) => Finding::good("app_secret", format!("belongs to {}", app.id)),
         (_, Some("40013")) => Finding::error(
-            "app_id",
-            format!("{} is no app that WeChat knows: {error}", account.app_id),
+            app.key,
+            format!("{} is no app that WeChat knows: {error}", app.id),
             "copy the AppID from the mini-program's settings",
         ),
         (_, Some("40164")) => Finding::error(
@@ -134,7 +167,7 @@ pub async fn login(provider: &dyn Provider, account: &Account) -> Finding {
         ),
         (Reason::Configuration, _) => Finding::error(
             "app_secret",
-            format!("does not belong to {}: {error}", account.app_id),
+            format!("does not belong to {}: {error}", app.id),
             "copy the AppSecret of this very app; a reset makes the old one useless",
         ),
         (Reason::Transport | Reason::Timeout, _) => Finding::error(
@@ -149,7 +182,7 @@ pub async fn login(provider: &dyn Provider, account: &Account) -> Finding {
 /// Makes an order of one fen for a user, in nobody's hands, and closes it.
 pub async fn user(
     provider: &dyn Provider,
-    account: &Account,
+    app: PayingApp<'_>,
     random: &dyn Random,
     now: Timestamp,
     checkup: &Checkup,
@@ -158,25 +191,25 @@ pub async fn user(
     let order = trial(random, now, Some(openid.to_owned()), &checkup.notify_url);
     match provider.pay(&order).await {
         Ok(_) => match provider.close(&order).await {
-            Ok(()) => Finding::good("app_id", format!("{openid} is a user of {}", account.app_id)),
+            Ok(()) => Finding::good(app.key, format!("{openid} is a user of {}", app.id)),
             Err(error) => Finding::warning(
-                "app_id",
+                app.key,
                 format!(
                     "{openid} is a user of {}; the trial order {} could not be closed: {error}",
-                    account.app_id, order.trade_no
+                    app.id, order.trade_no
                 ),
                 "nothing: it ends by itself in five minutes",
             ),
         },
         Err(error) if error.reason == Reason::PayerMismatch => Finding::error(
-            "app_id",
-            format!("{openid} belongs to another app than {}", account.app_id),
-            "log users in through the app that app_id names, or set app_id to the app they use",
+            app.key,
+            format!("{openid} belongs to another app than {}", app.id),
+            format!("log users in through the app that {0} names, or set {0} to the app they use", app.key),
         ),
         Err(error) => Finding::error(
-            "app_id",
+            app.key,
             format!("an order for {openid} was refused: {error}"),
-            "see the other findings; mch_id and app_id must be bound to each other on the merchant platform",
+            format!("see the other findings; merchant and {} must be bound on the merchant platform", app.key),
         ),
     }
 }
@@ -197,3 +230,6 @@ fn trial(random: &dyn Random, now: Timestamp, openid: Option<String>, notify_url
         notify_url: notify_url.to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,13 +5,14 @@ use dukou_spi::{AccessTokenError, AccessTokens, Finding, ProviderError, Reason};
 use super::TokenHolder;
 use super::code::named_address;
 use crate::account::Account;
+use crate::doctor::PayingApp;
 
 /// Asks for a token and tries it: whether app, secret and this machine's address are right.
-pub async fn look(tokens: &TokenHolder, account: &Account) -> Finding {
-    let app_id = tokens.app_id();
+pub async fn look(tokens: &TokenHolder, account: &Account, app: PayingApp<'_>) -> Finding {
+    let app_id = app.id;
     let token = match tokens.get().await {
         Ok(token) => token,
-        Err(AccessTokenError::Platform(error)) => return explain(&error, app_id, account),
+        Err(AccessTokenError::Platform(error)) => return explain(&error, app, account),
         Err(AccessTokenError::Shared(error)) => {
             return Finding::warning("app_secret", format!("no access token was asked for: {error}"), "try again");
         }
@@ -33,10 +34,11 @@ pub async fn look(tokens: &TokenHolder, account: &Account) -> Finding {
     }
 }
 
-fn explain(error: &ProviderError, app_id: &str, account: &Account) -> Finding {
+fn explain(error: &ProviderError, app: PayingApp<'_>, account: &Account) -> Finding {
+    let app_id = app.id;
     match (error.reason, error.code.as_deref()) {
         (_, Some("40013" | "41002")) => Finding::error(
-            "app_id",
+            app.key,
             format!("no access token: {app_id} is no app that WeChat knows: {error}"),
             "copy the AppID from the mini-program's settings",
         ),
@@ -64,12 +66,12 @@ fn explain(error: &ProviderError, app_id: &str, account: &Account) -> Finding {
             "let the mini-program's administrator confirm it in WeChat; after a refusal that takes an hour or a day",
         ),
         (_, Some("48001" | "50004" | "50007" | "61003" | "61011")) => Finding::error(
-            "app_id",
+            app.key,
             format!("no access token: {app_id} may not have one: {error}"),
             "see in the mini-program's settings whether the account is restricted",
         ),
         (Reason::RateLimited, _) => Finding::warning(
-            "app_id",
+            app.key,
             format!("no access token: too many were asked for: {error}"),
             "look for other software that asks in a loop",
         ),

@@ -4,7 +4,7 @@ use dukou_domain::Timestamp;
 use dukou_spi::{Checkup, Finding, Provider, ProviderError, Random, Reason};
 
 use super::config::Settings;
-use crate::doctor::{ask, expiry, login, notify_address, unreachable, user};
+use crate::doctor::{PayingApp, ask, expiry, login, notify_address, unreachable, user};
 use crate::token::{self, TokenHolder};
 
 /// Everything about one account.
@@ -26,12 +26,13 @@ pub async fn diagnose(
         return findings;
     }
     findings.push(Finding::good("api_key", format!("{} and WeChat Pay sign alike", account.mch_id)));
-    findings.push(login(provider, account).await);
+    let app = PayingApp { id: &account.app_id, key: "app_id" };
+    findings.push(login(provider, account, app).await);
     if let Some(tokens) = tokens {
-        findings.push(token::look(tokens, account).await);
+        findings.push(token::look(tokens, account, app).await);
     }
     if let Some(openid) = &checkup.openid {
-        findings.push(user(provider, account, random, now, checkup, openid).await);
+        findings.push(user(provider, app, random, now, checkup, openid).await);
     }
     findings
 }

@@ -1,10 +1,14 @@
 //! Findings about a `wechat-v3` section.
 
-use dukou_spi::{Checkup, ErrorKind, Finding, ProviderError, Reason};
+use dukou_domain::Timestamp;
+use dukou_spi::{Checkup, ErrorKind, Finding, Provider as _, ProviderError, Reason};
 
+use super::certificates::Disbelief;
 use super::client::Client;
+use super::config::PUBLIC_KEY_PREFIX;
 use super::provider::WechatV3;
-use crate::doctor::{ask, expiry, login, notify_address, unreachable, user};
+use super::trust::Fetch as _;
+use crate::doctor::{PayingApp, ask, expiry, login, notify_address, unreachable, user};
 use crate::token;
 
 /// Everything about one account.
@@ -19,7 +23,8 @@ pub async fn diagnose(provider: &WechatV3, checkup: &Checkup) -> Vec<Finding> {
         match client.renew_trust().await {
             Ok(()) => findings.extend(platform_certificates(client)),
             Err(error) => {
-                if let Some(finding) = unreachable(account, &error) {
+                // Under a wrong clock nothing else can be told.
+                if let Some(finding) = wrong_clock(&error).or_else(|| unreachable(account, &error)) {
                     findings.push(finding);
                     return findings;
                 }
@@ -31,20 +36,44 @@ pub async fn diagnose(provider: &WechatV3, checkup: &Checkup) -> Vec<Finding> {
         }
     }
     if let Err(error) = ask(provider, &*client.random, now).await {
-        findings.push(unreachable(account, &error).unwrap_or_else(|| explain(client, &error)));
+        let known = wrong_clock(&error).or_else(|| unreachable(account, &error));
+        findings.push(known.unwrap_or_else(|| explain(client, &error)));
         return findings;
     }
     findings
         .push(Finding::good("private_key", format!("WeChat Pay accepts what serial_no and {} sign", account.mch_id)));
-    findings.push(Finding::good("platform_public_key", "WeChat Pay's signature holds"));
-    findings.push(login(provider, account).await);
+    findings.push(Finding::good(platform_key(client), "WeChat Pay's signature holds"));
+    if !client.trust.has_certificates() {
+        findings.push(api_v3_key(client, now).await);
+    }
+    let app = paying_app(provider);
+    findings.push(login(provider, account, app).await);
     if let Some(tokens) = &provider.tokens {
-        findings.push(token::look(tokens, account).await);
+        findings.push(token::look(tokens, account, app).await);
     }
     if let Some(openid) = &checkup.openid {
-        findings.push(user(provider, account, &*client.random, now, checkup, openid).await);
+        findings.push(user(provider, app, &*client.random, now, checkup, openid).await);
     }
     findings
+}
+
+/// Of `partner/merchant` the merchant's, where it has one of its own.
+fn paying_app(provider: &WechatV3) -> PayingApp<'_> {
+    let all = &provider.info().app_id;
+    match all.split_once('/') {
+        Some((_, id)) => PayingApp { id, key: "sub_app_id" },
+        None => PayingApp { id: all, key: "app_id" },
+    }
+}
+
+/// The key of the section that WeChat's signature is believed by.
+fn platform_key(client: &Client) -> &'static str {
+    let own = client.trust.own(client.clock.now());
+    if own.is_some_and(|key| key.serial.starts_with(PUBLIC_KEY_PREFIX)) {
+        "platform_public_key"
+    } else {
+        "platform_certificates"
+    }
 }
 
 fn own_certificate(provider: &WechatV3) -> Finding {
@@ -72,6 +101,35 @@ fn platform_certificates(client: &Client) -> Vec<Finding> {
     findings
 }
 
+const SET_API_V3_KEY: &str = "set the APIv3 key that the merchant platform shows under API security; the APIv2 key is \
+                              another";
+
+/// Whether the key opens what WeChat encrypts, for a merchant whom it signs for with its public key. A merchant who had
+/// platform certificates before can still list them, and nobody believes them for that; for one who never had any,
+/// nothing but a message is encrypted.
+async fn api_v3_key(client: &Client, now: Timestamp) -> Finding {
+    const KEY: &str = "api_v3_key";
+    let own = client.trust.own(now);
+    let known = |serial: &str| own.as_deref().filter(|key| key.serial == serial).map(|key| &key.key);
+    let listed = client.certificates().await.map(|answer| answer.believe(client.trust.api_v3_key(), known));
+    let why = match listed {
+        Ok(Ok(keys)) if !keys.is_empty() => return Finding::good(KEY, "decrypts WeChat Pay's certificates"),
+        Ok(Err(disbelief @ Disbelief::WrongKey)) => return Finding::error(KEY, disbelief.to_string(), SET_API_V3_KEY),
+        Ok(Ok(_)) => "WeChat Pay lists no certificate for this merchant".to_owned(),
+        Ok(Err(disbelief)) => disbelief.to_string(),
+        Err(error) if error.reason == Reason::NotFound => {
+            "WeChat Pay has no certificates for this merchant, as for every newer one".to_owned()
+        }
+        Err(error) => error.to_string(),
+    };
+    Finding::warning(
+        KEY,
+        format!("could not be checked: nothing encrypted with it can be asked for ({why})"),
+        "compare it with the APIv3 key that was set on the merchant platform under API security, not the APIv2 key; the \
+         first notify tells: under a wrong key the log says that its resource does not decrypt",
+    )
+}
+
 fn explain_certificates(client: &Client, error: &ProviderError) -> Finding {
     if let Some(finding) = refused_signature(client, error) {
         return finding;
@@ -83,27 +141,39 @@ fn explain_certificates(client: &Client, error: &ProviderError) -> Finding {
             "download WeChat Pay's public key from the merchant platform (API security) and set platform_public_key \
              and platform_public_key_id",
         ),
-        (Reason::Configuration, None) => Finding::error(
-            "api_v3_key",
-            error.message.clone(),
-            "set the APIv3 key that the merchant platform shows under API security",
-        ),
+        (Reason::Configuration, None) => Finding::error("api_v3_key", error.message.clone(), SET_API_V3_KEY),
         _ => Finding::error("platform_certificates", error.to_string(), "try again; if it stays, ask WeChat Pay"),
     }
 }
 
+/// What was signed far from WeChat's time is refused, whatever it was signed with: the machine's clock is all that is
+/// known to be wrong.
+fn wrong_clock(error: &ProviderError) -> Option<Finding> {
+    let ours_is_refused = is_refused_signature(error) && error.message.contains("timestamp");
+    let theirs_is_refused = error.message.contains("away from this machine's time");
+    (ours_is_refused || theirs_is_refused).then(|| {
+        Finding::error(
+            "clock",
+            error.message.clone(),
+            "set this machine's clock (NTP): from five minutes on, WeChat Pay and the gateway refuse each other",
+        )
+    })
+}
+
+fn is_refused_signature(error: &ProviderError) -> bool {
+    error.code.as_deref().is_some_and(|code| super::map::normal(code) == "SIGNERROR")
+}
+
 /// WeChat refuses what we signed.
 fn refused_signature(client: &Client, error: &ProviderError) -> Option<Finding> {
-    let is_refused = error.code.as_deref().is_some_and(|code| super::map::normal(code) == "SIGNERROR");
-    is_refused.then(|| {
+    is_refused_signature(error).then(|| {
         Finding::error(
             "serial_no",
             format!(
                 "WeChat Pay does not accept our signature as that of merchant {} with certificate {}: {}",
                 client.account.mch_id, client.key.serial_no, error.message
             ),
-            "serial_no must be that of the certificate made with private_key, both of this mch_id; and the machine's \
-             clock must be right to five minutes",
+            "serial_no must be that of the certificate made with private_key, both of this mch_id",
         )
     })
 }
@@ -123,19 +193,23 @@ fn explain(client: &Client, error: &ProviderError) -> Finding {
         (_, Some("NOAUTH")) => {
             Finding::error("mch_id", error.to_string(), "have the product switched on for this merchant")
         }
-        (Reason::BadSignature, _) if error.message.contains("machine's time") => Finding::error(
-            "clock",
-            error.message.clone(),
-            "set this machine's clock (NTP): from five minutes on, WeChat Pay and the gateway refuse each other",
-        ),
-        (Reason::BadSignature, _) => Finding::error(
-            "platform_public_key",
-            format!("WeChat Pay's answer came, and {}", error.message),
-            "set WeChat Pay's public key and its id, both as the merchant platform shows them (not the merchant's own)",
-        ),
+        (Reason::BadSignature, _) => {
+            let key = platform_key(client);
+            let fix = if key == "platform_public_key" {
+                "set WeChat Pay's public key and its id, both as the merchant platform shows them (not the merchant's \
+                 own)"
+            } else {
+                "see whether the merchant platform (API security) shows a public key of WeChat Pay's, and set \
+                 platform_public_key and platform_public_key_id; else look at what stands in between (a proxy)"
+            };
+            Finding::error(key, format!("WeChat Pay's answer came, and {}", error.message), fix)
+        }
         (_, _) if error.kind == ErrorKind::NotSent => {
             Finding::error("private_key", error.to_string(), "compare private_key and serial_no with each other")
         }
         _ => Finding::error("mch_id", error.to_string(), "compare the section with the merchant platform"),
     }
 }
+
+#[cfg(test)]
+mod tests;

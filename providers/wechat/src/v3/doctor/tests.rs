@@ -1,0 +1,132 @@
+//! What is found with each answer of WeChat's.
+
+use dukou_spi::{Checkup, Finding, Grade, Provider};
+use serde_json::{Value, json};
+
+use crate::v2::testing::ok;
+use crate::v3::testing::{
+    API_V3_KEY, OLD_SERIAL, PUBLIC_KEY_ID, World, certificate_list, certificate_mode, old_certificate, partner_mode,
+    signed,
+};
+
+const OTHER_KEY: &str = "3f7c9d0ab1e24c6f8a5d7e9012b3c4d5";
+const MISSING: &str = r#"{"code":"ORDER_NOT_EXIST","message":"订单不存在"}"#;
+const NO_CERTIFICATES: &str = r#"{"code":"RESOURCE_NOT_EXISTS","message":"无可用的平台证书"}"#;
+
+async fn live(provider: &dyn Provider, openid: Option<&str>) -> Vec<Finding> {
+    let notify_url = "https://pay.example.com/notify/shop/wechat/payment".to_owned();
+    provider.diagnose(&Checkup { notify_url, live: true, openid: openid.map(str::to_owned) }).await
+}
+
+/// A section without logins, so that WeChat Pay alone is asked.
+fn without_logins(mut changes: Value) -> Value {
+    changes["app_secret"] = Value::Null;
+    changes
+}
+
+fn about<'f>(found: &'f [Finding], key: &str) -> Vec<&'f Finding> {
+    found.iter().filter(|finding| finding.key == key).collect()
+}
+
+fn errors(found: &[Finding]) -> Vec<&str> {
+    found.iter().filter(|finding| finding.grade == Grade::Error).map(|finding| finding.key).collect()
+}
+
+#[tokio::test]
+async fn in_public_key_mode_the_api_v3_key_is_judged_where_wechat_gives_something_to_open() {
+    let list = |key: &str| certificate_list(key, &[old_certificate()]);
+    for (status, body, grade, words) in [
+        (200, list(API_V3_KEY), Grade::Good, "decrypts"),
+        (200, list(OTHER_KEY), Grade::Error, "the APIv2 key is another"),
+        (200, certificate_list(API_V3_KEY, &[]), Grade::Warning, "could not be checked"),
+        (404, NO_CERTIFICATES.to_owned(), Grade::Warning, "could not be checked"),
+        (500, "{}".to_owned(), Grade::Warning, "could not be checked"),
+    ] {
+        let world = World::default();
+        let provider = world.provider(without_logins(json!({})));
+        world.answers(404, MISSING);
+        world.answers(status, &body);
+        if status >= 500 {
+            // The second host.
+            world.answers(status, &body);
+        }
+        let found = live(&*provider, None).await;
+        let keys = about(&found, "api_v3_key");
+        assert!(matches!(keys[..], [key] if key.grade == grade && key.message.contains(words)), "{body}: {found:#?}");
+        assert!(grade == Grade::Good || keys[0].fix.contains("APIv3 key"), "{found:#?}");
+        assert!(world.replay.sent()[1].url.ends_with("/v3/certificates"));
+    }
+}
+
+#[tokio::test]
+async fn in_certificate_mode_no_finding_names_a_key_that_is_not_configured() {
+    let world = World::default();
+    let provider = world.provider(without_logins(certificate_mode()));
+    let list = certificate_list(API_V3_KEY, &[old_certificate()]);
+    world.replay.push(world.signed_by(OLD_SERIAL, 200, &list));
+    world.replay.push(world.signed_by(OLD_SERIAL, 404, MISSING));
+    let found = live(&*provider, None).await;
+    assert!(about(&found, "platform_public_key").is_empty(), "{found:#?}");
+    assert!(
+        about(&found, "platform_certificates").iter().any(|finding| finding.message.contains("signature holds")),
+        "{found:#?}"
+    );
+    assert!(errors(&found).is_empty(), "{found:#?}");
+
+    let world = World::default();
+    let provider = world.provider(without_logins(certificate_mode()));
+    world.replay.push(world.signed_by(OLD_SERIAL, 200, &list));
+    world.answers(404, MISSING);
+    let found = live(&*provider, None).await;
+    assert_eq!(errors(&found), ["platform_certificates"], "signed by a key that is not configured: {found:#?}");
+    assert!(found.iter().any(|finding| finding.fix.contains("set platform_public_key")), "{found:#?}");
+}
+
+#[tokio::test]
+async fn a_clock_that_is_off_is_all_that_is_said() {
+    let refused = r#"{"code":"SIGN_ERROR","message":"Http头Authorization中的timestamp与发起请求的时间不得超过5分钟"}"#;
+    let forged = r#"{"code":"SIGN_ERROR","message":"错误的签名，验签失败"}"#;
+    for mode in [json!({}), certificate_mode()] {
+        for (message, key) in [(refused, "clock"), (forged, "serial_no")] {
+            let world = World::default();
+            let provider = world.provider(without_logins(mode.clone()));
+            world.replay.push(crate::v2::testing::status(401, message));
+            let found = live(&*provider, None).await;
+            assert_eq!(errors(&found), [key], "{found:#?}");
+        }
+        // What WeChat signed is too far from our time.
+        let world = World::default();
+        let provider = world.provider(without_logins(mode));
+        let list = certificate_list(API_V3_KEY, &[old_certificate()]);
+        let headers = signed(PUBLIC_KEY_ID, world.now() + 3600, list.as_bytes());
+        world.replay.push(ok(list).map(|answer| dukou_spi::transport::HttpAnswer { headers, ..answer }));
+        let found = live(&*provider, None).await;
+        assert_eq!(errors(&found), ["clock"], "{found:#?}");
+    }
+}
+
+#[tokio::test]
+async fn in_partner_mode_findings_about_users_name_the_app_that_pays_and_its_key() {
+    const SUB_APP: &str = "wx7777777777777777";
+    let world = World::default();
+    let provider = world.provider(partner_mode());
+    world.answers(404, MISSING);
+    world.answers(404, NO_CERTIFICATES);
+    world.replay.push(ok(r#"{"errcode":40013,"errmsg":"invalid appid"}"#));
+    world.replay.push(ok(r#"{"errcode":40013,"errmsg":"invalid appid"}"#));
+    world.answers(400, r#"{"code":"PARAM_ERROR","message":"appid和openid不匹配"}"#);
+    let found = live(&*provider, Some("oForeign")).await;
+    assert_eq!(errors(&found), ["sub_app_id"; 3], "{found:#?}");
+    for finding in about(&found, "sub_app_id") {
+        assert!(finding.message.contains(SUB_APP), "{finding:#?}");
+    }
+
+    let provider = world.provider(partner_mode());
+    world.answers(404, MISSING);
+    world.answers(404, NO_CERTIFICATES);
+    world.replay.push(ok(r#"{"errcode":40029,"errmsg":"invalid code"}"#));
+    world.replay.push(ok(r#"{"errcode":40125,"errmsg":"invalid appsecret"}"#));
+    let found = live(&*provider, None).await;
+    assert!(about(&found, "app_secret").iter().all(|finding| finding.message.contains(SUB_APP)), "{found:#?}");
+    assert_eq!(about(&found, "app_secret").len(), 2);
+}
