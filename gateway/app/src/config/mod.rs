@@ -24,7 +24,7 @@ pub use environment::process_variables;
 pub use files::{Change, Look, Patience, TenantFiles};
 pub use gateway::{DEFAULTS, GatewaySettings, RedisSettings, StoragePlace, StorageSettings};
 pub use retention::RetentionSettings;
-pub use tenant::TenantSettings;
+pub use tenant::{SAME_SECRET, TenantSettings};
 
 use crate::traces::TraceSettings;
 use sources::Sources;

@@ -278,14 +278,20 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// How the note of such a secret begins, for `dukou doctor`.
+pub const SAME_SECRET: &str = "is the same secret as ";
+
 /// Notes a secret that stands under two names: one of them is not where it belongs (an APIv2 key in the
-/// place of the APIv3 key, an app's secret in that of a key).
+/// place of the APIv3 key, an app's secret in that of a key). A platform that was really given one for both
+/// works with it, so that the tenant is served.
 fn one_for_two(section: &mut Section<'_>, path: &str, seen: &mut Vec<(String, String, Secret)>) {
     for (key, secret) in section.secrets().to_vec() {
         let other = seen.iter().find(|(_, other, known)| *other != key && known.matches(secret.expose().as_bytes()));
         if let Some((other_path, other, _)) = other {
-            let message = format!("is the same secret as {other_path}.{other}");
-            section.warn(&key, &message, "a secret of its own; each belongs to one key alone");
+            let message = format!("{SAME_SECRET}{other_path}.{other}, and each of the two has one of its own");
+            let expected = "the secret that the platform shows for this very key; if it really was given one for both, \
+                            another there and here";
+            section.warn(&key, &message, expected);
         }
         seen.push((path.to_owned(), key, secret));
     }

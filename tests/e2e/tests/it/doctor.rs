@@ -19,9 +19,13 @@ fn error_about<'t>(finished: &'t Finished, key: &str) -> &'t str {
 
 #[tokio::test]
 async fn a_right_set_up_is_found_right_over_either_interface() {
-    let public_key = Tenant::bookshop().over_v3(V3Trust::PublicKey);
-    let certificates = Tenant::bookshop().over_v3(V3Trust::Certificates);
-    for tenant in [Tenant::bookshop(), public_key, certificates] {
+    for tenant in [
+        Tenant::bookshop(),
+        Tenant::bookshop().over_v3(V3Trust::PublicKey),
+        Tenant::bookshop().over_v3(V3Trust::Certificates),
+    ] {
+        // There nothing is encrypted that could be asked for, which is said.
+        let public_key = tenant.v3 == Some(V3Trust::PublicKey);
         let secrets = tenant.secrets();
         let world = World::builder().tenant(tenant).start().await;
         let openid = world.tenant("bookshop").openid(1);
@@ -33,6 +37,7 @@ async fn a_right_set_up_is_found_right_over_either_interface() {
         }
         assert!(live.stdout.contains("ok: this machine: clock: agrees with"), "{}", live.stdout);
         assert!(live.stdout.contains(&format!("{openid} is a user of")), "{}", live.stdout);
+        assert_eq!(live.stdout.contains("api_v3_key: could not be checked"), public_key, "{}", live.stdout);
         // The trial order was closed, and no money moved.
         let orders = world.control.orders().await;
         assert!(orders.iter().all(|order| order["trade_state"] == "CLOSED"), "{orders:?}");
@@ -92,4 +97,37 @@ async fn what_is_wrong_is_said_with_its_key_and_what_to_do() {
     assert_eq!(finished.code, Some(1), "{}", finished.stdout);
     let found = error_about(&finished, "providers.wechat.app_id");
     assert!(found.contains("belongs to another app") && found.contains("fix: "), "{found}");
+}
+
+#[tokio::test]
+async fn the_key_of_apiv2_in_the_place_of_that_of_apiv3_is_an_error() {
+    // In the file of a merchant who has both, without asking anybody.
+    let tenant = Tenant::bookshop();
+    let section = [
+        ("kind", "wechat-v3"),
+        ("app_id", &tenant.app_id),
+        ("mch_id", &tenant.mch_id),
+        ("api_v3_key", "file:../secrets/bookshop/mch_key"),
+        ("serial_no", "3775B6A45ACD588826D15E583A95F5DD00000000"),
+        ("private_key", "file:../certs/bookshop/apiclient_key.pem"),
+    ];
+    let both = section.iter().fold(tenant.clone(), |tenant, (key, value)| {
+        tenant.set(&format!("providers.wechat3.{key}"), (*value).to_owned())
+    });
+    let world = World::builder().tenant(both).start().await;
+    let finished = doctor(&world, &[]).await;
+    assert_eq!(finished.code, Some(1), "{}", finished.stdout);
+    let found = error_about(&finished, "providers.wechat3.api_v3_key");
+    assert!(found.contains("the same secret as providers.wechat.api_key") && found.contains("fix: "), "{found}");
+
+    // In public-key mode, where the platform has certificates for the merchant too.
+    let wrong = "0123456789abcdef0123456789abcdef";
+    let other = Tenant::bookshop().over_v3(V3Trust::PublicKey).set("providers.wechat.api_v3_key", wrong);
+    let world = World::builder().tenant(other).start().await;
+    let moving = serde_json::json!({ "mch_id": world.tenant("bookshop").mch_id, "mode": "switching" });
+    world.control.must("/v3/trust", &moving).await;
+    let finished = doctor(&world, &["--live"]).await;
+    assert_eq!(finished.code, Some(1), "{}", finished.stdout);
+    let found = error_about(&finished, "providers.wechat.api_v3_key");
+    assert!(found.contains("set the APIv3 key that the merchant platform shows"), "{found}");
 }
