@@ -9,6 +9,7 @@ use base64::prelude::BASE64_STANDARD;
 use dukou_domain::{Secret, Timestamp};
 use dukou_spi::TrustKey;
 use dukou_spi::settings::Section;
+use p12_keystore::error::Error;
 use p12_keystore::{KeyStore, Pkcs12ImportPolicy};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::pem::Pem;
@@ -31,7 +32,7 @@ pub struct Identity {
 pub fn read(section: &mut Section<'_>, merchant_id: Option<&str>, now: Timestamp) -> Option<Identity> {
     let (has_certificate, has_key) = (section.has("client_cert"), section.has("client_key"));
     let has_p12 = section.has("client_p12");
-    let password = section.optional_secret("client_p12_password");
+    let password = read_password(section);
     match (has_certificate, has_key, has_p12) {
         (false, false, false) => {
             section.warn("client_cert", "is missing, so refunds are refused", "the merchant's API certificate");
@@ -46,6 +47,15 @@ pub fn read(section: &mut Section<'_>, merchant_id: Option<&str>, now: Timestamp
             read_p12(section, &password, merchant_id, now)
         }
         (_, _, true) => section.wrong("client_p12", "stands beside half a PEM pair", "one of the two forms"),
+    }
+}
+
+/// The password of the PKCS#12 file. An empty one is a password too.
+fn read_password(section: &mut Section<'_>) -> Option<Secret> {
+    const KEY: &str = "client_p12_password";
+    match section.take(KEY) {
+        Some(serde_json::Value::String(text)) if text.is_empty() => Some(Secret::new("")),
+        _ => section.optional_secret(KEY),
     }
 }
 
@@ -89,12 +99,22 @@ fn read_p12(section: &mut Section<'_>, password: &Secret, mch_id: Option<&str>, 
     if bytes.starts_with(b"-----BEGIN") {
         return section.wrong(KEY, "holds PEM, not PKCS#12", "apiclient_cert.p12, or client_cert and client_key");
     }
-    let Ok(store) = KeyStore::from_pkcs12(&bytes, password.expose(), Pkcs12ImportPolicy::Relaxed) else {
-        return section.wrong(
-            KEY,
-            "cannot be opened",
-            "a PKCS#12 file whose password is client_p12_password (left out: the mch_id)",
-        );
+    let store = match KeyStore::from_pkcs12(&bytes, password.expose(), Pkcs12ImportPolicy::Relaxed) {
+        Ok(store) => store,
+        Err(Error::UnsupportedEncryptionScheme | Error::UnsupportedMacAlgorithm) => {
+            return section.wrong(
+                KEY,
+                "is encrypted in a way that is not supported here",
+                "a PKCS#12 file encrypted with AES or 3DES, or client_cert and client_key",
+            );
+        }
+        Err(_) => {
+            return section.wrong(
+                KEY,
+                "cannot be opened",
+                "a PKCS#12 file whose password is client_p12_password (left out: the mch_id; \"\": none)",
+            );
+        }
     };
     let Some((_, chain)) = store.private_key_chain() else {
         return section.wrong(KEY, "holds no private key", "apiclient_cert.p12");

@@ -50,6 +50,10 @@ fn each_mistake_with_the_certificate_is_named() {
         write(name, text.as_bytes());
     }
     write("cert.p12", &vectors::client_p12());
+    for name in ["rc4-128.p12", "rc2-128.p12", "no-password.p12", "no-password-3des.p12"] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/p12").join(name);
+        write(name, &fs::read(path).unwrap());
+    }
     write("empty.pem", b"");
     write("rubbish.pem", b"rubbish");
 
@@ -99,6 +103,26 @@ fn each_mistake_with_the_certificate_is_named() {
         (
             json!({ "client_p12": "file:cert.p12", "client_p12_password": "env:API_KEY" }),
             Some("error: shop.toml: providers.wechat.client_p12: cannot be opened"),
+        ),
+        // A password that is there and empty.
+        (json!({ "client_p12": "file:no-password.p12", "client_p12_password": "" }), None),
+        (json!({ "client_p12": "file:no-password-3des.p12", "client_p12_password": "" }), None),
+        (
+            json!({ "client_p12": "file:no-password.p12" }),
+            Some("error: shop.toml: providers.wechat.client_p12: cannot be opened"),
+        ),
+        (
+            json!({ "client_p12": "file:cert.p12", "client_p12_password": "" }),
+            Some("error: shop.toml: providers.wechat.client_p12: cannot be opened"),
+        ),
+        // The password is right.
+        (
+            json!({ "client_p12": "file:rc4-128.p12" }),
+            Some("error: shop.toml: providers.wechat.client_p12: is encrypted in a way that is not supported here"),
+        ),
+        (
+            json!({ "client_p12": "file:rc2-128.p12" }),
+            Some("error: shop.toml: providers.wechat.client_p12: is encrypted in a way that is not supported here"),
         ),
         (
             json!({ "client_p12": "file:cert.p12", "client_cert": "file:cert.pem", "client_key": "file:key.pem" }),
