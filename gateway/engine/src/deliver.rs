@@ -1,13 +1,15 @@
 //! Deliveries to merchants' webhooks: which are due, and what follows from a try. Sending is
 //! somebody else's work.
 
-use std::time::Duration;
+use std::collections::HashSet;
+use std::time::{Duration, Instant};
 
 use dukou_domain::{DeliveryId, DeliveryState, TenantId, Timestamp};
 use rand::Rng as _;
 
 use crate::delivery::{
-    DEAD_AFTER, Delivery, DeliveryFilter, Endpoint, JITTER, KEPT_TRIES, Lease, LeaseId, Leased, Tried, Try, next_try,
+    DEAD_AFTER, Delivery, DeliveryFilter, Endpoint, EventHead, JITTER, KEPT_TRIES, Lease, LeaseId, Leased, Tried, Try,
+    next_try,
 };
 use crate::engine::Engine;
 use crate::error::EngineError;
@@ -24,12 +26,29 @@ const UNKEPT: i64 = 10_000;
 /// How long a delivery that was taken is left to whoever took it: much longer than a try.
 const LEASE: Duration = Duration::from_secs(120);
 
+/// How long a tenant's events are entered after somebody was last known to have a webhook for it, by an instance
+/// that has none: longer than a rollout, or a file that is refused, goes unnoticed.
+const WANTED: Duration = Duration::from_secs(24 * 60 * 60);
+/// How often it is noted again which webhooks are here.
+const NOTE_AGAIN: Duration = Duration::from_secs(60 * 60);
+/// How often to look for webhooks that are new here.
+const LOOK: Duration = Duration::from_secs(1);
+
 /// How far the event log was read.
 #[derive(Debug, Default)]
 pub struct Place {
     /// As the store has it; `None` before it was asked.
     kept: Option<i64>,
     read: i64,
+    noted: Noted,
+}
+
+/// The tenants that were noted as having a webhook, or as perhaps having one.
+#[derive(Debug, Default)]
+struct Noted {
+    tenants: HashSet<TenantId>,
+    since: Option<Instant>,
+    looked: Option<Instant>,
 }
 
 /// What one round of entering did.
@@ -57,7 +76,8 @@ impl Made {
 }
 
 impl Engine {
-    /// Enters deliveries for the events after `place`, of the tenants that have a webhook.
+    /// Enters deliveries for the events after `place`, of the tenants that have a webhook, that had one a day ago or
+    /// less, and that are not known here: whoever has their webhook delivers them.
     ///
     /// # Errors
     /// [`StoreError`]; the place is then as it was, or is read from the store the next time.
@@ -67,22 +87,33 @@ impl Engine {
             Some(kept) => kept,
             None => {
                 let kept = deliveries.entered_to().await?;
-                *place = Place { kept: Some(kept), read: kept };
+                (place.kept, place.read) = (Some(kept), kept);
                 kept
             }
         };
-        let (heads, to, more) = if self.tenants.any_webhook() {
+        self.note_webhooks(&mut place.noted).await?;
+        // Read before the tenants are looked at: what comes later is not passed over.
+        let position = self.store.position().await?;
+        let (heads, to, more) = if self.tenants.any_webhook() || !self.wanted().await?.is_empty() {
             let heads = deliveries.event_heads(place.read, ROUND).await?;
             let Some(last) = heads.last() else { return Ok(Entered { deliveries: 0, more: false }) };
             let (to, more) = (last.position, heads.len() == ROUND as usize);
             (heads, to, more)
         } else {
-            (Vec::new(), self.store.position().await?, false)
+            (Vec::new(), position, false)
         };
+        let unknown: HashSet<TenantId> = heads
+            .iter()
+            .filter(|head| self.has_webhook(&head.tenant).is_none() && !place.noted.tenants.contains(&head.tenant))
+            .map(|head| head.tenant.clone())
+            .collect();
+        self.note(&mut place.noted, unknown).await?;
+        let here = |head: &EventHead| self.has_webhook(&head.tenant).unwrap_or(true);
+        let wanted = if heads.iter().all(here) { HashSet::new() } else { self.wanted().await? };
         let now = self.now();
         let new: Vec<NewDelivery> = heads
             .into_iter()
-            .filter(|head| self.has_webhook(&head.tenant))
+            .filter(|head| here(head) || wanted.contains(&head.tenant))
             .map(|head| NewDelivery {
                 id: number::delivery_id(),
                 tenant: head.tenant,
@@ -182,8 +213,38 @@ impl Engine {
         Ok(self.store.deliveries().endpoint(&tenant.id).await?)
     }
 
-    fn has_webhook(&self, tenant: &TenantId) -> bool {
-        self.tenants.find_even_removed(tenant.as_str()).is_some_and(|tenant| tenant.webhook.is_some())
+    /// Whether the tenant has a webhook, as far as is known here; `None` where the tenant is not known.
+    pub fn has_webhook(&self, tenant: &TenantId) -> Option<bool> {
+        self.tenants.find_even_removed(tenant.as_str()).map(|tenant| tenant.webhook.is_some())
+    }
+
+    async fn wanted(&self) -> Result<HashSet<TenantId>, StoreError> {
+        let since = self.now().as_millis().saturating_sub(i64::try_from(WANTED.as_millis()).unwrap_or(i64::MAX));
+        self.store.deliveries().wanted(Timestamp::from_millis(since)).await
+    }
+
+    /// Notes the webhooks that are new here, and from time to time all of them.
+    async fn note_webhooks(&self, noted: &mut Noted) -> Result<(), StoreError> {
+        if noted.looked.is_some_and(|looked| looked.elapsed() < LOOK) {
+            return Ok(());
+        }
+        if noted.since.is_none_or(|since| since.elapsed() >= NOTE_AGAIN) {
+            *noted = Noted { since: Some(Instant::now()), ..Noted::default() };
+        }
+        let served = self.tenants.all();
+        let new = served.iter().filter(|tenant| tenant.webhook.is_some() && !noted.tenants.contains(&tenant.id));
+        let new = new.map(|tenant| tenant.id.clone()).collect();
+        self.note(noted, new).await?;
+        noted.looked = Some(Instant::now());
+        Ok(())
+    }
+
+    async fn note(&self, noted: &mut Noted, tenants: HashSet<TenantId>) -> Result<(), StoreError> {
+        if !tenants.is_empty() {
+            self.store.deliveries().want(tenants.iter().cloned().collect(), self.now()).await?;
+            noted.tenants.extend(tenants);
+        }
+        Ok(())
     }
 }
 

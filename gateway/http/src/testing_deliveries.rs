@@ -1,5 +1,7 @@
 //! Deliveries of a store that is away.
 
+use std::collections::HashSet;
+
 use async_trait::async_trait;
 use dukou_domain::{DeliveryId, TenantId, Timestamp};
 use dukou_engine::delivery::{Backlog, Delivery, DeliveryFilter, Endpoint, EventHead, Lease, Tried};
@@ -19,6 +21,14 @@ impl Deliveries for Away {
     }
 
     async fn enter(&self, _: i64, _: i64, _: Vec<NewDelivery>) -> Result<(), StoreError> {
+        away()
+    }
+
+    async fn want(&self, _: Vec<TenantId>, _: Timestamp) -> Result<(), StoreError> {
+        away()
+    }
+
+    async fn wanted(&self, _: Timestamp) -> Result<HashSet<TenantId>, StoreError> {
         away()
     }
 

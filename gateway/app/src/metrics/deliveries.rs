@@ -1,5 +1,7 @@
 //! The clock around a store, as far as deliveries go.
 
+use std::collections::HashSet;
+
 use async_trait::async_trait;
 use dukou_domain::{DeliveryId, TenantId, Timestamp};
 use dukou_engine::delivery::{Backlog, Delivery, DeliveryFilter, Endpoint, EventHead, Lease, Tried};
@@ -20,6 +22,14 @@ impl Deliveries for MeasuredStore {
 
     async fn enter(&self, from: i64, to: i64, deliveries: Vec<NewDelivery>) -> Result<(), StoreError> {
         timed(&self.deliveries, self.inner.deliveries().enter(from, to, deliveries)).await
+    }
+
+    async fn want(&self, tenants: Vec<TenantId>, now: Timestamp) -> Result<(), StoreError> {
+        timed(&self.deliveries, self.inner.deliveries().want(tenants, now)).await
+    }
+
+    async fn wanted(&self, since: Timestamp) -> Result<HashSet<TenantId>, StoreError> {
+        timed(&self.read, self.inner.deliveries().wanted(since)).await
     }
 
     async fn lease(&self, now: Timestamp, until: Timestamp, limit: u32, room: Room) -> Result<Lease, StoreError> {

@@ -1,5 +1,7 @@
 //! Deliveries to merchants' webhooks, as durable as the events they carry.
 
+use std::collections::HashSet;
+
 use async_trait::async_trait;
 use dukou_domain::{DeliveryId, EventId, TenantId, Timestamp};
 
@@ -36,6 +38,12 @@ pub trait Deliveries: Send + Sync {
     /// # Errors
     /// [`StoreError::Conflict`] when the position is not at `from`: somebody else entered them.
     async fn enter(&self, from: i64, to: i64, deliveries: Vec<NewDelivery>) -> Result<(), StoreError>;
+
+    /// Notes that somebody has, or may have, a webhook for these tenants at this moment.
+    async fn want(&self, tenants: Vec<TenantId>, now: Timestamp) -> Result<(), StoreError>;
+
+    /// The tenants of which that was noted at `since` or later.
+    async fn wanted(&self, since: Timestamp) -> Result<HashSet<TenantId>, StoreError>;
 
     /// Takes deliveries that are due, so that nobody else takes them before `until`. The tenants
     /// share `limit` evenly, whoever waited longest first, each within its room; those with a

@@ -6,6 +6,7 @@
 mod account;
 mod clock;
 mod create;
+mod deliver;
 mod frozen;
 mod invoke;
 mod jobs;

@@ -374,6 +374,10 @@ impl Tenants for Known {
     fn former_providers(&self, _: &TenantId, _: &ProviderName) -> Vec<Arc<dyn Provider>> {
         self.former.clone()
     }
+
+    fn any_webhook(&self) -> bool {
+        self.known.iter().any(|tenant| tenant.webhook.is_some())
+    }
 }
 
 fn engine(store: &Arc<dyn Store>, tenants: Known, clock: &Arc<MovedClock>, counts: &Arc<Counts>) -> Arc<Engine> {

@@ -122,7 +122,7 @@ pub(super) const TABLES: &[Table] = &[
     Table {
         name: "endpoints",
         source: "endpoints",
-        columns: columns![tenant Text, failing_since Integer, disabled_at Integer],
+        columns: columns![tenant Text, failing_since Integer, disabled_at Integer, wanted_at Integer],
         key: &["tenant"],
     },
     Table { name: "secrets", source: "secrets", columns: columns![name Text, value Bytes], key: &["name"] },

@@ -93,6 +93,14 @@ impl Deliveries for PostgresStore {
         self.write(move |connection| Box::pin(async move { enter(connection, from, to, &deliveries).await })).await
     }
 
+    async fn want(&self, tenants: Vec<TenantId>, now: Timestamp) -> Result<()> {
+        self.write(move |connection| Box::pin(async move { endpoints::want(connection, &tenants, now).await })).await
+    }
+
+    async fn wanted(&self, since: Timestamp) -> Result<HashSet<TenantId>> {
+        self.read(move |connection| Box::pin(endpoints::wanted(connection, since))).await
+    }
+
     async fn lease(&self, now: Timestamp, until: Timestamp, limit: u32, room: Room) -> Result<Lease> {
         self.write(move |connection| Box::pin(leases::take(connection, now, until, limit, room))).await
     }

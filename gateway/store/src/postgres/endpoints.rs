@@ -6,7 +6,7 @@ use dukou_domain::{TenantId, Timestamp};
 use dukou_engine::delivery::{Endpoint, Tried};
 use sqlx::postgres::PgConnection;
 
-use super::columns::Columns;
+use super::columns::{Columns, each};
 use super::error::{Result, store_error};
 use crate::rows::ReadColumns as _;
 
@@ -24,6 +24,23 @@ const DISABLE: &str = "UPDATE endpoints SET disabled_at = $3 \
 
 const ENABLE: &str =
     "UPDATE endpoints SET disabled_at = NULL, failing_since = NULL WHERE tenant = $1 AND disabled_at IS NOT NULL";
+
+/// In one order, for another instance may note the same ones. Two clocks may tell: the later moment stands.
+const WANT: &str = "INSERT INTO endpoints (tenant, wanted_at) SELECT k.tenant, $2 FROM unnest($1::text[]) AS k (tenant) \
+     ORDER BY k.tenant COLLATE \"C\" ON CONFLICT (tenant) \
+     DO UPDATE SET wanted_at = greatest(excluded.wanted_at, endpoints.wanted_at)";
+
+const WANTED: &str = "SELECT tenant FROM endpoints WHERE wanted_at >= $1";
+
+pub(super) async fn want(connection: &mut PgConnection, tenants: &[TenantId], now: Timestamp) -> Result<()> {
+    let noted = sqlx::query(WANT).bind(each(tenants, TenantId::as_str)).bind(now.as_millis());
+    noted.execute(connection).await.map(|_| ()).map_err(store_error)
+}
+
+pub(super) async fn wanted(connection: &mut PgConnection, since: Timestamp) -> Result<HashSet<TenantId>> {
+    let rows = sqlx::query(WANTED).bind(since.as_millis()).fetch_all(connection).await.map_err(store_error)?;
+    rows.iter().map(|row| Columns::new(row).id(TenantId::new)).collect()
+}
 
 pub(super) async fn find(connection: &mut PgConnection, tenant: &TenantId) -> Result<Endpoint> {
     let row = sqlx::query(FIND).bind(tenant.as_str()).fetch_optional(connection).await.map_err(store_error)?;

@@ -17,9 +17,11 @@ const PLATFORM_CALLS: &str = "DELETE FROM platform_calls c USING (SELECT tenant,
      WHERE at < $1 ORDER BY at LIMIT $2 FOR UPDATE SKIP LOCKED) old \
      WHERE c.tenant = old.tenant AND c.payment = old.payment AND c.row = old.row";
 
-/// One that still waits is never old.
+/// One that still waits is old when nobody had a webhook for its tenant ever since; while nobody notes any webhook,
+/// nobody can say.
 const DELIVERIES: &str = "DELETE FROM deliveries d USING (SELECT tenant, position FROM deliveries \
-     WHERE created_at < $1 AND state IN ('delivered', 'exhausted') ORDER BY created_at LIMIT $2 \
+     WHERE created_at < $1 AND (state IN ('delivered', 'exhausted') OR tenant IN (SELECT tenant FROM endpoints \
+         WHERE wanted_at < $1 AND EXISTS (SELECT FROM endpoints WHERE wanted_at >= $1))) ORDER BY created_at LIMIT $2 \
      FOR UPDATE SKIP LOCKED) old WHERE d.tenant = old.tenant AND d.position = old.position";
 
 /// Deletes at most `limit` of what was before `before`, and returns how many that was.

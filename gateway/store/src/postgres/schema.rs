@@ -18,6 +18,11 @@ pub(super) const STEPS: &[Step] = &[
         name: "found by people",
         sql: include_str!("../../migrations/postgres/0002_found_by_people.sql"),
     },
+    Step {
+        version: 3,
+        name: "wanted webhooks",
+        sql: include_str!("../../migrations/postgres/0003_wanted_webhooks.sql"),
+    },
 ];
 
 /// Held while steps are applied, so that instances that start together do it one after another.

@@ -1,5 +1,7 @@
 //! Deliveries to merchants' webhooks.
 
+use std::collections::HashSet;
+
 use async_trait::async_trait;
 use dukou_domain::{DeliveryId, DeliveryState, TenantId, Timestamp};
 use dukou_engine::delivery::{Backlog, Delivery, DeliveryFilter, Endpoint, EventHead, Lease, Tried};
@@ -61,6 +63,14 @@ impl Deliveries for SqliteStore {
 
     async fn enter(&self, from: i64, to: i64, deliveries: Vec<NewDelivery>) -> Result<()> {
         self.write(move |w| enter(w, from, to, &deliveries)).await
+    }
+
+    async fn want(&self, tenants: Vec<TenantId>, now: Timestamp) -> Result<()> {
+        self.write(move |w| endpoints::want(w, &tenants, now)).await
+    }
+
+    async fn wanted(&self, since: Timestamp) -> Result<HashSet<TenantId>> {
+        self.read(move |connection| endpoints::wanted(connection, since)).await
     }
 
     async fn lease(&self, now: Timestamp, until: Timestamp, limit: u32, room: Room) -> Result<Lease> {

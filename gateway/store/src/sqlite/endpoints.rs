@@ -26,6 +26,20 @@ const DISABLE: &str = "UPDATE endpoints SET disabled_at = ?3 \
 const ENABLE: &str =
     "UPDATE endpoints SET disabled_at = NULL, failing_since = NULL WHERE tenant = ?1 AND disabled_at IS NOT NULL";
 
+/// Two clocks may tell: the later moment stands.
+const WANT: &str = "INSERT INTO endpoints (tenant, wanted_at) VALUES (?1, ?2) ON CONFLICT (tenant) \
+     DO UPDATE SET wanted_at = max(excluded.wanted_at, coalesce(endpoints.wanted_at, 0))";
+
+const WANTED: &str = "SELECT tenant FROM endpoints WHERE wanted_at >= ?1";
+
+pub(super) fn want(w: &mut Writing<'_>, tenants: &[TenantId], now: Timestamp) -> Result<()> {
+    tenants.iter().try_for_each(|tenant| w.execute(WANT, params![tenant.as_str(), now.as_millis()]).map(|_| ()))
+}
+
+pub(super) fn wanted(connection: &Connection, since: Timestamp) -> Result<HashSet<TenantId>> {
+    tenants(connection, WANTED, params![since.as_millis()])
+}
+
 pub(super) fn find(connection: &Connection, tenant: &TenantId) -> Result<Endpoint> {
     let mut statement = connection.prepare_cached(FIND).map_err(store_error)?;
     let mut rows = statement.query(params![tenant.as_str()]).map_err(store_error)?;
@@ -35,13 +49,17 @@ pub(super) fn find(connection: &Connection, tenant: &TenantId) -> Result<Endpoin
 }
 
 pub(super) fn disabled(connection: &Connection) -> Result<HashSet<TenantId>> {
-    let mut statement = connection.prepare_cached(DISABLED).map_err(store_error)?;
-    let mut rows = statement.query([]).map_err(store_error)?;
-    let mut disabled = HashSet::new();
+    tenants(connection, DISABLED, params![])
+}
+
+pub(super) fn tenants(connection: &Connection, sql: &str, params: impl rusqlite::Params) -> Result<HashSet<TenantId>> {
+    let mut statement = connection.prepare_cached(sql).map_err(store_error)?;
+    let mut rows = statement.query(params).map_err(store_error)?;
+    let mut tenants = HashSet::new();
     while let Some(row) = rows.next().map_err(store_error)? {
-        disabled.insert(Columns::new(row).id(TenantId::new)?);
+        tenants.insert(Columns::new(row).id(TenantId::new)?);
     }
-    Ok(disabled)
+    Ok(tenants)
 }
 
 /// Notes successes and failures in the order they were made, and returns the tenants whose last one

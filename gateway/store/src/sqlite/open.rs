@@ -27,6 +27,11 @@ pub(super) const STEPS: &[Step] = &[
     Step { version: 7, name: "trust", sql: include_str!("../../migrations/sqlite/0007_trust.sql") },
     Step { version: 8, name: "history", sql: include_str!("../../migrations/sqlite/0008_history.sql") },
     Step { version: 9, name: "found by people", sql: include_str!("../../migrations/sqlite/0009_found_by_people.sql") },
+    Step {
+        version: 10,
+        name: "wanted webhooks",
+        sql: include_str!("../../migrations/sqlite/0010_wanted_webhooks.sql"),
+    },
 ];
 
 /// How long a statement waits for a lock that another process holds, a backup for example.

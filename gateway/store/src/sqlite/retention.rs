@@ -6,8 +6,8 @@ use rusqlite::{Connection, params};
 
 use super::columns::Columns;
 use super::error::{Result, store_error};
-use super::history;
 use super::writing::Writing;
+use super::{endpoints, history};
 use crate::rows::ReadColumns as _;
 
 const CALLS: &str = "SELECT row FROM calls WHERE entered_at < ?1 ORDER BY entered_at LIMIT ?2";
@@ -24,9 +24,12 @@ const NEXT_TENANT: &str =
     "SELECT tenant FROM deliveries INDEXED BY deliveries_list WHERE tenant > ?1 ORDER BY tenant LIMIT 1";
 const DELIVERIES: &str = "SELECT position FROM deliveries INDEXED BY deliveries_list \
      WHERE tenant = ?3 AND state = ?4 AND created_at < ?1 ORDER BY created_at LIMIT ?2";
+/// Nobody had a webhook for the tenant since; while nobody notes any webhook, nobody can say.
+const UNWANTED: &str = "SELECT tenant FROM endpoints WHERE wanted_at < ?1 \
+     AND EXISTS (SELECT 1 FROM endpoints WHERE wanted_at >= ?1)";
 /// One that somebody had tried again meanwhile waits, and stays.
-const DELETE_DELIVERY: &str =
-    "DELETE FROM deliveries WHERE position = ?1 AND created_at < ?2 AND state IN ('delivered', 'exhausted')";
+const DELETE_DELIVERY: &str = "DELETE FROM deliveries WHERE position = ?1 AND created_at < ?2 \
+     AND (state IN ('delivered', 'exhausted') OR tenant IN (SELECT tenant FROM endpoints WHERE wanted_at < ?2))";
 
 /// The rows that are old, at most `limit`.
 pub(super) fn old(connection: &Connection, what: Old, before: Timestamp, limit: u32) -> Result<Vec<i64>> {
@@ -40,12 +43,16 @@ pub(super) fn old(connection: &Connection, what: Old, before: Timestamp, limit: 
 
 fn deliveries(connection: &Connection, before: Timestamp, limit: u32) -> Result<Vec<i64>> {
     let mut next = connection.prepare_cached(NEXT_TENANT).map_err(store_error)?;
+    let unwanted = endpoints::tenants(connection, UNWANTED, params![before.as_millis()])?;
     let (mut found, mut after) = (Vec::new(), String::new());
     loop {
         let mut tenants = next.query(params![after]).map_err(store_error)?;
         let Some(row) = tenants.next().map_err(store_error)? else { return Ok(found) };
         let tenant = Columns::new(row).id(TenantId::new)?;
-        for state in [DeliveryState::Delivered, DeliveryState::Exhausted] {
+        for state in DeliveryState::ALL {
+            if state == DeliveryState::Pending && !unwanted.contains(&tenant) {
+                continue;
+            }
             let left = limit.saturating_sub(u32::try_from(found.len()).unwrap_or(u32::MAX));
             if left == 0 {
                 return Ok(found);

@@ -1,5 +1,7 @@
 //! Deliveries, whose next tries are plans.
 
+use std::collections::HashSet;
+
 use async_trait::async_trait;
 use dukou_domain::{DeliveryId, TenantId, Timestamp};
 use dukou_engine::delivery::{Backlog, Delivery, DeliveryFilter, Endpoint, EventHead, Lease, Tried};
@@ -28,6 +30,15 @@ impl Deliveries for SteadySchedules {
             new.due_at = moved(new.due_at, ahead);
         }
         self.inner.deliveries().enter(from, to, deliveries).await
+    }
+
+    /// When it was noted, by the clock.
+    async fn want(&self, tenants: Vec<TenantId>, now: Timestamp) -> Result<(), StoreError> {
+        self.inner.deliveries().want(tenants, now).await
+    }
+
+    async fn wanted(&self, since: Timestamp) -> Result<HashSet<TenantId>, StoreError> {
+        self.inner.deliveries().wanted(since).await
     }
 
     async fn lease(&self, now: Timestamp, until: Timestamp, limit: u32, room: Room) -> Result<Lease, StoreError> {

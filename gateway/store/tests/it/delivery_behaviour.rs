@@ -22,6 +22,7 @@ pub async fn all<S: Store, F: Future<Output = S>>(new: impl Fn() -> F) {
     a_retry_by_hand_makes_it_due(&new().await).await;
     what_waits_is_counted_by_tenant(&new().await).await;
     what_ended_long_ago_is_forgotten(&new().await).await;
+    what_nobody_wanted_since_is_forgotten(&new().await).await;
 }
 
 fn shop(name: &str) -> TenantId {
@@ -333,4 +334,28 @@ async fn what_ended_long_ago_is_forgotten(store: &dyn Store) {
     assert_eq!(left(&b).await, [30, 10], "what waits is never old");
     let position = store.position().await.unwrap();
     assert_eq!(store.deliveries().entered_to().await.unwrap(), position, "nothing is entered again");
+}
+
+async fn what_nobody_wanted_since_is_forgotten(store: &dyn Store) {
+    let (gone, served) = (shop("gone"), shop("served"));
+    for tenant in [&gone, &served] {
+        deliver(store, tenant, at(10)).await;
+    }
+    let deliveries = store.deliveries();
+    let wanted = async |since| {
+        let mut wanted: Vec<_> = deliveries.wanted(at(since)).await.unwrap().iter().map(ToString::to_string).collect();
+        wanted.sort();
+        wanted
+    };
+    deliveries.want(vec![served.clone(), gone.clone()], at(20)).await.unwrap();
+    assert_eq!(wanted(20).await, ["gone", "served"]);
+    assert_eq!(store.forget(Old::Deliveries, at(1_000), 5).await.unwrap(), 0, "nobody was here to want anything");
+    deliveries.want(vec![served.clone()], at(1_000)).await.unwrap();
+    deliveries.want(vec![served.clone()], at(900)).await.unwrap();
+    assert_eq!(wanted(21).await, ["served"]);
+    assert_eq!(wanted(1_001).await, Vec::<String>::new());
+    assert_eq!(store.forget(Old::Deliveries, at(1_000), 5).await.unwrap(), 1);
+    for (tenant, left) in [(&gone, 0), (&served, 1)] {
+        assert_eq!(deliveries.deliveries(filter(tenant, None, None, 10)).await.unwrap().items.len(), left, "{tenant}");
+    }
 }
