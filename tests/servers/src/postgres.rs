@@ -18,8 +18,8 @@ const NOBODY: u32 = 65_534;
 
 /// Starts the server and ends it when nobody holds the other end of standard input any more, whichever
 /// way that came about; then nothing of it is left.
-const KEEP: &str =
-    r#"folder=$1; shift; "$@" & server=$!; cat > /dev/null; kill -QUIT $server; wait $server; rm -rf "$folder""#;
+const KEEP: &str = r#"folder=$1; shift; "$@" & server=$!; cat > /dev/null;
+kill -QUIT $(head -n 1 "$folder/data/postmaster.pid"); wait $server; rm -rf "$folder""#;
 
 /// A PostgreSQL server of its own on a free port of this machine. Ends when dropped or when the
 /// program ends.
@@ -113,6 +113,27 @@ impl Postgres {
     pub fn pid(&self) -> u32 {
         let text = std::fs::read_to_string(self.folder.join("data/postmaster.pid")).unwrap();
         text.lines().next().and_then(|line| line.trim().parse().ok()).unwrap()
+    }
+
+    /// Stops the server, lets somebody at its files, and starts it again on the same port.
+    ///
+    /// # Panics
+    /// When it does not stop or start.
+    pub fn restart(&self, change: impl FnOnce(&Path)) {
+        let data = self.folder.join("data");
+        let control = |action: &[&str]| {
+            let mut control = as_owner(&program("pg_ctl"));
+            let log = std::fs::File::options().append(true).open(self.folder.join("log")).unwrap();
+            control.args(action).args(["--silent", "--wait", "--pgdata"]).arg(&data);
+            control.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
+            assert!(control.status().expect(HINT).success(), "{action:?}: {}", self.log());
+        };
+        // The command line that it was started with, each argument between quotation marks.
+        let line = std::fs::read_to_string(data.join("postmaster.opts")).unwrap();
+        let options = line.trim().split_once(' ').map_or("", |(_, options)| options);
+        control(&["stop", "--mode=fast"]);
+        change(&data);
+        control(&["start", "--options", options]);
     }
 
     /// Makes an empty database and returns its address, `postgres://…`.

@@ -196,7 +196,7 @@ impl Database {
         loop {
             let asked = timeout(ACQUIRE, self.status_of(transaction)).await;
             // In another life of the database the number may be somebody else's.
-            if self.life() != life {
+            if schema::numbers(&self.life()) != schema::numbers(&life) {
                 return Err(StoreError::Unknown(format!("{error}; the database was replaced meanwhile")));
             }
             match asked {

@@ -38,8 +38,10 @@ const APPLIED: &str = "SELECT version, name, checksum FROM schema_steps ORDER BY
 const NOTE: &str = "INSERT INTO schema_steps (version, name, checksum) VALUES ($1, $2, $3)";
 
 /// What tells one life of a database from another: it is new in a copy, in a database restored from
-/// a dump, and after a recovery to an earlier moment.
-const LIFE: &str = "SELECT concat_ws('/', s.system_identifier, c.timeline_id, d.oid, r.oid) FROM pg_control_system() s, \
+/// a dump, and after a recovery to an earlier moment. Files that were put back say nothing of it; but
+/// for that the server was stopped, so that each of its starts is taken for a new life.
+const LIFE: &str = "SELECT concat_ws('/', s.system_identifier, c.timeline_id, d.oid, r.oid) || '@' || \
+     extract(epoch FROM pg_postmaster_start_time()) FROM pg_control_system() s, \
      pg_control_checkpoint() c, pg_database d, pg_class r \
      WHERE d.datname = current_database() AND r.oid = 'meta'::regclass";
 
@@ -112,6 +114,11 @@ async fn applied(connection: &mut PgConnection) -> Result<Vec<Applied>> {
             Ok(Applied { version: c.integer()?, name: c.string()?, checksum: c.string()? })
         })
         .collect()
+}
+
+/// Of a life, what the numbers of its transactions belong to: these go on at the next start of the server.
+pub(super) fn numbers(life: &str) -> &str {
+    life.split('@').next().unwrap_or_default()
 }
 
 /// Which life of which database this connection leads to.

@@ -1,5 +1,8 @@
 //! PostgreSQL: the behaviour of every store, and what is its own.
 
+use std::path::Path;
+use std::process::Command;
+
 use bytes::Bytes;
 use dukou_domain::{EventId, Secret, TransactionId};
 use dukou_engine::ports::{Change, Store, StoreError};
@@ -8,6 +11,7 @@ use dukou_store::{PostgresOptions, PostgresStore};
 use dukou_test_servers::Postgres;
 use uuid::Uuid;
 
+use crate::coordinator_behaviour::eventually;
 use crate::records::*;
 use crate::store_behaviour::join_all;
 use crate::{delivery_behaviour, plugin_behaviour, store_behaviour};
@@ -185,6 +189,34 @@ async fn a_copy_of_the_database_is_another_life_of_the_store() {
     assert_eq!(copy.identity().store, before.store);
     assert_ne!(copy.identity().incarnation, before.incarnation);
     assert!(copy.payment(&tenant(), &number("B1")).await.unwrap().is_some());
+}
+
+/// Watches: the server's start as a part of its life. Files that are put back begin no timeline of their own.
+#[tokio::test(flavor = "multi_thread")]
+async fn f36_files_that_were_put_back_are_another_life_of_the_store() {
+    let server = Postgres::start();
+    let (address, folder) = (server.new_database(), tempfile::tempdir().unwrap());
+    let copy = |from: &Path, to: &Path| {
+        assert!(Command::new("cp").arg("-a").arg(from.join(".")).arg(to).status().unwrap().success());
+    };
+    let store = open(&address).await;
+    create(&store, &payment("B1", 1_000)).await.unwrap();
+    server.restart(|data| copy(data, folder.path()));
+    eventually("the database is there again", async || store.payment(&tenant(), &number("B1")).await.is_ok()).await;
+    notify(&store, "B1", "a").await.unwrap();
+    let before = store.identity();
+    let put_back = |data: &Path| {
+        std::fs::remove_dir_all(data).unwrap();
+        std::fs::create_dir(data).unwrap();
+        copy(folder.path(), data);
+    };
+    server.restart(put_back);
+    let (first, second) = (open(&address).await, open(&address).await);
+    assert_eq!(first.identity().store, before.store);
+    assert_ne!(first.identity().incarnation, before.incarnation, "what was marked as done may be done no more");
+    assert_eq!(second.identity(), first.identity(), "once for all instances");
+    eventually("an instance that ran all the while notices", async || store.identity() == first.identity()).await;
+    assert!(notify(&first, "B1", "a").await.unwrap(), "it is new here");
 }
 
 #[tokio::test(flavor = "multi_thread")]
