@@ -76,14 +76,14 @@ impl Deliveries for PostgresStore {
     async fn event_heads(&self, after: i64, limit: u32) -> Result<Vec<EventHead>> {
         self.read(move |connection| {
             Box::pin(async move {
-                let asked = sqlx::query(HEADS).bind(after).bind(i64::from(limit));
-                asked
-                    .fetch_all(connection)
-                    .await
-                    .map_err(store_error)?
-                    .iter()
-                    .map(|row| rows::head(&mut Columns::new(row)))
-                    .collect()
+                let mut heads = rows::Heads::after(after, limit);
+                while let Some(page) = heads.next_page() {
+                    let asked = sqlx::query(HEADS).bind(heads.position).bind(i64::from(page));
+                    for row in &asked.fetch_all(&mut *connection).await.map_err(store_error)? {
+                        heads.read(&mut Columns::new(row))?;
+                    }
+                }
+                Ok(heads.heads)
             })
         })
         .await

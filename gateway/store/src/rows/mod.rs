@@ -11,7 +11,7 @@ mod plugins;
 mod refunds;
 
 pub(crate) use columns::{ReadColumns, before};
-pub(crate) use deliveries::{backlog, delivery, head};
+pub(crate) use deliveries::{Heads, backlog, delivery};
 pub(crate) use events::{answer, call, event, message};
 pub(crate) use payments::{attempt, payment};
 pub(crate) use plugins::{document, owned_document, tenant_column};

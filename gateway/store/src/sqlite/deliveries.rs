@@ -163,12 +163,14 @@ impl Deliveries for SqliteStore {
 
 fn heads(connection: &Connection, after: i64, limit: u32) -> Result<Vec<EventHead>> {
     let mut statement = connection.prepare_cached(HEADS).map_err(store_error)?;
-    let mut rows = statement.query(params![after, limit]).map_err(store_error)?;
-    let mut heads = Vec::new();
-    while let Some(row) = rows.next().map_err(store_error)? {
-        heads.push(rows::head(&mut Columns::new(row))?);
+    let mut heads = rows::Heads::after(after, limit);
+    while let Some(page) = heads.next_page() {
+        let mut rows = statement.query(params![heads.position, page]).map_err(store_error)?;
+        while let Some(row) = rows.next().map_err(store_error)? {
+            heads.read(&mut Columns::new(row))?;
+        }
     }
-    Ok(heads)
+    Ok(heads.heads)
 }
 
 fn enter(w: &mut Writing<'_>, from: i64, to: i64, deliveries: &[NewDelivery]) -> Result<()> {

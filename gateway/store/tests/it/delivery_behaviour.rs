@@ -359,3 +359,23 @@ async fn what_nobody_wanted_since_is_forgotten(store: &dyn Store) {
         assert_eq!(deliveries.deliveries(filter(tenant, None, None, 10)).await.unwrap().items.len(), left, "{tenant}");
     }
 }
+
+/// Five events, of which `spoil` makes those at the given positions ones of a kind that nobody here knows.
+pub async fn an_event_that_cannot_be_read_is_passed_over(store: &dyn Store, spoil: impl Fn(&[i64])) {
+    for _ in 0..5 {
+        deliver(store, &tenant(), at(10)).await;
+    }
+    let end = store.position().await.unwrap();
+    let read = async |after, limit| {
+        let heads = store.deliveries().event_heads(after, limit).await.unwrap();
+        heads.iter().map(|head| end - head.position).collect::<Vec<_>>()
+    };
+    assert_eq!(read(0, 10).await, [4, 3, 2, 1, 0]);
+    spoil(&[end - 3, end - 2, end]);
+    assert_eq!(read(0, 10).await, [4, 1]);
+    assert_eq!(read(0, 2).await, [4, 1], "as many as were asked for, where there are as many");
+    assert_eq!(read(end - 4, 1).await, [1]);
+    assert_eq!(read(end - 1, 10).await, Vec::<i64>::new());
+    deliver(store, &tenant(), at(10)).await;
+    assert_eq!(read(end - 1, 10).await, [-1], "what comes after it is read");
+}

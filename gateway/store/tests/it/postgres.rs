@@ -220,6 +220,17 @@ async fn f36_files_that_were_put_back_are_another_life_of_the_store() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_cannot_be_read_holds_up_nobody() {
+    let address = Postgres::shared().new_database();
+    let spoil = |positions: &[i64]| {
+        for position in positions {
+            sql(&address, &format!("UPDATE events SET kind = 'payment.disputed' WHERE position = {position}"));
+        }
+    };
+    delivery_behaviour::an_event_that_cannot_be_read_is_passed_over(&open(&address).await, spoil).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_newer_schema_is_refused_and_an_instance_that_runs_goes_on() {
     let address = Postgres::shared().new_database();
     let store = open(&address).await;

@@ -69,6 +69,19 @@ async fn everything_is_there_after_a_restart_in_a_new_incarnation() {
 }
 
 #[tokio::test]
+async fn an_event_that_cannot_be_read_holds_up_nobody() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = new_file(folder.path());
+    let spoil = |positions: &[i64]| {
+        let connection = Connection::open(&path).unwrap();
+        for position in positions {
+            connection.execute("UPDATE events SET kind = 'payment.disputed' WHERE position = ?1", [position]).unwrap();
+        }
+    };
+    delivery_behaviour::an_event_that_cannot_be_read_is_passed_over(&open(&path, 512), spoil).await;
+}
+
+#[tokio::test]
 async fn what_was_being_delivered_at_a_restart_is_due_again() {
     let folder = tempfile::tempdir().unwrap();
     let path = new_file(folder.path());
