@@ -254,6 +254,7 @@ impl Engine {
 
     /// Closes attempts that gave way to one that was paid.
     pub(crate) async fn close_others(&self, tenant: &Tenant, payment: &Payment) -> Result<(), EngineError> {
+        let mut contradicted = false;
         for attempt in payment.others.iter().filter(|other| other.state == AttemptState::Closing) {
             let provider = provider_of(tenant, &attempt.provider)?;
             let order = order_of_attempt(payment, attempt);
@@ -261,10 +262,18 @@ impl Engine {
                 Ok(()) => self.record_other_closed(payment, attempt).await?,
                 Err(error) if error.reason == Reason::AlreadyPaid => {
                     let answer = self.calls_about(payment, attempt, provider).query(&order).await?;
-                    self.record_order_status(tenant, payment, answer.into_inner()).await?;
+                    let payment = self.record_order_status(tenant, payment, answer.into_inner()).await?;
+                    let now = payment.others.iter().find(|other| other.id == attempt.id);
+                    contradicted |= now.is_some_and(|other| other.state == AttemptState::Closing);
                 }
                 Err(error) => return Err(error.into()),
             }
+        }
+        if contradicted {
+            // Nothing follows from it; the next look comes later than this one.
+            let why = "an attempt that gave way cannot be closed, and the platform's word about it changes nothing"
+                .to_owned();
+            return Err(EngineError::InvalidState(why));
         }
         Ok(())
     }

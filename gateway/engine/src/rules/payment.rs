@@ -213,13 +213,15 @@ pub(crate) fn schedule_payment(payment: &mut Payment, asked: Option<u32>, schedu
 }
 
 /// A payment whose time is over is about to be closed: should the process end meanwhile, it is asked after
-/// soon, and not only when the next question would have come.
+/// soon, and not only when the next question would have come. One that cannot be closed is asked after ever more
+/// slowly, until the questions come as far apart as they would without this.
 pub(crate) fn schedule_end(payment: &mut Payment, now: Timestamp) {
     if payment.state == PaymentState::Pending
         && now >= payment.expires_at
         && let Some(check) = &mut payment.check
     {
-        check.at = check.at.min(now.plus(IN_FLIGHT));
+        let over = now.since(payment.expires_at);
+        check.at = check.at.min(now.plus(over.max(IN_FLIGHT)));
     }
 }
 

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use dukou_domain::PaymentState;
-use dukou_spi::OrderWord;
+use dukou_spi::{OrderWord, Reason};
 
-use crate::support::{House, lost, order, paid};
+use crate::support::{House, lost, order, paid, refused};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -113,4 +113,53 @@ async fn one_that_waits_for_a_payer_is_closed_at_its_end_without_asking() {
     house.engine.run_due().await;
     assert_eq!(house.read("N-1").await.state, PaymentState::Closed);
     assert!(house.journal().is_empty());
+}
+
+/// Lets an hour after hour pass, minute by minute, and counts the calls of each.
+async fn calls_by_hour(house: &House, hours: usize, journal: impl Fn() -> usize) -> Vec<usize> {
+    let mut counts = Vec::new();
+    for _ in 0..hours {
+        let before = journal();
+        for _ in 0..60 {
+            house.wait(MINUTE);
+            house.engine.run_due().await;
+        }
+        counts.push(journal() - before);
+    }
+    counts
+}
+
+/// Watches: the distance between two ends. With a minute each the platform was called three times a minute for ever.
+#[tokio::test]
+async fn a_contradicted_payment_whose_time_is_over_is_asked_after_ever_more_slowly() {
+    let house = House::new();
+    house.create("N-1").await;
+    house.wait(119 * MINUTE);
+    let already = || Err(refused(Reason::AlreadyPaid, "ORDERPAID"));
+    house.script(|script| {
+        script.query.extend((0..1_000).map(|_| Ok(OrderWord::Paid(paid("N-1", 102, "app", "mch", "42")))));
+        script.close.extend((0..1_000).map(|_| already()));
+    });
+    let counts = calls_by_hour(&house, 6, || house.journal().len()).await;
+    assert!(counts[0] <= 24 && counts[1] <= 6, "{counts:?}");
+    assert!(counts[2..].iter().all(|count| (1..=6).contains(count)), "it is never forgotten: {counts:?}");
+    assert_eq!(house.read("N-1").await.state, PaymentState::Pending);
+}
+
+/// As above, of an attempt that gave way and is paid with another amount.
+#[tokio::test]
+async fn a_contradicted_attempt_that_gave_way_is_asked_after_ever_more_slowly() {
+    let house = House::new();
+    house.create("N-1").await;
+    house.invoke("N-1", "other", Some("payer")).await.unwrap();
+    {
+        let mut script = house.other.script.lock().unwrap();
+        let word = || OrderWord::Paid(paid("N-1-2", 102, "other-app", "other-mch", "77"));
+        script.query.extend((0..1_000).map(|_| Ok(word())));
+        script.close.extend((0..1_000).map(|_| Err(refused(Reason::AlreadyPaid, "ORDERPAID"))));
+    }
+    assert_eq!(house.notify("paid N-1 101 app mch 42").await, "Accepted");
+    let counts = calls_by_hour(&house, 6, || house.other.script.lock().unwrap().journal.len()).await;
+    assert!(counts[0] <= 16 && counts[1] <= 4, "{counts:?}");
+    assert!(counts[3..].iter().all(|count| (1..=4).contains(count)), "it is never forgotten: {counts:?}");
 }
