@@ -9,11 +9,12 @@ use anyhow::{Context as _, anyhow};
 use dukou_domain::Secret;
 use dukou_engine::ports::{Store, StoreError};
 use dukou_http::{HttpConfig, WaitingFor};
-use dukou_store::{PostgresOptions, PostgresStore, Served, SqliteOptions, SqliteStore};
+use dukou_store::{PostgresOptions, PostgresStore, Served, SqliteOptions, SqliteStore, SteadyTime};
 use tokio::time::{sleep, timeout};
 
 use crate::config::{StoragePlace, StorageSettings};
 use crate::listeners::run;
+use crate::outside::SystemClock;
 
 /// Between two tries to reach a database that is away.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
@@ -59,6 +60,14 @@ impl Ledger {
         match self {
             Ledger::Sqlite(store) => Arc::<SqliteStore>::clone(store),
             Ledger::Postgres(store) => Arc::<PostgresStore>::clone(store),
+        }
+    }
+
+    /// The time that plans are kept in: where instances share them, the database's.
+    pub fn time(&self) -> SteadyTime {
+        match self {
+            Ledger::Sqlite(_) => SteadyTime::new(Arc::new(SystemClock)),
+            Ledger::Postgres(store) => SteadyTime::following(Arc::new(SystemClock), store.clock()),
         }
     }
 

@@ -13,7 +13,7 @@ use dukou_engine::plugin::{PluginHost, PluginHostConfig};
 use dukou_engine::ports::{Coordinator, Store};
 use dukou_engine::{Engine, EngineConfig};
 use dukou_http::{AdminState, AdminToken, Gateway, HttpConfig};
-use dukou_store::{ProcessCoordinator, ProcessOptions, RedisCoordinator, RedisOptions, SteadySchedules, SteadyTime};
+use dukou_store::{ProcessCoordinator, ProcessOptions, RedisCoordinator, RedisOptions, SteadySchedules};
 use dukou_webhook::{Worker, WorkerOptions};
 use tokio::runtime::Handle;
 use tokio::time::{Instant, timeout_at};
@@ -95,7 +95,7 @@ impl Service {
         }
         metrics.reload.refused_files.set(i64::try_from(tenants.refused()).unwrap_or(i64::MAX));
         let tenants = Arc::new(ServedTenants::new(tenants.served()));
-        let steady = SteadySchedules::new(store, SteadyTime::new(Arc::new(SystemClock)));
+        let steady = SteadySchedules::new(store, ledger.time());
         let measured: Arc<dyn Store> = Arc::new(metrics.measure(Arc::new(steady)));
         outside.shelf.open(Arc::clone(&measured));
         let shared = outside.shared.open(Arc::clone(&measured), Arc::clone(&coordinator), Arc::new(SystemClock));

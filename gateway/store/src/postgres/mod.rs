@@ -7,6 +7,7 @@ mod address;
 mod batch;
 mod calls;
 mod change;
+mod clock;
 mod columns;
 mod database;
 mod deliveries;
@@ -39,7 +40,7 @@ use dukou_engine::records::{
     Begun, Event, IdempotentCall, Page, Payment, PaymentFilter, Refund, RefundRequest, RefundRequestFilter,
     StoreIdentity, StoredAnswer,
 };
-use dukou_spi::Kept;
+use dukou_spi::{Clock, Kept};
 use sqlx::Connection as _;
 use sqlx::postgres::PgConnection;
 use tokio::sync::watch;
@@ -48,6 +49,7 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use uuid::Uuid;
 
 pub use self::address::InvalidAddress;
+use self::clock::DatabaseClock;
 use self::columns::Columns;
 use self::database::{Database, Work};
 use self::error::{Result, store_error};
@@ -102,6 +104,7 @@ pub struct PostgresStore {
     writer: Arc<Writer>,
     /// This process, among those that serve from the database.
     instance: Uuid,
+    clock: Arc<DatabaseClock>,
     keeper: JoinHandle<()>,
 }
 
@@ -121,17 +124,18 @@ impl PostgresStore {
         let connections = options.connections.max(u32::try_from(writers).unwrap_or(u32::MAX).saturating_add(2));
         let database = Database::open(connect, connections).await?;
         let instance = Uuid::now_v7();
-        let position = database
+        let (position, (reading, _)) = database
             .write(move |connection| {
                 Box::pin(async move {
                     calls::alive(connection, instance).await?;
-                    events::position(connection).await
+                    Ok((events::position(connection).await?, clock::read(connection).await?))
                 })
             })
             .await?;
         let writer = Arc::new(Writer::start(&database, writers, options.queue, options.max_batch, position));
-        let keeper = tokio::spawn(keep(database.clone(), Arc::clone(&writer), instance));
-        Ok(PostgresStore { database, writer, instance, keeper })
+        let clock = Arc::new(DatabaseClock::new(reading));
+        let keeper = tokio::spawn(keep(database.clone(), Arc::clone(&writer), Arc::clone(&clock), instance));
+        Ok(PostgresStore { database, writer, instance, clock, keeper })
     }
 
     /// Finishes what is queued and closes the connections.
@@ -143,6 +147,11 @@ impl PostgresStore {
         // Otherwise the others wait until it counts as dead.
         let _ = timeout(READY_PATIENCE, gone).await;
         self.database.close().await;
+    }
+
+    /// The database's clock, for plans that instances share, whatever each one's own clock shows.
+    pub fn clock(&self) -> Arc<dyn Clock> {
+        Arc::<DatabaseClock>::clone(&self.clock)
     }
 
     /// Somebody says that the log has grown so far.
@@ -190,7 +199,7 @@ impl Drop for PostgresStore {
 }
 
 /// Follows what other instances do, and tells them that this one is there.
-async fn keep(database: Database, writer: Arc<Writer>, instance: Uuid) {
+async fn keep(database: Database, writer: Arc<Writer>, clock: Arc<DatabaseClock>, instance: Uuid) {
     let mut ticks = interval(LOOK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let (mut away, mut looks) = (false, 0);
@@ -201,10 +210,16 @@ async fn keep(database: Database, writer: Arc<Writer>, instance: Uuid) {
             if looks == 0 {
                 database.write(move |connection| Box::pin(calls::alive(connection, instance))).await?;
             }
-            database.read(|connection| Box::pin(events::position(connection))).await
+            let looked = database.read(|connection| {
+                Box::pin(async move { Ok((events::position(connection).await?, clock::read(connection).await?)) })
+            });
+            looked.await
         };
         match looked.await {
-            Ok(position) => {
+            Ok((position, (reading, prompt))) => {
+                if prompt {
+                    clock.set(reading);
+                }
                 writer::note(writer.committed(), position);
                 if std::mem::take(&mut away) {
                     tracing::warn!("the database is there again");

@@ -13,9 +13,15 @@ const PACE: i64 = 8;
 /// How much time passes between two steps towards the clock, in milliseconds.
 const STEP: i64 = 1_000;
 
+/// How finely the distance of another clock is told. Reading one takes its time, and plans of two instances need not
+/// agree on less.
+const GRAIN: i64 = 1_000;
+
 /// The steady time, as its distance from the clock.
 pub struct SteadyTime {
     clock: Arc<dyn Clock>,
+    /// Of those who share plans, when that is not `clock`.
+    common: Option<Arc<dyn Clock>>,
     /// Passes evenly, whatever is done to the clock.
     passed: Box<dyn Fn() -> Duration + Send + Sync>,
     last: Mutex<Last>,
@@ -37,17 +43,32 @@ impl SteadyTime {
         SteadyTime::with(clock, Box::new(move || started.elapsed()))
     }
 
+    /// For plans that others share: the steady time follows their `common` clock, whatever `clock` shows.
+    pub fn following(clock: Arc<dyn Clock>, common: Arc<dyn Clock>) -> Self {
+        let started = Instant::now();
+        let last = Last { passed: 0, steady: common.now().as_millis(), apart: false };
+        let passed = Box::new(move || started.elapsed());
+        SteadyTime { clock, common: Some(common), passed, last: Mutex::new(last) }
+    }
+
     /// The same, with something else that passes evenly.
     pub fn with(clock: Arc<dyn Clock>, passed: Box<dyn Fn() -> Duration + Send + Sync>) -> Self {
         let last = Last { passed: millis(passed()), steady: clock.now().as_millis(), apart: false };
-        SteadyTime { clock, passed, last: Mutex::new(last) }
+        SteadyTime { clock, common: None, passed, last: Mutex::new(last) }
     }
 
     /// How many milliseconds the steady time is ahead of the clock: 0, but for a while after the
-    /// clock was set.
+    /// clock was set, and where it is not the clock that is followed.
     pub fn ahead(&self) -> i64 {
+        let Some(common) = &self.common else { return self.ahead_of(self.clock.now().as_millis()) };
+        let (clock, common) = (self.clock.now().as_millis(), common.now().as_millis());
+        self.ahead_of(common) + common.saturating_sub(clock) / GRAIN * GRAIN
+    }
+
+    /// The same, of the clock that is followed and shows `clock`.
+    fn ahead_of(&self, clock: i64) -> i64 {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        let (clock, passed) = (self.clock.now().as_millis(), millis((self.passed)()));
+        let passed = millis((self.passed)());
         let since = passed.saturating_sub(last.passed);
         let steady = last.steady.saturating_add(since);
         let ahead = steady.saturating_sub(clock);

@@ -2,12 +2,15 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use dukou_domain::{EventId, Secret, TransactionId};
+use dukou_domain::{EventId, Secret, Timestamp, TransactionId};
 use dukou_engine::ports::{Change, Store, StoreError};
 use dukou_engine::records::{Begun, EventKind, IdempotentCall, NewEvent, StoredAnswer, Subject};
-use dukou_store::{PostgresOptions, PostgresStore};
+use dukou_spi::Clock;
+use dukou_store::{PostgresOptions, PostgresStore, SteadySchedules, SteadyTime};
 use dukou_test_servers::Postgres;
 use uuid::Uuid;
 
@@ -217,6 +220,42 @@ async fn f36_files_that_were_put_back_are_another_life_of_the_store() {
     assert_eq!(second.identity(), first.identity(), "once for all instances");
     eventually("an instance that ran all the while notices", async || store.identity() == first.identity()).await;
     assert!(notify(&first, "B1", "a").await.unwrap(), "it is new here");
+}
+
+/// Watches: one clock for all. With each instance's own, who is fast takes what the others are working on.
+#[tokio::test(flavor = "multi_thread")]
+async fn plans_are_by_the_databases_clock_whatever_the_instances_clocks_say() {
+    let address = Postgres::shared().new_database();
+    let minutes = Duration::from_secs(600);
+    let (right, fast) = (instance(&address, 0).await, instance(&address, 600_000).await);
+    let lease = async |(now, store): &(Timestamp, SteadySchedules)| {
+        store.deliveries().lease(*now, now.plus(Duration::from_secs(120)), 10, Box::new(|_| 10)).await.unwrap()
+    };
+    delivery_behaviour::deliver(&right.1, &tenant(), right.0).await;
+    let taken = lease(&right).await.taken;
+    assert_eq!(taken.len(), 1);
+    assert!(lease(&fast).await.taken.is_empty(), "somebody is at it");
+    delivery_behaviour::deliver(&fast.1, &tenant(), fast.0.plus(Duration::from_secs(60))).await;
+    let next = lease(&right).await;
+    assert!(next.taken.is_empty());
+    let wait = next.next_at.unwrap().since(right.0);
+    assert!(Duration::from_secs(55) < wait && wait < Duration::from_secs(65), "{wait:?}");
+    let tomorrow = (fast.0.plus(minutes), fast.1);
+    assert_eq!(lease(&tomorrow).await.taken.len(), 2, "each instance sees its own clock's time");
+}
+
+/// An instance whose clock is ahead by so many milliseconds, and what it shows now.
+async fn instance(address: &str, ahead: i64) -> (Timestamp, SteadySchedules) {
+    struct Ahead(i64);
+    impl Clock for Ahead {
+        fn now(&self) -> Timestamp {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
+            at(i64::try_from(now).unwrap() + self.0)
+        }
+    }
+    let store = open(address).await;
+    let time = SteadyTime::following(Arc::new(Ahead(ahead)), store.clock());
+    (Ahead(ahead).now(), SteadySchedules::new(Arc::new(store), time))
 }
 
 #[tokio::test(flavor = "multi_thread")]
