@@ -116,6 +116,7 @@ impl SqliteStore {
         })?;
         let identity = open::begin_incarnation(&connection)?;
         leases::release(&connection)?;
+        refunds::release(&connection)?;
         let position = open::position(&connection)?;
         let connections =
             (0..options.readers.max(1)).map(|_| open::reader(path)).collect::<std::result::Result<_, _>>()?;

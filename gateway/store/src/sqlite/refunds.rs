@@ -25,6 +25,8 @@ const BY_NUMBER: &str = select!("WHERE tenant = ?1 AND out_refund_no = ?2");
 const BY_ROW: &str = select!("WHERE row = ?1");
 const OF_PAYMENT: &str = select!("WHERE payment = ?1 AND tenant = ?2 ORDER BY created_at, id");
 
+const RELEASE: &str = "UPDATE refunds SET check_at = 0 WHERE state = 'created' AND check_at > 0";
+
 const INSERT: &str = "INSERT INTO refunds (id, tenant, payment, out_trade_no, out_refund_no, provider, trade_no, \
      currency, amount, reason, notify_url, state, provider_refund_id, failure_code, failure_message, platform_word, \
      created_at, updated_at, succeeded_at, check_at, check_asked, of_duplicate, version) VALUES (?1, ?2, ?3, ?4, ?5, \
@@ -47,6 +49,11 @@ fn one(connection: &Connection, sql: &str, key: impl rusqlite::Params) -> Result
     let mut statement = connection.prepare_cached(sql).map_err(store_error)?;
     let mut rows = statement.query(key).map_err(store_error)?;
     rows.next().map_err(store_error)?.map(read).transpose()
+}
+
+/// A process that is gone sends nothing any more: what it may have been sending is due. One process has the file.
+pub(super) fn release(connection: &Connection) -> Result<()> {
+    connection.execute(RELEASE, []).map(|_| ()).map_err(store_error)
 }
 
 pub(super) fn by_number(connection: &Connection, tenant: &TenantId, number: &OutRefundNo) -> Result<Option<Refund>> {
