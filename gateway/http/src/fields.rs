@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use dukou_domain::{Currency, InvalidId, Money, Timestamp};
 use serde_json::{Map, Value};
-use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
+use time::{OffsetDateTime, UtcOffset};
 
 use crate::json::shortened;
 use crate::problem::FieldError;
@@ -230,9 +230,12 @@ fn check_characters(text: &str, rule: TextRule) -> Result<(), String> {
     Ok(())
 }
 
-/// Reads a moment in RFC 3339, to the millisecond.
+/// Reads a moment in RFC 3339, to the millisecond. One that RFC 3339 could not write in UTC is none.
 pub fn parse_moment(text: &str) -> Option<Timestamp> {
-    let moment = OffsetDateTime::parse(text, &Rfc3339).ok()?;
+    let moment = OffsetDateTime::parse(text, &Rfc3339).ok()?.checked_to_offset(UtcOffset::UTC)?;
+    if !(0..=9999).contains(&moment.year()) {
+        return None;
+    }
     i64::try_from(moment.unix_timestamp_nanos().div_euclid(1_000_000)).ok().map(Timestamp::from_millis)
 }
 
@@ -291,7 +294,10 @@ mod tests {
     fn moments_are_rfc_3339() {
         assert_eq!(parse_moment("1970-01-01T00:00:01.5Z"), Some(Timestamp::from_millis(1500)));
         assert_eq!(parse_moment("1970-01-01T08:00:00+08:00"), Some(Timestamp::from_millis(0)));
-        for wrong in ["2026-11-23", "2026-11-23T10:00:00", "1700000000", "", "99999-01-01T00:00:00Z"] {
+        for wrong in ["2026-11-23", "2026-11-23T10:00:00", "1700000000", "", "99999-01-01T00:00:00Z"]
+            .into_iter()
+            .chain(["9999-12-31T23:59:59-23:59", "0000-01-01T00:00:00+00:01"])
+        {
             assert_eq!(parse_moment(wrong), None, "{wrong}");
         }
     }

@@ -15,7 +15,7 @@ const DASHED_DAY: &[BorrowedFormatItem<'_>] = format_description!("[year]-[month
 /// `yyyyMMddHHmmss`, as orders want it. `None` for a moment beyond the calendar.
 pub fn compact(at: Timestamp) -> Option<String> {
     let moment = OffsetDateTime::from_unix_timestamp(at.as_seconds()).ok()?;
-    moment.to_offset(ZONE).format(COMPACT).ok()
+    moment.checked_to_offset(ZONE)?.format(COMPACT).ok()
 }
 
 /// Reads `yyyyMMddHHmmss`.
@@ -32,7 +32,7 @@ pub fn parse_spaced(text: &str) -> Option<Timestamp> {
 /// calendar.
 pub fn rfc3339(at: Timestamp) -> Option<String> {
     let moment = OffsetDateTime::from_unix_timestamp(at.as_seconds()).ok()?;
-    moment.to_offset(ZONE).format(&Rfc3339).ok()
+    moment.checked_to_offset(ZONE)?.format(&Rfc3339).ok()
 }
 
 /// Reads RFC 3339, whatever its zone.
@@ -66,6 +66,17 @@ mod tests {
         assert_eq!(compact(at).as_deref(), Some("20141030133525"));
         assert_eq!(parse_compact("20141030133525"), Some(at));
         assert_eq!(parse_spaced("2014-10-30 13:35:25"), Some(at));
+    }
+
+    #[test]
+    fn what_is_beyond_the_calendar_in_beijing_is_no_time() {
+        let last = Timestamp::from_millis(253_402_271_999_000);
+        assert_eq!(compact(last).as_deref(), Some("99991231235959"));
+        assert_eq!(rfc3339(last).as_deref(), Some("9999-12-31T23:59:59+08:00"));
+        for beyond in [253_402_272_000_000, 253_402_300_799_000, i64::MAX, i64::MIN] {
+            let beyond = Timestamp::from_millis(beyond);
+            assert_eq!((compact(beyond), rfc3339(beyond)), (None, None), "{beyond:?}");
+        }
     }
 
     #[test]

@@ -12,6 +12,8 @@ use crate::problem::FieldError;
 
 /// A payment has to be payable for at least this long.
 const SHORTEST_LIFE: Duration = Duration::from_secs(60);
+/// And at most this long: far beyond any order, and far from the end of any platform's calendar.
+const LONGEST_LIFE: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 const DESCRIPTION: TextRule = TextRule { max: 127, plane_zero_only: true };
 const ATTACH: TextRule = TextRule { max: 127, plane_zero_only: true };
 const MAX_OPENID: usize = 128;
@@ -49,7 +51,7 @@ pub struct CreatePaymentBody {
     payer: Option<PayerBody>,
     /// The payer's address. Required for `h5`; left out, the address that the call came from.
     client_ip: Option<String>,
-    /// Until when it can be paid: at least a minute from now. Left out, the gateway's default.
+    /// Until when it can be paid: from a minute to 366 days from now. Left out, the gateway's default.
     #[schema(format = DateTime)]
     expires_at: Option<String>,
 }
@@ -71,9 +73,9 @@ pub struct PayerBody {
 #[derive(Debug)]
 pub struct PaymentRequest {
     pub command: CreatePayment,
-    /// Set when `expires_at` is too near: an error for a new payment, none for one that is
+    /// Set when `expires_at` is too near or too far: an error for a new payment, none for one that is
     /// sent again.
-    pub too_near: Option<FieldError>,
+    pub end_refused: Option<FieldError>,
 }
 
 impl PaymentRequest {
@@ -106,9 +108,9 @@ impl PaymentRequest {
         let client_ip = client_ip.or(peer.filter(|_| method != Some(Method::H5)));
         let client_ip = fields.require("client_ip", client_ip);
         let expires_at = fields.moment("expires_at");
-        let too_near = expires_at
-            .filter(|expires_at| *expires_at < now.plus(SHORTEST_LIFE))
-            .map(|_| FieldError::new("expires_at", "expected a time at least one minute from now"));
+        let end_refused = expires_at
+            .filter(|end| !(now.plus(SHORTEST_LIFE)..=now.plus(LONGEST_LIFE)).contains(end))
+            .map(|_| FieldError::new("expires_at", "expected a time from one minute to 366 days from now"));
 
         let mut problems = fields.finish();
         match (provider, method, amount, description, client_ip) {
@@ -126,10 +128,10 @@ impl PaymentRequest {
                     client_ip,
                     expires_at,
                 };
-                Ok(PaymentRequest { command, too_near })
+                Ok(PaymentRequest { command, end_refused })
             }
             _ => {
-                problems.extend(too_near);
+                problems.extend(end_refused);
                 Err(problems)
             }
         }

@@ -39,7 +39,7 @@ fn the_contracts_sample_is_read() {
     assert_eq!(command.client_ip.to_string(), "203.0.113.9");
     assert_eq!(command.expires_at, Some(Timestamp::from_millis(1_795_428_000_000)));
     assert!(matches!(command.payer, Some(Payer::OpenId(openid)) if openid == "oUpF8uMuAJO_M2pxb1Q9zNjWeS6o"));
-    assert_eq!(request.too_near, None);
+    assert_eq!(request.end_refused, None);
 }
 
 #[test]
@@ -103,13 +103,17 @@ fn h5_needs_the_payers_own_address() {
 }
 
 #[test]
-fn an_end_too_near_is_left_to_the_caller_unless_more_is_wrong() {
-    let near = with("expires_at", json!("2026-11-23T09:00:59Z"));
-    assert_eq!(read(near).unwrap().too_near.map(|problem| problem.field).as_deref(), Some("expires_at"));
+fn an_end_too_near_or_too_far_is_left_to_the_caller_unless_more_is_wrong() {
+    for refused in ["2026-11-23T09:00:59Z", "2027-11-24T09:00:01Z", "9999-12-31T16:00:00Z", "9999-12-31T23:59:59Z"] {
+        let read = read(with("expires_at", json!(refused))).unwrap();
+        assert_eq!(read.end_refused.map(|problem| problem.field).as_deref(), Some("expires_at"), "{refused}");
+    }
     let mut both = with("expires_at", json!("2020-01-01T00:00:00Z"));
     both["amount"] = json!(0);
     assert_eq!(read(both).unwrap_err(), ["amount", "expires_at"]);
-    assert_eq!(read(with("expires_at", json!("2026-11-23T09:01:00Z"))).unwrap().too_near, None);
+    for taken in ["2026-11-23T09:01:00Z", "2026-12-23T09:00:00Z", "2027-11-24T09:00:00Z"] {
+        assert_eq!(read(with("expires_at", json!(taken))).unwrap().end_refused, None, "{taken}");
+    }
 }
 
 #[test]

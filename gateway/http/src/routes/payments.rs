@@ -53,10 +53,10 @@ pub async fn create(
         let content = json::parse(&content).map_err(|fault| Problem::invalid(vec![fault]))?;
         let read = PaymentRequest::read(content, made_number, peer, engine.clock().now()).map_err(Problem::invalid)?;
         number.set(read.command.out_trade_no.as_str());
-        if let Some(too_near) = read.too_near
+        if let Some(refused) = read.end_refused
             && engine.store().payment(&shop.id, &read.command.out_trade_no).await?.is_none()
         {
-            return Err(Problem::invalid(vec![too_near]));
+            return Err(Problem::invalid(vec![refused]));
         }
         let answer = engine.create_payment(&shop, read.command).await?;
         let status = if answer.created { 201 } else { 200 };
