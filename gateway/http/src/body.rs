@@ -49,6 +49,34 @@ pub async fn read_within(
         .unwrap_or_else(|_| Err(too_slow(config.body_read_timeout)))
 }
 
+/// As [`read`], where the body has to be JSON.
+///
+/// # Errors
+/// As [`read`]; `invalid_request` where there is no body, `unsupported_media_type` where it is announced as anything
+/// but JSON in UTF-8.
+pub async fn read_json(request: &HttpRequest, payload: Payload, config: &HttpConfig) -> Result<Bytes, Problem> {
+    read_json_within(request, payload, config, config.body_limit).await
+}
+
+/// As [`read_json`], for an address that takes less.
+///
+/// # Errors
+/// As [`read_json`].
+pub async fn read_json_within(
+    request: &HttpRequest,
+    payload: Payload,
+    config: &HttpConfig,
+    limit: usize,
+) -> Result<Bytes, Problem> {
+    let bytes = read_within(request, payload, config, limit).await?;
+    // Before its type: who sent nothing had no type to name.
+    if bytes.is_empty() {
+        return Err(Problem::invalid_field("body", "missing; expected a JSON object"));
+    }
+    require_json(request.headers())?;
+    Ok(bytes)
+}
+
 async fn collect(mut payload: Payload, limit: usize) -> Result<Bytes, Problem> {
     let mut body = BytesMut::new();
     while let Some(chunk) = payload.next().await {
@@ -84,7 +112,7 @@ fn refuse_coding(headers: &HeaderMap) -> Result<(), Problem> {
     }
 }
 
-/// Looks at the Content-Type, before the body is read.
+/// Looks at the Content-Type.
 ///
 /// # Errors
 /// `unsupported_media_type` for anything but JSON in UTF-8.

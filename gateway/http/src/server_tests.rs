@@ -127,7 +127,7 @@ async fn every_error_is_a_problem_with_its_code_and_the_request_id() {
         ("GET /v1/bookshop/payments", KEY, "", 500, "internal_error"),
         ("GET /v1/bookshop/events", KEY, "", 503, "unavailable"),
         (
-            "GET /v1/bookshop/events?limit=1",
+            "GET /v1/bookshop/events?limit=0",
             "Authorization: Bearer sk-one\r\nAccept: text/event-stream\r\n",
             "",
             400,
@@ -141,6 +141,12 @@ async fn every_error_is_a_problem_with_its_code_and_the_request_id() {
             "invalid_request",
         ),
         ("POST /v1/bookshop/payments", KEY, "{}", 415, "unsupported_media_type"),
+        ("POST /v1/bookshop/payments", KEY, "", 400, "invalid_request"),
+        ("POST /v1/bookshop/payments/B-1/refunds", KEY, "", 400, "invalid_request"),
+        ("POST /v1/bookshop/sessions", "", "", 400, "invalid_request"),
+        ("POST /v1/bookshop/sessions", "Content-Type: text/plain\r\n", "", 400, "invalid_request"),
+        ("HEAD /v1/bookshop/payments/B-1/close", KEY, "", 405, ""),
+        ("HEAD /callback/bookshop/douyin-share", "", "", 405, ""),
         ("POST /v1/bookshop/payments", JSON, "{\"amount\":1.0}", 400, "invalid_request"),
         ("POST /v1/bookshop/payments", "Authorization: Bearer wrong\r\n", "{}", 401, "unauthorized"),
         (NOTIFY, "Content-Encoding: gzip\r\n", "x", 415, "unsupported_media_type"),
@@ -152,11 +158,11 @@ async fn every_error_is_a_problem_with_its_code_and_the_request_id() {
         let headers = format!("{headers}X-Request-Id: test-7\r\n");
         let answer = server.ask(line, &headers, body).await;
         assert_eq!((answer.status, answer.code()), (status, code), "{line} {headers}");
-        assert_eq!(answer.body["request_id"], "test-7", "{line}");
+        assert_eq!(answer.body["request_id"].as_str(), (code != "").then_some("test-7"), "{line}");
         assert!(answer.head.contains("x-request-id: test-7"), "{line}: {}", answer.head);
         assert!(answer.head.contains("content-type: application/problem+json"), "{line}: {}", answer.head);
         assert_eq!(answer.head.contains("www-authenticate: bearer"), status == 401, "{line}");
-        assert_eq!(answer.head.contains("allow: post, get"), status == 405, "{line}: {}", answer.head);
+        assert_eq!(answer.head.contains("allow: "), status == 405, "{line}: {}", answer.head);
         assert_eq!(answer.head.contains("retry-after"), status == 503, "{line}");
     }
     let counted = std::mem::take(&mut *server.counted.0.lock().unwrap());

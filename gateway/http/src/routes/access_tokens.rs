@@ -39,8 +39,7 @@ pub async fn create(
     payload: Payload,
 ) -> Result<HttpResponse, Problem> {
     Parameters::read(request.query_string(), &[])?.finish()?;
-    body::require_json(request.headers())?;
-    let bytes = body::read(&request, payload, &gateway.config).await?;
+    let bytes = body::read_json(&request, payload, &gateway.config).await?;
     let content = json::parse(&bytes).map_err(|fault| Problem::invalid(vec![fault]))?;
     let (provider, stale) = read_token_request(content).map_err(Problem::invalid)?;
     let (engine, tenant, of) = (Arc::clone(&gateway.engine), Arc::clone(&caller.tenant), provider.clone());

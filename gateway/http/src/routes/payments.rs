@@ -42,8 +42,7 @@ pub async fn create(
     payload: Payload,
 ) -> Result<HttpResponse, Problem> {
     Parameters::read(request.query_string(), &[])?.finish()?;
-    body::require_json(request.headers())?;
-    let bytes = body::read(&request, payload, &gateway.config).await?;
+    let bytes = body::read_json(&request, payload, &gateway.config).await?;
     let tenant = caller.tenant;
     let engine = Arc::clone(&gateway.engine);
     let peer = gateway.config.trusted_proxies.client(&request);

@@ -133,9 +133,8 @@ pub async fn call(
             respond(answer.map_err(|failure| problem(failure, plugin))?)
         }
         CallMethod::Post => {
-            body::require_json(request.headers())?;
-            let bytes =
-                body::read_within(&request, payload, &gateway.config, limit_of(&gateway, &tenant.id, plugin)).await?;
+            let limit = limit_of(&gateway, &tenant.id, plugin);
+            let bytes = body::read_json_within(&request, payload, &gateway.config, limit).await?;
             let (shop, content) = (Arc::clone(&tenant), bytes.clone());
             let work = move |_| async move {
                 let body = match json::parse(&content).map_err(|fault| Problem::invalid(vec![fault]))? {

@@ -37,8 +37,7 @@ pub async fn create(
 ) -> Result<HttpResponse, Problem> {
     let number = out_trade_no(&request)?;
     Parameters::read(request.query_string(), &[])?.finish()?;
-    body::require_json(request.headers())?;
-    let bytes = body::read(&request, payload, &gateway.config).await?;
+    let bytes = body::read_json(&request, payload, &gateway.config).await?;
     let tenant = caller.tenant;
     let engine = Arc::clone(&gateway.engine);
     let (shop, content) = (Arc::clone(&tenant), bytes.clone());
