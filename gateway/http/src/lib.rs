@@ -4,6 +4,7 @@
 //! A handler reads a request, calls one use case of `dukou-engine` and writes the answer; it
 //! decides nothing about a payment. Begin reading at [`endpoints`], the routing table.
 
+mod accept;
 mod admin_auth;
 mod answer;
 mod auth;

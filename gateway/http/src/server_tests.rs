@@ -173,6 +173,22 @@ async fn every_error_is_a_problem_with_its_code_and_the_request_id() {
 }
 
 #[actix_web::test]
+async fn a_stream_takes_the_parameters_of_a_page() {
+    let server = start();
+    let ask = "GET /v1/bookshop/events?limit=1 HTTP/1.1\r\nHost: t\r\nAuthorization: Bearer sk-one\r\n\
+               Accept: Text/Event-Stream, application/json;q=0.5\r\n\r\n";
+    let mut stream = server.connect().await;
+    stream.write_all(ask.as_bytes()).await.unwrap();
+    let mut buffer = vec![0; 4096];
+    let read = timeout(DEADLINE, stream.read(&mut buffer)).await.unwrap().unwrap();
+    let answer = Answered::new(&String::from_utf8_lossy(&buffer[..read]));
+    assert_eq!(answer.status, 200, "{}", answer.head);
+    assert!(answer.head.contains("content-type: text/event-stream"), "{}", answer.head);
+    drop(stream);
+    server.stop().await;
+}
+
+#[actix_web::test]
 async fn an_id_that_does_not_belong_into_a_log_is_replaced() {
     let server = start();
     let answer = server.ask("GET /nothing", "X-Request-Id: a\"b c\r\n", "").await;

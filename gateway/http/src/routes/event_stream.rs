@@ -21,7 +21,6 @@ use crate::errors::ErrorCode;
 use crate::gateway::Gateway;
 use crate::hub::{Place, Shown, show};
 use crate::problem::Problem;
-use crate::query::Parameters;
 
 const LAST_EVENT: &str = "Last-Event-ID";
 /// Events in one piece of the answer: so much may wait in memory for a slow reader.
@@ -30,15 +29,13 @@ const PAGE: u32 = 20;
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 const COMMENT: &[u8] = b":\n\n";
 
-/// Opens the stream.
+/// Opens the stream behind `after`, or behind what the request's own header names.
 pub async fn open(
     gateway: Data<Gateway>,
     caller: Authenticated,
     request: &HttpRequest,
+    after: Option<EventId>,
 ) -> Result<HttpResponse, Problem> {
-    let mut parameters = Parameters::read(request.query_string(), &["after"])?;
-    let after = parameters.get("after", "the id of an event, evt_…", |text| EventId::parse(text).ok());
-    parameters.finish()?;
     // A reader that comes back keeps its address, so that the header is the later word.
     let begin = match last_event(request.headers())? {
         Some(id) => Some((LAST_EVENT, id)),

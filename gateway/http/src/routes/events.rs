@@ -1,11 +1,11 @@
 //! The tenant's event log.
 
-use actix_web::http::header::{ACCEPT, HeaderMap};
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use dukou_domain::EventId;
 
 use super::event_stream;
+use crate::accept;
 use crate::answer::Answer;
 use crate::auth::Authenticated;
 use crate::dto::{EventBody, EventList};
@@ -19,13 +19,14 @@ const LONGEST_PAGE: u32 = 500;
 /// Read the tenant's event log, oldest first.
 ///
 /// `next_cursor` is the last event's id where the page is full, else `null`. To follow the log,
-/// ask again with the last id you have as `after`. With `Accept: text/event-stream` a live stream: first
-/// what is in the log after that event, then what happens, each event with `id`, `event` and `data`.
+/// ask again with the last id you have as `after`. Where `Accept` wants
+/// `text/event-stream` more than JSON, a live stream: first what is in the log after that event, then what
+/// happens, each event with `id`, `event` and `data`.
 #[utoipa::path(
     get, path = "/v1/{tenant}/events", operation_id = "listEvents", tag = "events",
     params(
         ("after" = Option<String>, Query, description = "Begin after this event (`evt_…`); left out: at the first."),
-        ("limit" = Option<u32>, Query, minimum = 1, maximum = 500, description = "Length of the page; left out: 100."),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 500, description = "Length of the page; left out: 100. A stream has none, and goes on."),
         ("Last-Event-ID" = Option<String>, Header, description = "Of a stream that goes on: the last event that was read."),
     ),
     responses((
@@ -38,46 +39,16 @@ pub async fn list(
     caller: Authenticated,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    if wants_stream(request.headers()) {
-        return event_stream::open(gateway, caller, &request).await;
-    }
     let mut parameters = Parameters::read(request.query_string(), &["after", "limit"])?;
     let after = parameters.get("after", "the id of an event, evt_…", |text| EventId::parse(text).ok());
     let limit = parameters.limit(PAGE, LONGEST_PAGE);
     parameters.finish()?;
+    if accept::prefers(request.headers(), ("text", "event-stream"), ("application", "json")) {
+        return event_stream::open(gateway, caller, &request, after).await;
+    }
     let events = gateway.engine.events(&caller.tenant, after, limit).await?;
     let full = u32::try_from(events.len()).is_ok_and(|length| length >= limit);
     let next_cursor = events.last().filter(|_| full).map(|last| last.event.id.to_string());
     let data = events.iter().map(EventBody::from).collect();
     Ok(Answer::json(200, &EventList { data, next_cursor })?.response())
-}
-
-/// Whether the caller wants a live stream rather than a page.
-fn wants_stream(headers: &HeaderMap) -> bool {
-    let accept = headers.get(ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
-    let accepts =
-        |kind: &str| accept.split(',').any(|part| part.split(';').next().is_some_and(|part| part.trim() == kind));
-    accepts("text/event-stream") && !accepts("application/json")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use actix_web::test::TestRequest;
-
-    #[test]
-    fn a_stream_is_for_those_who_ask_for_one() {
-        for (accept, stream) in [
-            ("application/json", false),
-            ("*/*", false),
-            ("text/event-stream", true),
-            ("text/event-stream;q=0.9", true),
-            ("text/event-stream, */*", true),
-            ("application/json, text/event-stream", false),
-            ("", false),
-        ] {
-            let request = TestRequest::get().insert_header((ACCEPT, accept)).to_http_request();
-            assert_eq!(wants_stream(request.headers()), stream, "{accept}");
-        }
-    }
 }
