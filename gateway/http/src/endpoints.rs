@@ -6,6 +6,7 @@ use actix_web::{HttpResponse, Route};
 use dukou_spi::plugin::{CallSpec, PageSpec, PluginInfo};
 
 use crate::errors::ErrorCode;
+use crate::head;
 use crate::openapi;
 use crate::plugin_endpoints;
 use crate::problem::Problem;
@@ -500,7 +501,11 @@ pub fn configure(config: &mut ServiceConfig, table: &[Endpoint]) {
             continue;
         }
         let methods: Vec<&Endpoint> = table[at..].iter().filter(|other| other.path == path).collect();
-        let allow = methods.iter().map(|endpoint| endpoint.method).collect::<Vec<_>>().join(", ");
+        let mut words: Vec<&str> = methods.iter().map(|endpoint| endpoint.method).collect();
+        if words.contains(&"GET") && head::is_answered(path) {
+            words.push("HEAD");
+        }
+        let allow = words.join(", ");
         let resource =
             methods.iter().fold(web::resource(path), |resource, endpoint| resource.route(endpoint.handler.route()));
         config.service(resource.default_service(web::to(move || {

@@ -19,6 +19,7 @@ pub mod endpoints;
 pub mod errors;
 mod fields;
 mod gateway;
+mod head;
 mod hub;
 mod idempotency;
 mod json;

@@ -27,6 +27,7 @@ use crate::connection::Activity;
 use crate::endpoints::{self, Endpoint};
 use crate::errors::ErrorCode;
 use crate::gateway::HttpTelemetry;
+use crate::head;
 use crate::problem::Problem;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -71,7 +72,7 @@ pub fn request_id(request: &HttpRequest) -> String {
 ///
 /// # Errors
 /// Only when a handler panicked: a problem document, with the connection kept.
-pub async fn around(request: ServiceRequest, next: Next<BoxBody>) -> Result<ServiceResponse<BoxBody>, Error> {
+pub async fn around(mut request: ServiceRequest, next: Next<BoxBody>) -> Result<ServiceResponse<BoxBody>, Error> {
     let started = Instant::now();
     let _busy = request.conn_data::<Activity>().map(Activity::begin);
     let id = incoming_id(&request).unwrap_or_else(|| Uuid::now_v7().to_string());
@@ -81,6 +82,7 @@ pub async fn around(request: ServiceRequest, next: Next<BoxBody>) -> Result<Serv
         edge.as_ref().and_then(|edge| endpoints::pattern(&edge.endpoints, request.path())).unwrap_or("unmatched");
     let telemetry = edge.as_ref().and_then(|edge| edge.telemetry.as_deref());
     let method = method_label(request.method());
+    let is_head = head::take(&mut request);
     let (request, unread) = watch_payload(request);
 
     let span = tracing::info_span!("request", request_id = %id, route, method);
@@ -113,6 +115,7 @@ pub async fn around(request: ServiceRequest, next: Next<BoxBody>) -> Result<Serv
         tell(telemetry, &id, route, method, problem.code.status(), None, None, started);
     }
     match ended {
+        Ok(response) if is_head => Ok(close_if_unread(head::without_body(response), unread)),
         Ok(response) => Ok(close_if_unread(response, unread)),
         Err(problem) => Err(Error::from(Rendered { problem, id })),
     }

@@ -42,7 +42,8 @@ const REQUESTS: &[&str] = &[
     info(
         title = "dukou",
         description = "The payment gateway that many mini-programs share. Amounts are integers in minor units (fen); \
-                       times are RFC 3339 in UTC; every error is a problem document (RFC 9457)."
+                       times are RFC 3339 in UTC; every error is a problem document (RFC 9457). \
+                       What answers GET answers HEAD too, except for callbacks."
     ),
     paths(
         payments::create,

@@ -173,6 +173,48 @@ async fn every_error_is_a_problem_with_its_code_and_the_request_id() {
 }
 
 #[actix_web::test]
+async fn head_is_get_without_the_body() {
+    let server = start();
+    const STREAM: &str = "Authorization: Bearer sk-one\r\nAccept: text/event-stream\r\n";
+    for (path, headers, status) in [
+        ("/openapi.json", "", 200),
+        ("/v1/bookshop/payments/B-1", "", 401),
+        ("/v1/bookshop/payments?page=2", KEY, 400),
+        // A stream has no end, but its headers have.
+        ("/v1/bookshop/events", STREAM, 200),
+        ("/nothing", KEY, 404),
+    ] {
+        let ask = |method: &str| format!("{method} {path} HTTP/1.1\r\nHost: t\r\nX-Request-Id: h\r\n{headers}\r\n");
+        let mut stream = server.connect().await;
+        // Twice on one connection, so that a byte of a body would be noticed.
+        let twice = format!("{}{}", ask("HEAD"), ask("HEAD").replacen("\r\n", "\r\nConnection: close\r\n", 1));
+        stream.write_all(twice.as_bytes()).await.unwrap();
+        let answered = read_to_end(&mut stream).await;
+        let heads: Vec<&str> = answered.split_terminator("\r\n\r\n").collect();
+        assert_eq!(heads.len(), 2, "{path}: {answered}");
+        assert!(heads.iter().all(|head| head.starts_with(&format!("HTTP/1.1 {status} "))), "{path}: {answered}");
+
+        let mut stream = server.connect().await;
+        stream.write_all(ask("GET").as_bytes()).await.unwrap();
+        let mut buffer = vec![0; 4096];
+        let read = timeout(DEADLINE, stream.read(&mut buffer)).await.unwrap().unwrap();
+        let got = String::from_utf8_lossy(&buffer[..read]).into_owned();
+        let sorted = |head: &str| {
+            let mut lines: Vec<String> = head.lines().map(str::to_ascii_lowercase).collect();
+            lines.retain(|line| !line.starts_with("date: "));
+            lines.sort();
+            lines
+        };
+        assert_eq!(sorted(heads[0]), sorted(got.split("\r\n\r\n").next().unwrap()), "{path}");
+    }
+    let allowed = server.ask("PUT /v1/bookshop/payments", KEY, "").await;
+    assert!(allowed.head.contains("allow: post, get, head\r\n"), "{}", allowed.head);
+    let counted = std::mem::take(&mut *server.counted.0.lock().unwrap());
+    assert!(counted.contains(&("/openapi.json".to_owned(), "HEAD", 200)), "{counted:?}");
+    server.stop().await;
+}
+
+#[actix_web::test]
 async fn a_stream_takes_the_parameters_of_a_page() {
     let server = start();
     let ask = "GET /v1/bookshop/events?limit=1 HTTP/1.1\r\nHost: t\r\nAuthorization: Bearer sk-one\r\n\
