@@ -5,12 +5,15 @@ use std::time::Instant;
 
 use actix_web::dev::ServerHandle;
 use actix_web::rt;
+use dukou_domain::Timestamp;
+use dukou_engine::records::PageCursor;
 use futures_util::FutureExt;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
 use super::*;
+use crate::cursor::List;
 use crate::testing_engine::{Away, Counted, gateway};
 
 /// Far beyond every limit set here.
@@ -227,6 +230,25 @@ async fn a_stream_takes_the_parameters_of_a_page() {
     assert_eq!(answer.status, 200, "{}", answer.head);
     assert!(answer.head.contains("content-type: text/event-stream"), "{}", answer.head);
     drop(stream);
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn a_cursor_leads_on_in_its_own_list_alone() {
+    let server = start();
+    let place = PageCursor { created_at: Timestamp::from_millis(1), id: uuid::Uuid::nil() };
+    for (list, path) in
+        [(List::Payments, "payments"), (List::RefundRequests, "refund-requests"), (List::Deliveries, "deliveries")]
+    {
+        for from in [List::Payments, List::RefundRequests, List::Deliveries] {
+            let line = format!("GET /v1/bookshop/{path}?cursor={}", from.encode(place));
+            let answer = server.ask(&line, KEY, "").await;
+            assert_eq!(answer.status == 400, from != list, "{from:?} {line}: {}", answer.body);
+            if answer.status == 400 {
+                assert_eq!(answer.body["errors"][0]["field"], "cursor", "{}", answer.body);
+            }
+        }
+    }
     server.stop().await;
 }
 

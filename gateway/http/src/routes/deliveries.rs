@@ -10,11 +10,12 @@ use dukou_engine::delivery::DeliveryFilter;
 
 use crate::answer::Answer;
 use crate::auth::Authenticated;
+use crate::cursor::List;
 use crate::dto::{DeliveryBody, DeliveryList, WebhookBody};
 use crate::gateway::Gateway;
 use crate::problem::Problem;
 use crate::query::Parameters;
-use crate::{body, cursor, idempotency};
+use crate::{body, idempotency};
 
 const PAGE: u32 = 20;
 const LONGEST_PAGE: u32 = 100;
@@ -39,14 +40,14 @@ pub async fn list(
     let filter = DeliveryFilter {
         tenant: caller.tenant.id.clone(),
         state: parameters.get("status", &format!("one of {words}"), DeliveryState::parse),
-        cursor: parameters.get("cursor", "the next_cursor of an earlier page", cursor::decode),
+        cursor: parameters.get("cursor", "the next_cursor of an earlier page", |text| List::Deliveries.decode(text)),
         limit: parameters.limit(PAGE, LONGEST_PAGE),
     };
     parameters.finish()?;
     let page = gateway.engine.deliveries(filter).await?;
     let list = DeliveryList {
         data: page.items.iter().map(DeliveryBody::from).collect(),
-        next_cursor: page.next.map(cursor::encode),
+        next_cursor: page.next.map(|next| List::Deliveries.encode(next)),
     };
     Ok(Answer::json(200, &list)?.response())
 }

@@ -11,6 +11,7 @@ use dukou_engine::records::PaymentFilter;
 use super::out_trade_no;
 use crate::answer::Answer;
 use crate::auth::{Authenticated, BackendOrBuyer, Principal};
+use crate::cursor::List;
 use crate::dto::{
     CreatePaymentBody, InvokePaymentBody, PaymentBody, PaymentList, PaymentRequest, read_buyers_invoke, read_invoke,
 };
@@ -19,7 +20,7 @@ use crate::gateway::Gateway;
 use crate::middleware::TradeNumber;
 use crate::problem::Problem;
 use crate::query::Parameters;
-use crate::{body, cursor, idempotency, json};
+use crate::{body, idempotency, json};
 
 const PAGE: u32 = 20;
 const LONGEST_PAGE: u32 = 100;
@@ -109,14 +110,14 @@ pub async fn list(
         tenant: caller.tenant.id.clone(),
         state: parameters.get("status", &format!("one of {words}"), PaymentState::parse),
         created_after: parameters.get("created_after", "a time as in 2026-11-23T10:00:00Z (RFC 3339)", parse_moment),
-        cursor: parameters.get("cursor", "the next_cursor of an earlier page", cursor::decode),
+        cursor: parameters.get("cursor", "the next_cursor of an earlier page", |text| List::Payments.decode(text)),
         limit: parameters.limit(PAGE, LONGEST_PAGE),
     };
     parameters.finish()?;
     let page = gateway.engine.payments(filter).await?;
     let list = PaymentList {
         data: page.items.iter().map(PaymentBody::from).collect(),
-        next_cursor: page.next.map(cursor::encode),
+        next_cursor: page.next.map(|next| List::Payments.encode(next)),
     };
     Ok(Answer::json(200, &list)?.response())
 }

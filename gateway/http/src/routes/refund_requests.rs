@@ -11,11 +11,12 @@ use dukou_engine::{CreateRefundRequest, Decision};
 use super::out_trade_no;
 use crate::answer::Answer;
 use crate::auth::{Authenticated, Buyer};
+use crate::cursor::List;
 use crate::dto::{CreateRefundRequestBody, RefundRequestBody, RefundRequestList, read_refund_request};
 use crate::gateway::Gateway;
 use crate::problem::Problem;
 use crate::query::Parameters;
-use crate::{body, cursor, idempotency, json};
+use crate::{body, idempotency, json};
 
 const PAGE: u32 = 20;
 const LONGEST_PAGE: u32 = 100;
@@ -70,14 +71,15 @@ pub async fn list(
     let filter = RefundRequestFilter {
         tenant: caller.tenant.id.clone(),
         state: parameters.get("status", &format!("one of {words}"), RefundRequestState::parse),
-        cursor: parameters.get("cursor", "the next_cursor of an earlier page", cursor::decode),
+        cursor: parameters
+            .get("cursor", "the next_cursor of an earlier page", |text| List::RefundRequests.decode(text)),
         limit: parameters.limit(PAGE, LONGEST_PAGE),
     };
     parameters.finish()?;
     let page = gateway.engine.refund_requests(filter).await?;
     let list = RefundRequestList {
         data: page.items.iter().map(RefundRequestBody::from).collect(),
-        next_cursor: page.next.map(cursor::encode),
+        next_cursor: page.next.map(|next| List::RefundRequests.encode(next)),
     };
     Ok(Answer::json(200, &list)?.response())
 }
