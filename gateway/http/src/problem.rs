@@ -7,7 +7,7 @@ use actix_web::http::header::{self, HeaderValue};
 use actix_web::{HttpResponse, ResponseError};
 use dukou_engine::EngineError;
 use dukou_engine::ports::StoreError;
-use dukou_spi::plugin::{DocumentError, PluginError};
+use dukou_spi::plugin::{DocumentError, PluginError, WrongField};
 use dukou_spi::{ErrorKind, FieldProblem, ProviderError, Reason};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -230,7 +230,10 @@ fn field_errors(problems: Vec<FieldProblem>) -> Vec<FieldError> {
 impl From<PluginError> for Problem {
     fn from(error: PluginError) -> Self {
         match error {
-            PluginError::Invalid(problems) => Problem::invalid(field_errors(problems)),
+            PluginError::Invalid(problems) => {
+                let wrong = |problem: WrongField| FieldError::new(problem.field, problem.message);
+                Problem::invalid(problems.into_iter().map(wrong).collect())
+            }
             PluginError::NotFound(what) => Problem::not_found(&what),
             PluginError::InvalidState(why) => Problem::new(ErrorCode::InvalidState, why),
             PluginError::Provider(error) => error.into(),

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use dukou_domain::{EventKind, Secret, Timestamp};
-use dukou_spi::FieldProblem;
 use dukou_spi::plugin::{
     Access, Batch, CallMethod, CallSpec, CallbackReply, Caller, Document, Host, PageSpec, Plugin, PluginCall,
     PluginContext, PluginError, PluginInfo, PluginLimits, PluginReply, PluginRequest, RequestMethod, Schema,
+    WrongField,
 };
 use serde_json::Value;
 
@@ -217,7 +217,7 @@ impl DouyinShare {
 }
 
 /// Names the field that takes most of the room.
-fn too_long(share: &Share, length: usize) -> FieldProblem {
+fn too_long(share: &Share, length: usize) -> WrongField {
     let images: usize = share.image_urls.iter().map(String::len).sum();
     let title = share.title.as_ref().map_or(0, String::len);
     let field = if images > title { "image_urls" } else { "title" };
@@ -225,7 +225,7 @@ fn too_long(share: &Share, length: usize) -> FieldProblem {
         "the link to Douyin would have {length} bytes, expected at most {LONGEST_SCHEMA}; use a shorter title or \
          fewer and shorter addresses"
     );
-    FieldProblem { field, message }
+    WrongField::new(field, message)
 }
 
 #[async_trait]

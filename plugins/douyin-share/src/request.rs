@@ -1,6 +1,8 @@
 //! The body of a new share, field by field: everything that is wrong with it at once.
 
-use dukou_spi::FieldProblem;
+use std::borrow::Cow;
+
+use dukou_spi::plugin::WrongField;
 use serde_json::{Map, Value};
 
 use crate::convert::{Share, Target};
@@ -17,7 +19,7 @@ const MOST_IMAGES: usize = 100;
 pub struct Fields<'a> {
     body: &'a Map<String, Value>,
     known: Vec<&'static str>,
-    problems: Vec<FieldProblem>,
+    problems: Vec<WrongField>,
 }
 
 impl<'a> Fields<'a> {
@@ -25,8 +27,8 @@ impl<'a> Fields<'a> {
         Fields { body, known: Vec::new(), problems: Vec::new() }
     }
 
-    pub fn wrong(&mut self, field: &'static str, message: impl Into<String>) {
-        self.problems.push(FieldProblem { field, message: message.into() });
+    pub fn wrong(&mut self, field: impl Into<Cow<'static, str>>, message: impl Into<String>) {
+        self.problems.push(WrongField::new(field, message));
     }
 
     /// `null` counts as left out.
@@ -69,13 +71,12 @@ impl<'a> Fields<'a> {
 
     /// # Errors
     /// Everything that was wrong; what was not asked for is wrong as well.
-    pub fn finish(mut self) -> Result<(), Vec<FieldProblem>> {
+    pub fn finish(mut self) -> Result<(), Vec<WrongField>> {
         let unknown: Vec<String> =
             self.body.keys().filter(|key| !self.known.contains(&key.as_str())).take(10).cloned().collect();
-        if !unknown.is_empty() {
-            let named = unknown.iter().map(|name| crate::text::printable(name)).collect::<Vec<_>>().join(", ");
-            let message = format!("unknown field {named}, expected {}", self.known.join(", "));
-            self.wrong("body", message);
+        for name in unknown {
+            let message = format!("unknown field, expected one of {}", self.known.join(", "));
+            self.wrong(crate::text::printable(&name), message);
         }
         if self.problems.is_empty() { Ok(()) } else { Err(self.problems) }
     }
@@ -83,7 +84,7 @@ impl<'a> Fields<'a> {
 
 /// # Errors
 /// Every field that cannot be taken.
-pub fn read_share(body: &Map<String, Value>) -> Result<Share, Vec<FieldProblem>> {
+pub fn read_share(body: &Map<String, Value>) -> Result<Share, Vec<WrongField>> {
     let mut fields = Fields::new(body);
     let app_id = fields.text("app_id", LONGEST_WORD);
     if app_id.is_none() && fields.problems.is_empty() {
@@ -105,13 +106,17 @@ pub fn read_share(body: &Map<String, Value>) -> Result<Share, Vec<FieldProblem>>
     fields.finish().map(|()| share)
 }
 
-/// WeChat's own is a number.
+/// WeChat's own is a number; a merchant may have one in words.
 fn scene(fields: &mut Fields<'_>) -> Option<String> {
     match fields.take("scene")? {
         Value::String(text) if text.chars().count() <= LONGEST_WORD => Some(text.clone()),
+        Value::String(_) => {
+            fields.wrong("scene", format!("expected at most {LONGEST_WORD} characters"));
+            None
+        }
         Value::Number(number) if number.is_u64() => Some(number.to_string()),
         _ => {
-            fields.wrong("scene", "expected WeChat's scene, a number such as 1007");
+            fields.wrong("scene", "expected WeChat's scene, a number such as 1007, or a text");
             None
         }
     }
@@ -141,9 +146,20 @@ mod tests {
             "scene": { "a": 1 }, "secret": "x", "video_url": "v".repeat(3_000), "query": null,
         });
         let problems = read_share(body.as_object().unwrap()).unwrap_err();
-        let named: Vec<&str> = problems.iter().map(|problem| problem.field).collect();
-        assert_eq!(named, ["app_id", "title", "image_urls", "video_url", "hashtags", "scene", "target", "body"]);
-        assert!(problems.last().unwrap().message.contains("unknown field secret"));
+        let named: Vec<&str> = problems.iter().map(|problem| &*problem.field).collect();
+        assert_eq!(named, ["app_id", "title", "image_urls", "video_url", "hashtags", "scene", "target", "secret"]);
+        assert!(problems.last().unwrap().message.starts_with("unknown field, expected one of app_id, "));
+    }
+
+    #[test]
+    fn a_scene_may_be_a_text_up_to_its_length() {
+        let read = |scene: serde_json::Value| {
+            let body = json!({ "app_id": "wx8888888888888888", "scene": scene });
+            read_share(body.as_object().unwrap())
+        };
+        assert_eq!(read(json!("s".repeat(200))).unwrap().scene.map(|scene| scene.len()), Some(200));
+        let problems = read(json!("s".repeat(201))).unwrap_err();
+        assert_eq!(problems, [WrongField::new("scene", "expected at most 200 characters")]);
     }
 
     #[test]

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 pub use documents::{Batch, Document, DocumentError, Documents, RaisedEvent, Write};
-pub use error::PluginError;
+pub use error::{PluginError, WrongField};
 pub use host::{Held, Host, MessageClaim};
 pub use info::{Access, CallMethod, CallSpec, PageSpec, PluginInfo, PluginLimits, Schema};
 pub use message::{

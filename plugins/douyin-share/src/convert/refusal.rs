@@ -1,6 +1,6 @@
 //! Why a share cannot be taken.
 
-use dukou_spi::FieldProblem;
+use dukou_spi::plugin::WrongField;
 
 /// The rule that was broken, by the protocol's own code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,7 +74,7 @@ impl Refusal {
     }
 
     /// The field, what is wrong with it, and what is expected.
-    pub fn problem(self) -> FieldProblem {
+    pub fn problem(self) -> WrongField {
         let (field, message) = match self {
             Refusal::AppId => ("app_id", "expected the WeChat mini-program's id: wx and 16 of 0-9 a-f".to_owned()),
             Refusal::NoMedia => (
@@ -118,6 +118,6 @@ impl Refusal {
             ),
             Refusal::PathTooLong => ("path", "page and query are longer than 1024 bytes together".to_owned()),
         };
-        FieldProblem { field, message: format!("{message} ({})", self.code()) }
+        WrongField::new(field, format!("{message} ({})", self.code()))
     }
 }

@@ -70,7 +70,7 @@ async fn what_cannot_be_shared_is_refused_before_anybody_is_asked() {
         (with("path", json!(format!("p?{}", "q".repeat(1100)))), "path", "E_PATH_TOO_LONG"),
     ] {
         let problems = fields(world.share(body).await);
-        assert_eq!((problems.len(), problems[0].0), (1, field));
+        assert_eq!((problems.len(), &*problems[0].0), (1, field));
         assert!(problems[0].1.ends_with(&format!("({code})")), "{}", problems[0].1);
     }
     assert!(world.douyin.asked.lock().unwrap().is_empty());

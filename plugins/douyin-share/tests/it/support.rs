@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::atomic::{AtomicI64, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex};
@@ -13,13 +14,13 @@ use dukou_engine::records::Subject;
 use dukou_engine::tenant::{LatePayment, Tenant, Tenants};
 use dukou_spi::plugin::{
     CallbackOutcome, Caller, PluginCall, PluginContext, PluginError, PluginFactory, PluginReply, PluginRequest,
-    RequestMethod,
+    RequestMethod, WrongField,
 };
 use dukou_spi::settings::{ProcessEnvironment, Section};
 use dukou_spi::transport::{
     HttpAnswer, HttpRequest, InvalidTransport, Transport, TransportError, TransportFactory, TransportOptions,
 };
-use dukou_spi::{AnyTime, Clock, Context, EmptyShelf, FieldProblem, ProcessState, Random};
+use dukou_spi::{AnyTime, Clock, Context, EmptyShelf, ProcessState, Random};
 use dukou_store::{ProcessCoordinator, SqliteOptions, SqliteStore};
 use serde_json::{Map, Value, json};
 
@@ -394,10 +395,10 @@ pub fn sha1(text: &str) -> String {
 }
 
 /// The fields that a refusal names.
-pub fn fields(refused: Result<Value, PluginFailure>) -> Vec<(&'static str, String)> {
+pub fn fields(refused: Result<Value, PluginFailure>) -> Vec<(Cow<'static, str>, String)> {
     match refused {
         Err(PluginFailure::Refused(PluginError::Invalid(problems))) => {
-            problems.into_iter().map(|FieldProblem { field, message }| (field, message)).collect()
+            problems.into_iter().map(|WrongField { field, message }| (field, message)).collect()
         }
         other => panic!("{other:?}"),
     }

@@ -107,7 +107,7 @@ async fn bad_shares_are_refused_by_their_fields() {
         (with("app_id", json!("wx1")), "app_id"),
         (with("path", json!("pages/a b")), "path"),
         (with("title", json!({ "a": 1 })), "title"),
-        (with("price", json!(1)), "body"),
+        (with("price", json!(1)), "price"),
         (with("image_urls", json!(vec![format!("https://a.example/{}", "x".repeat(1_900)); 12])), "image_urls"),
     ] {
         let problem = share(&merchant, &body).await.problem(400, "invalid_request");
