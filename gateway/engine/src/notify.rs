@@ -412,7 +412,8 @@ impl Entry {
                 return (change, (NotifyOutcome::NotPaid, None));
             }
         };
-        match success::enter(&mut payment, facts, &self.policy, self.now, &mut change) {
+        // The number that it came under is this payment's alone, so nobody looks for another that has this success.
+        match success::enter(&mut payment, facts, None, &self.policy, self.now, &mut change) {
             Heard::Mismatch(_) => {
                 change.notification = Some(self.kept(Recorded::Mismatch, Some(&payment)));
                 (change, (NotifyOutcome::Mismatch, None))

@@ -161,6 +161,11 @@ impl Engine {
         let now = self.now();
         let schedule = self.config.schedule.clone();
         let policy = self.policy(tenant);
+        let owner = match &status.word {
+            OrderWord::Paid(facts) => self.store.payment_by_transaction(&tenant.id, &facts.transaction_id).await?,
+            OrderWord::Waiting | OrderWord::Closed | OrderWord::Missing | OrderWord::Unrecognised => None,
+        };
+        let owner = owner.map(|owner| owner.id);
         // A contradiction is raised once, however often the platform repeats it.
         let key = match &status.word {
             OrderWord::Paid(facts) => Some(query_key(&tenant.id, &payment.attempt.provider, facts)),
@@ -186,21 +191,23 @@ impl Engine {
                     return (change, Some((before, payment)));
                 }
                 match &status.word {
-                    OrderWord::Paid(facts) => match success::enter(&mut payment, facts, &policy, now, &mut change) {
-                        Heard::Changed | Heard::Duplicate(_) => {}
-                        Heard::Known => {}
-                        Heard::Mismatch(_) if view.notification.is_some() => change.events.clear(),
-                        Heard::Mismatch(_) => {
-                            change.notification = key.clone().map(|key| Notification {
-                                key,
-                                outcome: Recorded::Mismatch,
-                                payment: Some(payment.id),
-                                trade_no: status.trade_no.clone(),
-                                received_at: now,
-                                body: bytes::Bytes::new(),
-                            });
+                    OrderWord::Paid(facts) => {
+                        match success::enter(&mut payment, facts, owner, &policy, now, &mut change) {
+                            Heard::Changed | Heard::Duplicate(_) => {}
+                            Heard::Known => {}
+                            Heard::Mismatch(_) if view.notification.is_some() => change.events.clear(),
+                            Heard::Mismatch(_) => {
+                                change.notification = key.clone().map(|key| Notification {
+                                    key,
+                                    outcome: Recorded::Mismatch,
+                                    payment: Some(payment.id),
+                                    trade_no: status.trade_no.clone(),
+                                    received_at: now,
+                                    body: bytes::Bytes::new(),
+                                });
+                            }
                         }
-                    },
+                    }
                     OrderWord::Waiting => {
                         rules::move_payment(&mut payment, PaymentFact::OrderAccepted, now, &mut change);
                     }

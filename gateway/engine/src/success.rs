@@ -1,6 +1,6 @@
 //! A verified success, wherever it was heard: entered, and followed by what it calls for.
 
-use dukou_domain::Timestamp;
+use dukou_domain::{PaymentId, Timestamp};
 use dukou_spi::{NotifyKind, PaidFacts};
 
 use crate::notify_url::notify_url;
@@ -18,15 +18,17 @@ pub(crate) struct Policy {
 }
 
 /// Enters a success. A late one is given back where the tenant wants that; a second one is given
-/// back in any case. Either refund is recorded with the success and sent by the jobs.
+/// back in any case. Either refund is recorded with the success and sent by the jobs. `owner` is as for
+/// [`rules::paid`].
 pub(crate) fn enter(
     payment: &mut Payment,
     facts: &PaidFacts,
+    owner: Option<PaymentId>,
     policy: &Policy,
     now: Timestamp,
     change: &mut Change,
 ) -> Heard {
-    let heard = rules::paid(payment, facts, now, change);
+    let heard = rules::paid(payment, facts, owner, now, change);
     let refund_url =
         |payment: &Payment, provider| notify_url(&policy.public_url, &payment.tenant, provider, NotifyKind::Refund);
     match &heard {

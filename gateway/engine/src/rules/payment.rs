@@ -1,6 +1,6 @@
 //! What follows for a payment.
 
-use dukou_domain::{AttemptId, AttemptState, Money, PaymentFact, PaymentState, Timestamp, payment};
+use dukou_domain::{AttemptId, AttemptState, Money, PaymentFact, PaymentId, PaymentState, Timestamp, payment};
 use dukou_spi::PaidFacts;
 
 use crate::number;
@@ -47,8 +47,15 @@ fn compare(amount: Money, attempt: &Attempt, facts: &PaidFacts) -> Vec<Differenc
 /// Enters a verified success into the record, once. The attempt that was paid becomes the
 /// payment's own; one that is still live beside it is to be closed. Events are those of the
 /// success itself; what the tenant's policy adds for a late one, and the refund of a second
-/// success, are the caller's.
-pub(crate) fn paid(payment: &mut Payment, facts: &PaidFacts, now: Timestamp, change: &mut Change) -> Heard {
+/// success, are the caller's. `owner` is the payment that the success is entered in already, as far
+/// as somebody looked: what was paid for one is never taken for another.
+pub(crate) fn paid(
+    payment: &mut Payment,
+    facts: &PaidFacts,
+    owner: Option<PaymentId>,
+    now: Timestamp,
+    change: &mut Change,
+) -> Heard {
     let Some(attempt) = find_attempt(payment, facts) else {
         let differences = vec![Difference {
             field: "trade_no".to_owned(),
@@ -57,7 +64,12 @@ pub(crate) fn paid(payment: &mut Payment, facts: &PaidFacts, now: Timestamp, cha
         }];
         return mismatch(payment, differences, now, change);
     };
-    let differences = compare(payment.amount, attempt, facts);
+    let mut differences = compare(payment.amount, attempt, facts);
+    if let Some(owner) = owner.filter(|owner| *owner != payment.id) {
+        let recorded = format!("{} of {owner}", facts.transaction_id);
+        let received = format!("{} of {}", facts.transaction_id, payment.id);
+        differences.push(Difference { field: "transaction_id".to_owned(), recorded, received });
+    }
     if !differences.is_empty() {
         return mismatch(payment, differences, now, change);
     }

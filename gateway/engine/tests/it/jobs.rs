@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use dukou_domain::PaymentState;
+use dukou_domain::{OutTradeNo, PaymentState};
+use dukou_engine::records::EventKind;
 use dukou_spi::{OrderWord, Reason};
 
 use crate::support::{House, lost, order, paid, refused};
@@ -151,10 +152,10 @@ async fn a_contradicted_payment_whose_time_is_over_is_asked_after_ever_more_slow
 async fn a_contradicted_attempt_that_gave_way_is_asked_after_ever_more_slowly() {
     let house = House::new();
     house.create("N-1").await;
-    house.invoke("N-1", "other", Some("payer")).await.unwrap();
+    let other = house.invoke("N-1", "other", Some("payer")).await.unwrap().payment.attempt.trade_no;
     {
         let mut script = house.other.script.lock().unwrap();
-        let word = || OrderWord::Paid(paid("N-1-2", 102, "other-app", "other-mch", "77"));
+        let word = || OrderWord::Paid(paid(other.as_str(), 102, "other-app", "other-mch", "77"));
         script.query.extend((0..1_000).map(|_| Ok(word())));
         script.close.extend((0..1_000).map(|_| Err(refused(Reason::AlreadyPaid, "ORDERPAID"))));
     }
@@ -162,4 +163,28 @@ async fn a_contradicted_attempt_that_gave_way_is_asked_after_ever_more_slowly() 
     let counts = calls_by_hour(&house, 6, || house.other.script.lock().unwrap().journal.len()).await;
     assert!(counts[0] <= 16 && counts[1] <= 4, "{counts:?}");
     assert!(counts[3..].iter().all(|count| (1..=4).contains(count)), "it is never forgotten: {counts:?}");
+}
+
+/// As where two orders were one at the platform.
+#[tokio::test]
+async fn what_was_paid_for_one_order_is_not_taken_for_another() {
+    let house = House::new();
+    house.create("N-1").await;
+    house.create("N-2").await;
+    assert_eq!(house.notify("paid N-1 101 app mch 42").await, "Accepted");
+    let number = OutTradeNo::new("N-2").unwrap();
+    for _ in 0..2 {
+        house.script(|script| script.query.push_back(Ok(OrderWord::Paid(paid("N-2", 101, "app", "mch", "42")))));
+        let answer = house.engine.payment(&house.tenant, &number, true).await.unwrap();
+        assert_eq!(answer.payment.state, PaymentState::Pending);
+    }
+    assert_eq!(house.count_events(EventKind::PaymentMismatch).await, 1);
+    assert_eq!(house.count_events(EventKind::PaymentSucceeded).await, 1);
+    // Its own is its own, however often it is heard.
+    for _ in 0..2 {
+        house.script(|script| script.query.push_back(Ok(OrderWord::Paid(paid("N-2", 101, "app", "mch", "43")))));
+        let answer = house.engine.payment(&house.tenant, &number, true).await.unwrap();
+        assert_eq!(answer.payment.state, PaymentState::Succeeded);
+    }
+    assert_eq!(house.count_events(EventKind::PaymentMismatch).await, 1);
 }

@@ -111,7 +111,7 @@ async fn api_v3_key(client: &Client, now: Timestamp) -> Finding {
     const KEY: &str = "api_v3_key";
     let own = client.trust.own(now);
     let known = |serial: &str| own.as_deref().filter(|key| key.serial == serial).map(|key| &key.key);
-    let listed = client.certificates().await.map(|answer| answer.believe(client.trust.api_v3_key(), known));
+    let listed = client.certificates().await.map(|answer| answer.believe(client.trust.api_v3_key(), now, known));
     let why = match listed {
         Ok(Ok(keys)) if !keys.is_empty() => return Finding::good(KEY, "decrypts WeChat Pay's certificates"),
         Ok(Err(disbelief @ Disbelief::WrongKey)) => return Finding::error(KEY, disbelief.to_string(), SET_API_V3_KEY),
