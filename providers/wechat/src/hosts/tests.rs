@@ -6,31 +6,33 @@ use crate::v3::testing::{World, section};
 
 const BUDGET: Duration = Duration::from_secs(10);
 
+type Answer = Result<HttpAnswer, TransportError>;
+
 /// Answers a host after a while, as it is told to: the first host, then the backup host.
-struct Hosts([(Duration, fn() -> Result<HttpAnswer, TransportError>); 2]);
+struct Hosts([(Duration, fn() -> Answer); 2]);
 
 #[async_trait]
 impl Transport for Hosts {
-    async fn send(&self, request: HttpRequest) -> Result<HttpAnswer, TransportError> {
+    async fn send(&self, request: HttpRequest) -> Answer {
         let (after, answer) = self.0[usize::from(request.url.starts_with("https://api2."))];
         tokio::time::sleep(after).await;
         answer()
     }
 }
 
-fn answer() -> Result<HttpAnswer, TransportError> {
+fn answer() -> Answer {
     Ok(HttpAnswer { status: 200, headers: Vec::new(), body: Default::default() })
 }
 
-fn unavailable() -> Result<HttpAnswer, TransportError> {
+fn unavailable() -> Answer {
     Ok(HttpAnswer { status: 503, headers: Vec::new(), body: Default::default() })
 }
 
-fn unreachable() -> Result<HttpAnswer, TransportError> {
+fn unreachable() -> Answer {
     Err(TransportError::NotSent { host: "h".into(), reason: "no connection".into() })
 }
 
-fn silent() -> Result<HttpAnswer, TransportError> {
+fn silent() -> Answer {
     Err(TransportError::Timeout { host: "h".into() })
 }
 

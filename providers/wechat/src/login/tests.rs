@@ -47,7 +47,9 @@ fn what_is_no_answer_is_unknown_and_is_not_quoted() {
     }
 }
 
-fn not_sent() -> Result<HttpAnswer, TransportError> {
+type Answered = Result<HttpAnswer, TransportError>;
+
+fn not_sent() -> Answered {
     Err(TransportError::NotSent { host: "h".into(), reason: "refused".into() })
 }
 
@@ -56,7 +58,7 @@ fn not_sent() -> Result<HttpAnswer, TransportError> {
 async fn the_backup_host_gets_what_was_not_sent_and_nothing_else() {
     let good = || Ok(HttpAnswer { status: 200, headers: Vec::new(), body: r#"{"openid":"o1"}"#.into() });
     let hosts = ["api.weixin.qq.com", "api2.weixin.qq.com"];
-    let cases: [(&str, Result<HttpAnswer, TransportError>, bool, &[&str]); 5] = [
+    let cases: [(&str, Answered, bool, &[&str]); 5] = [
         ("https://api.weixin.qq.com", good(), true, &hosts[..1]),
         ("https://api.weixin.qq.com", not_sent(), true, &hosts),
         ("https://api.weixin.qq.com", Err(TransportError::Timeout { host: "h".into() }), false, &hosts[..1]),
