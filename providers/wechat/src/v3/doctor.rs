@@ -110,7 +110,7 @@ const SET_API_V3_KEY: &str = "set the APIv3 key that the merchant platform shows
 async fn api_v3_key(client: &Client, now: Timestamp) -> Finding {
     const KEY: &str = "api_v3_key";
     let own = client.trust.own(now);
-    let known = |serial: &str| own.as_deref().filter(|key| key.serial == serial).map(|key| &key.key);
+    let known = |serial: &str| own.as_deref().filter(|key| key.serial == serial);
     let listed = client.certificates().await.map(|answer| answer.believe(client.trust.api_v3_key(), now, known));
     let why = match listed {
         Ok(Ok(keys)) if !keys.is_empty() => return Finding::good(KEY, "decrypts WeChat Pay's certificates"),
