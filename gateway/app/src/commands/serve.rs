@@ -84,7 +84,8 @@ fn report(loaded: &Loaded) {
             Severity::Warning => tracing::warn!("{problem}"),
         }
     }
-    for file in &loaded.refused {
+    // Without the gateway's own settings nobody is served.
+    for file in loaded.refused.iter().filter(|_| loaded.gateway.is_some()) {
         tracing::error!(file = %file.display(), "this tenant is not served; the others are");
     }
 }

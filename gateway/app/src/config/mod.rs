@@ -86,7 +86,8 @@ pub fn load(
     let mut problems = Vec::new();
     let gateway = gateway::read(&sources, &mut problems);
     // Tenants are checked even when the gateway's own settings are broken, so that every problem
-    // is named at once; whether plain http is allowed is then taken from what can be read.
+    // is named at once; whether plain http is allowed is then taken from what can be read, and is allowed
+    // where nothing can.
     let allow_private_networks = gateway.allow_private_networks;
     let strangers = crate::outside::strangers(allow_private_networks);
     let context = PluginContext { outside: context(gateway.insecure), strangers };

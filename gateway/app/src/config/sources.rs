@@ -19,16 +19,23 @@ pub struct Merged {
     /// The file as the operator named it.
     pub file: String,
     pub table: Map<String, Value>,
+    /// The file without the environment.
+    plain: Value,
     /// Which keys came from which variable.
     overridden: BTreeMap<String, String>,
 }
 
 impl Merged {
-    /// The variable that a key, or what it is a part of, came from.
+    /// The variable that a key came from, or what it is a part of, or, where the file has no such section, a part of
+    /// it.
     fn variable(&self, key: &str) -> Option<&String> {
         let part_of =
             |whole: &str| key.strip_prefix(whole).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']));
-        self.overridden.iter().find(|(whole, _)| part_of(whole)).map(|(_, variable)| variable)
+        let in_file = || key.split('.').try_fold(&self.plain, |here, part| here.get(part)).is_some();
+        let within = |part: &str| part.strip_prefix(key).is_some_and(|rest| rest.starts_with('.'));
+        let whole = self.overridden.iter().find(|(whole, _)| part_of(whole));
+        let found = whole.or_else(|| self.overridden.iter().find(|(part, _)| within(part)).filter(|_| !in_file()));
+        found.map(|(_, variable)| variable)
     }
 
     /// Moves problems of a key that came from the environment to the variable they are about.
@@ -209,7 +216,7 @@ impl Sources {
         }
         let merged = builder.build().and_then(Config::try_deserialize::<Value>);
         match merged {
-            Ok(Value::Object(table)) => Some(Merged { file, table, overridden }),
+            Ok(Value::Object(table)) => Some(Merged { file, table, plain, overridden }),
             _ => {
                 problems.push(broken(&file, 1, "cannot be merged with the environment"));
                 None

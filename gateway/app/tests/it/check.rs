@@ -86,6 +86,11 @@ fn the_environment_wins_over_the_file_and_is_named_where_it_is_wrong() {
         (vec![("DUKOU__SERVER__INSECURE", "true"), ("DUKOU__SERVER__PUBLIC_URL", "http://127.0.0.1:8080")], None),
         (vec![("DUKOU__SERVER__PUBLIC_URL", "http://127.0.0.1")], Some("DUKOU__SERVER__PUBLIC_URL")),
         (vec![("DUKOU__SERVER__LISTENN", "x")], Some("DUKOU__SERVER__LISTENN: server.listenn: is not a known key")),
+        (vec![("DUKOU__NOSUCH__X", "1")], Some("environment variable DUKOU__NOSUCH__X: nosuch: is not a known key")),
+        (
+            vec![("DUKOU__TENANTS__BOOK_SHOP__NOSUCH__X", "1")],
+            Some("environment variable DUKOU__TENANTS__BOOK_SHOP__NOSUCH__X: nosuch: is not a known key"),
+        ),
         (vec![("DUKOU__QUERIES__UNKNOWN", "1s, 2s")], None),
         (vec![("DUKOU__QUERIES__UNKNOWN", "2s,1s")], Some("queries.unknown: is out of range or out of order")),
         (vec![("DUKOU__REDIS__URL", "redis://127.0.0.1:6379/0")], None),
@@ -124,6 +129,25 @@ fn the_environment_wins_over_the_file_and_is_named_where_it_is_wrong() {
             }
         }
     }
+}
+
+/// What a gateway allows that cannot be read is not known.
+#[test]
+fn a_gateway_that_cannot_be_read_is_no_tenants_mistake() {
+    let webhook = "[webhook]\nurl = \"http://127.0.0.1:9000/hook\"\nsecret = \"env:WHSEC\"\n";
+    let shop = tenant("bookshop", "1900000109", webhook);
+    let folder = folder(&[("gateway.toml", "[server\n"), ("tenants/bookshop.toml", &shop)]);
+    let secret = ("WHSEC", "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=");
+    let text = stdout(&dukou(folder.path(), &["check"], &[KEY, secret]));
+    assert_eq!(text.lines().filter(|line| line.starts_with("error: ")).count(), 1, "{text}");
+    assert!(text.starts_with("error: config/gateway.toml: line 1: "), "{text}");
+
+    // Of a tenant with a mistake of its own nobody says that the others are served.
+    std::fs::write(folder.path().join("config/tenants/bookshop.toml"), "id = 1\n").expect("a file");
+    let served = dukou(folder.path(), &["serve"], &[]);
+    let log = String::from_utf8(served.stderr).expect("text");
+    assert_eq!(served.status.code(), Some(1), "{log}");
+    assert!(log.contains("gateway.toml cannot be used") && !log.contains("is not served"), "{log}");
 }
 
 #[test]
