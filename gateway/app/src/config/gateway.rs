@@ -277,8 +277,7 @@ impl<'a> Reader<'a> {
             if url.expose().starts_with("postgres://") || url.expose().starts_with("postgresql://") {
                 return match PostgresOptions::at(url.clone()).check() {
                     Ok(()) => Some(StoragePlace::Postgres(url)),
-                    // The error holds nothing of the address.
-                    Err(error) => section.wrong("url", &format!("cannot be used: {error}"), expected),
+                    Err(error) => unusable(&mut section, &error.to_string(), expected),
                 };
             }
             section.wrong("url", "is not the address of a store", expected)
@@ -302,8 +301,7 @@ impl<'a> Reader<'a> {
             let options = RedisOptions { url: url.clone(), prefix: String::new() };
             match options.check() {
                 Ok(()) => Some(url),
-                // The error holds nothing of the address.
-                Err(error) => section.wrong("url", &format!("cannot be used: {error}"), expected),
+                Err(error) => unusable(&mut section, &error.to_string(), expected),
             }
         });
         let prefix = if section.has("prefix") {
@@ -402,6 +400,12 @@ fn secret_address(section: &mut Section<'_>, expected: &str) -> Option<Secret> {
         section.warn("url", "holds a password written in the file itself", "\"env:NAME\" or \"file:PATH\"");
     }
     Some(Secret::new(text))
+}
+
+/// Notes an address that cannot be used. `error` holds nothing of the address, and says itself, mostly, what is expected.
+fn unusable<T>(section: &mut Section<'_>, error: &str, expected: &str) -> Option<T> {
+    let (why, expected) = error.split_once(": expected ").unwrap_or((error, expected));
+    section.wrong("url", &format!("cannot be used: {why}"), expected)
 }
 
 /// Whether an address has a password in it; one that names several servers is no URL.
