@@ -154,7 +154,7 @@ pub async fn login(provider: &dyn Provider, account: &Account, app: PayingApp<'_
         return Finding::warning("app_secret", "a login code that nobody was given was taken", "look at platform_url");
     };
     match (error.reason, error.code.as_deref()) {
-        (Reason::InvalidCode, _) => Finding::good("app_secret", format!("belongs to {}", app.id)),
+        (Reason::InvalidCode, Some("40029" | "40163")) => Finding::good("app_secret", format!("belongs to {}", app.id)),
         (_, Some("40013")) => Finding::error(
             app.key,
             format!("{} is no app that WeChat knows: {error}", app.id),
