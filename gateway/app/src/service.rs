@@ -228,15 +228,21 @@ impl Service {
         self.draining.store(true, Ordering::Release);
         self.gateway.end_streams();
         self.console.end_streams();
-        let work = async {
-            tokio::join!(self.public_server.stop(true), self.jobs.stop(), self.webhooks.stop());
+        self.engine.stop_asking();
+        let requests = async {
+            tokio::join!(self.public_server.stop(true), self.webhooks.stop());
             self.gateway.idle().await;
-            // What was called until now is part of its payment's history.
-            self.engine.write_calls().await;
         };
-        if timeout_at(deadline, work).await.is_err() {
+        let (requests, questions) =
+            tokio::join!(timeout_at(deadline, requests), timeout_at(deadline, self.jobs.stop()));
+        if requests.is_err() {
             tracing::warn!("some requests were still running after {DRAIN_LIMIT:?}");
         }
+        if questions.is_err() {
+            tracing::warn!("some questions to platforms were still out after {DRAIN_LIMIT:?}");
+        }
+        // What was called until now is part of its payment's history.
+        self.engine.write_calls().await;
         self.plugins.stop();
         self.ledger.close().await;
         self.admin_server.stop(false).await;

@@ -1,6 +1,7 @@
 //! The engine: what it holds, and the few things every use case does the same way.
 
 use std::borrow::Cow;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -43,6 +44,8 @@ pub struct Engine {
     pub(crate) telemetry: Arc<dyn Telemetry>,
     pub(crate) sessions: Sessions,
     pub(crate) journal: Journal,
+    /// No more questions are begun.
+    pub(crate) asks_no_more: AtomicBool,
 }
 
 impl Engine {
@@ -55,7 +58,8 @@ impl Engine {
         telemetry: Arc<dyn Telemetry>,
     ) -> Self {
         let (sessions, journal) = (Sessions::default(), Journal::default());
-        Engine { config, store, coordinator, tenants, clock, telemetry, sessions, journal }
+        let asks_no_more = AtomicBool::new(false);
+        Engine { config, store, coordinator, tenants, clock, telemetry, sessions, journal, asks_no_more }
     }
 
     pub fn tenants(&self) -> &dyn Tenants {

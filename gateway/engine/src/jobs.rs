@@ -1,9 +1,9 @@
 //! Asking after what nobody told: lost answers, notifies that never came, refunds under way, and
 //! payments whose time is over.
 
-use std::time::Duration;
-
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use dukou_domain::{AttemptState, PaymentState, RefundState};
 use dukou_spi::{Provider, Reason, RefundStatus, RefundWord};
@@ -48,7 +48,16 @@ impl Engine {
         count
     }
 
+    /// Begins no more questions: a round that is under way ends with those that are out. The others come again
+    /// when their lease is over.
+    pub fn stop_asking(&self) {
+        self.asks_no_more.store(true, Ordering::Relaxed);
+    }
+
     async fn follow_payment(&self, payment: Payment) {
+        if self.asks_no_more.load(Ordering::Relaxed) {
+            return;
+        }
         let Some(tenant) = self.tenants.find_even_removed(payment.tenant.as_str()) else { return };
         let Some(provider) = tenant.providers.get(&payment.attempt.provider) else { return };
         let lock = self.coordinator.lock(&Self::payment_lock(&tenant, &payment.out_trade_no)).await;
@@ -132,6 +141,9 @@ impl Engine {
     }
 
     async fn follow_refund(&self, refund: Refund) {
+        if self.asks_no_more.load(Ordering::Relaxed) {
+            return;
+        }
         let Some(tenant) = self.tenants.find_even_removed(refund.tenant.as_str()) else { return };
         let Some(provider) = tenant.providers.get(&refund.provider) else { return };
         let lock = self.coordinator.lock(&refund_lock(&tenant, refund.out_refund_no.as_str())).await;
