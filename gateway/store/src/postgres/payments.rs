@@ -390,7 +390,10 @@ pub(super) async fn take_due(
     let mut found = Vec::with_capacity(rows.len());
     for row in &rows {
         let mut c = Columns::new(row);
-        found.push((c.integer()?, rows::payment(&mut c)?));
+        let was = c.integer()?;
+        if let Some(payment) = rows::readable(rows::payment(&mut c)) {
+            found.push((was, payment?));
+        }
     }
     found.sort_by_key(|(was, _)| *was);
     with_others(connection, found.into_iter().map(|(_, payment)| payment).collect()).await

@@ -140,7 +140,10 @@ pub(super) async fn take_due(
     let mut found = Vec::with_capacity(rows.len());
     for row in &rows {
         let mut c = Columns::new(row);
-        found.push((c.integer()?, rows::refund(&mut c)?));
+        let was = c.integer()?;
+        if let Some(refund) = rows::readable(rows::refund(&mut c)) {
+            found.push((was, refund?));
+        }
     }
     found.sort_by_key(|(was, _)| *was);
     Ok(found.into_iter().map(|(_, refund)| refund).collect())

@@ -311,9 +311,9 @@ fn put_attempt(w: &mut Writing<'_>, payment: &Payment, a: &Attempt) -> Result<()
 }
 
 pub(super) fn take_due(w: &mut Writing<'_>, now: Timestamp, again_at: Timestamp, limit: u32) -> Result<Vec<Payment>> {
-    let rows = w.execute_returning(TAKE_DUE, params![now.as_millis(), again_at.as_millis(), limit])?;
-    let found = rows.into_iter().filter_map(|row| one(w.connection(), BY_ROW, params![row]).transpose());
-    found.map(|found| Ok(found?.payment)).collect()
+    let taken = w.execute_returning(TAKE_DUE, params![now.as_millis(), again_at.as_millis(), limit])?;
+    let found = taken.into_iter().filter_map(|row| one(w.connection(), BY_ROW, params![row]).transpose());
+    found.filter_map(rows::readable).map(|found| Ok(found?.payment)).collect()
 }
 
 /// One state's part of a page, from the index alone.

@@ -138,6 +138,7 @@ pub(super) fn put(w: &mut Writing<'_>, refund: &Refund) -> Result<()> {
 }
 
 pub(super) fn take_due(w: &mut Writing<'_>, now: Timestamp, again_at: Timestamp, limit: u32) -> Result<Vec<Refund>> {
-    let rows = w.execute_returning(TAKE_DUE, params![now.as_millis(), again_at.as_millis(), limit])?;
-    rows.into_iter().filter_map(|row| one(w.connection(), BY_ROW, params![row]).transpose()).collect()
+    let taken = w.execute_returning(TAKE_DUE, params![now.as_millis(), again_at.as_millis(), limit])?;
+    let found = taken.into_iter().filter_map(|row| one(w.connection(), BY_ROW, params![row]).transpose());
+    found.filter_map(rows::readable).collect()
 }

@@ -259,6 +259,15 @@ async fn instance(address: &str, ahead: i64) -> (Timestamp, SteadySchedules) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_payment_or_refund_that_cannot_be_read_holds_up_nobody() {
+    let address = Postgres::shared().new_database();
+    let spoil = |statement: &str| {
+        sql(&address, statement);
+    };
+    store_behaviour::what_is_due_and_cannot_be_read_holds_up_nobody(&open(&address).await, spoil).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_event_that_cannot_be_read_holds_up_nobody() {
     let address = Postgres::shared().new_database();
     let spoil = |positions: &[i64]| {

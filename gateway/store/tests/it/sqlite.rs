@@ -82,6 +82,16 @@ async fn an_event_that_cannot_be_read_holds_up_nobody() {
 }
 
 #[tokio::test]
+async fn a_payment_or_refund_that_cannot_be_read_holds_up_nobody() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = new_file(folder.path());
+    let spoil = |sql: &str| {
+        assert_eq!(Connection::open(&path).unwrap().execute(sql, []).unwrap(), 1);
+    };
+    store_behaviour::what_is_due_and_cannot_be_read_holds_up_nobody(&open(&path, 512), spoil).await;
+}
+
+#[tokio::test]
 async fn what_was_being_delivered_at_a_restart_is_due_again() {
     let folder = tempfile::tempdir().unwrap();
     let path = new_file(folder.path());

@@ -346,6 +346,25 @@ async fn pages_are_complete_and_newest_first(store: &dyn Store) {
     }
 }
 
+/// Watches: one row that an earlier program, or a slip, left unreadable.
+pub async fn what_is_due_and_cannot_be_read_holds_up_nobody(store: &dyn Store, spoil: impl Fn(&str)) {
+    for (name, created_at) in [("B1", 1_000), ("B2", 2_000), ("B3", 3_000)] {
+        create(store, &payment(name, created_at)).await.unwrap();
+        let paid = store.payment(&tenant(), &number(name)).await.unwrap().unwrap();
+        let new = refund(&paid, &format!("R-{name}"), 1);
+        apply(store, target(name), move |_| Change { refund: Some(new.clone()), ..Change::default() }).await.unwrap();
+    }
+    spoil("UPDATE payments SET state = 'disputed' WHERE out_trade_no = 'B1'");
+    spoil("UPDATE refunds SET state = 'disputed' WHERE out_refund_no = 'R-B1'");
+    let payments = store.take_due_payments(at(99_000), at(100_000), 10).await.unwrap();
+    let numbers: Vec<&str> = payments.iter().map(|payment| payment.out_trade_no.as_str()).collect();
+    assert_eq!(numbers, ["B2", "B3"]);
+    let refunds = store.take_due_refunds(at(99_000), at(100_000), 10).await.unwrap();
+    let mut numbers: Vec<&str> = refunds.iter().map(|refund| refund.out_refund_no.as_str()).collect();
+    numbers.sort_unstable();
+    assert_eq!(numbers, ["R-B2", "R-B3"]);
+}
+
 async fn what_is_due_is_taken_once(store: &dyn Store) {
     for (name, created_at) in [("B1", 1_000), ("B2", 2_000), ("B3", 3_000)] {
         create(store, &payment(name, created_at)).await.unwrap();
