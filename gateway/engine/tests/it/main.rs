@@ -10,6 +10,7 @@ mod deliver;
 mod frozen;
 mod invoke;
 mod jobs;
+mod known;
 mod notify;
 mod plugins;
 mod refund;

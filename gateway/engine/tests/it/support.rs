@@ -15,7 +15,7 @@ use dukou_domain::{
 use dukou_engine::ports::Store;
 use dukou_engine::ports::{IdempotencyOutcome, NotifyOutcome, Telemetry};
 use dukou_engine::records::{Event, EventKind, Payment};
-use dukou_engine::tenant::{LatePayment, Tenant, Tenants};
+use dukou_engine::tenant::{LatePayment, Tenant};
 use dukou_engine::{
     CreatePayment, CreateRefund, Engine, EngineConfig, EngineError, InvokePayment, Payer, PaymentAnswer, Schedule,
 };
@@ -28,6 +28,8 @@ use dukou_spi::{
 use dukou_store::{ProcessCoordinator, ProcessOptions, SqliteOptions, SqliteStore, SteadySchedules, SteadyTime};
 
 use tokio::sync::oneshot;
+
+use crate::known::Known;
 
 pub const START: Timestamp = Timestamp::from_millis(1_790_000_000_000);
 
@@ -343,40 +345,6 @@ impl Telemetry for Counts {
 
     fn event(&self, _: &TenantId, kind: EventKind) {
         self.count(format!("event {}", kind.as_str()));
-    }
-}
-
-/// Tenants as they are served and as they are known from before.
-struct Known {
-    served: Vec<Arc<Tenant>>,
-    known: Vec<Arc<Tenant>>,
-    /// Those of an account that the providers had before.
-    former: Vec<Arc<dyn Provider>>,
-}
-
-fn of_id(tenants: &[Arc<Tenant>], id: &str) -> Option<Arc<Tenant>> {
-    tenants.iter().find(|tenant| tenant.id.as_str() == id).map(Arc::clone)
-}
-
-impl Tenants for Known {
-    fn find(&self, id: &str) -> Option<Arc<Tenant>> {
-        of_id(&self.served, id)
-    }
-
-    fn all(&self) -> Vec<Arc<Tenant>> {
-        self.served.clone()
-    }
-
-    fn find_even_removed(&self, id: &str) -> Option<Arc<Tenant>> {
-        of_id(&self.known, id)
-    }
-
-    fn former_providers(&self, _: &TenantId, _: &ProviderName) -> Vec<Arc<dyn Provider>> {
-        self.former.clone()
-    }
-
-    fn any_webhook(&self) -> bool {
-        self.known.iter().any(|tenant| tenant.webhook.is_some())
     }
 }
 
