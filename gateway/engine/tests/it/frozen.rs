@@ -11,8 +11,9 @@ use dukou_domain::{AttemptState, OutTradeNo, PaymentState, RefundState};
 use dukou_engine::records::{EventKind, Payment, Refund};
 use dukou_engine::{Engine, EngineError, PaymentAnswer};
 use dukou_spi::{OrderWord, RefundWord};
+use tokio::task::JoinHandle;
 
-use crate::support::{House, lost, order, paid, refund};
+use crate::support::{Held, House, lost, order, paid, refund};
 
 /// Longer than any lease.
 const LONG: Duration = Duration::from_secs(125);
@@ -65,8 +66,8 @@ async fn f12_a_create_that_wakes_late_sets_nothing_back() {
     }
 }
 
-#[tokio::test]
-async fn f12_a_close_that_wakes_late_closes_nothing_that_was_paid() {
+/// A close that is stopped while the platform answers it, for longer than its locks live.
+async fn frozen_close() -> (House, Held, JoinHandle<Result<Payment, EngineError>>) {
     let house = House::new();
     house.create("N-1").await;
     let (first, mut held) = (Arc::clone(&house.engine), house.hold("close"));
@@ -74,6 +75,12 @@ async fn f12_a_close_that_wakes_late_closes_nothing_that_was_paid() {
     let frozen = tokio::spawn(async move { first.close_payment(&tenant, &number("N-1")).await });
     held.arrived().await;
     house.wait(LONG);
+    (house, held, frozen)
+}
+
+#[tokio::test]
+async fn f12_a_close_that_wakes_late_closes_nothing_that_was_paid() {
+    let (house, held, frozen) = frozen_close().await;
     settled_by(&house.another_engine(), &house).await;
     let before = everything(&house).await;
     held.thaw();
@@ -83,13 +90,7 @@ async fn f12_a_close_that_wakes_late_closes_nothing_that_was_paid() {
 
 #[tokio::test]
 async fn f12_a_close_that_wakes_late_closes_no_payment_that_is_paid_another_way() {
-    let house = House::new();
-    house.create("N-1").await;
-    let (first, mut held) = (Arc::clone(&house.engine), house.hold("close"));
-    let tenant = Arc::clone(&house.tenant);
-    let frozen = tokio::spawn(async move { first.close_payment(&tenant, &number("N-1")).await });
-    held.arrived().await;
-    house.wait(LONG);
+    let (house, held, frozen) = frozen_close().await;
     invoked(&house, house.another_engine()).await.unwrap().unwrap();
     let before = everything(&house).await;
     held.thaw();

@@ -26,7 +26,6 @@ use dukou_spi::{
     RefundStatus, RefundWord, TrustKey, Verdict, Verified,
 };
 use dukou_store::{ProcessCoordinator, ProcessOptions, SqliteOptions, SqliteStore, SteadySchedules, SteadyTime};
-
 use tokio::sync::oneshot;
 
 use crate::known::Known;
