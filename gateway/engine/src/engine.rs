@@ -150,8 +150,7 @@ impl Engine {
     ) -> Calls<'a> {
         let number = Some(refund.out_refund_no.clone());
         let about = About { tenant: refund.tenant.clone(), payment: refund.payment, refund: number };
-        let made_by = |attempt: &&Attempt| attempt.trade_no == refund.trade_no && attempt.provider == refund.provider;
-        let calls = match std::iter::once(&payment.attempt).chain(&payment.others).find(made_by) {
+        let calls = match payment.attempt_of(refund) {
             Some(attempt) => self.calls_for(payment, attempt, provider),
             None => self.calls(&refund.provider, provider),
         };

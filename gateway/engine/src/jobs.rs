@@ -43,8 +43,12 @@ impl Engine {
             Vec::new()
         });
         let count = payments.len() + refunds.len();
-        stream::iter(payments).for_each_concurrent(AT_ONCE, |payment| self.follow_payment(payment)).await;
-        stream::iter(refunds).for_each_concurrent(AT_ONCE, |refund| self.follow_refund(refund)).await;
+        // Looked at before each question, as there is room for it.
+        let goes_on = || !self.asks_no_more.load(Ordering::Relaxed);
+        let payments = stream::iter(payments.into_iter().take_while(|_| goes_on()));
+        payments.for_each_concurrent(AT_ONCE, |payment| self.follow_payment(payment)).await;
+        let refunds = stream::iter(refunds.into_iter().take_while(|_| goes_on()));
+        refunds.for_each_concurrent(AT_ONCE, |refund| self.follow_refund(refund)).await;
         count
     }
 
@@ -55,9 +59,6 @@ impl Engine {
     }
 
     async fn follow_payment(&self, payment: Payment) {
-        if self.asks_no_more.load(Ordering::Relaxed) {
-            return;
-        }
         let Some(tenant) = self.tenants.find_even_removed(payment.tenant.as_str()) else { return };
         let Some(provider) = tenant.providers.get(&payment.attempt.provider) else { return };
         let lock = self.coordinator.lock(&Self::payment_lock(&tenant, &payment.out_trade_no)).await;
@@ -141,9 +142,6 @@ impl Engine {
     }
 
     async fn follow_refund(&self, refund: Refund) {
-        if self.asks_no_more.load(Ordering::Relaxed) {
-            return;
-        }
         let Some(tenant) = self.tenants.find_even_removed(refund.tenant.as_str()) else { return };
         let Some(provider) = tenant.providers.get(&refund.provider) else { return };
         let lock = self.coordinator.lock(&refund_lock(&tenant, refund.out_refund_no.as_str())).await;

@@ -81,6 +81,12 @@ impl Payment {
         attempts.sort_unstable_by_key(|attempt| attempt.number);
         attempts
     }
+
+    /// The attempt whose success a refund gives back.
+    pub fn attempt_of(&self, refund: &Refund) -> Option<&Attempt> {
+        let paid = |attempt: &&Attempt| attempt.provider == refund.provider && attempt.trade_no == refund.trade_no;
+        self.others.iter().chain([&self.attempt]).find(paid)
+    }
 }
 
 /// The platform's refusal.

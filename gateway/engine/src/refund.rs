@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use dukou_domain::{OutRefundNo, OutTradeNo, ProviderName, RefundFact, RefundState, TransactionId};
+use dukou_domain::{OutRefundNo, OutTradeNo, ProviderName, RefundFact, RefundState};
 use dukou_spi::{ErrorKind, FieldProblem, NotifyKind, Provider, ProviderError, RefundOrder, RefundWord};
 
 use crate::command::{CreateRefund, RefundAnswer};
@@ -169,7 +169,7 @@ impl Engine {
     ) -> Result<Refund, EngineError> {
         let order = RefundOrder {
             trade_no: refund.trade_no.clone(),
-            transaction_id: transaction_of(payment, refund),
+            transaction_id: payment.attempt_of(refund).and_then(|paid| paid.transaction_id.clone()),
             out_refund_no: platform_refund_no(payment, &refund.out_refund_no)?,
             total: payment.amount,
             amount: refund.amount,
@@ -281,13 +281,6 @@ pub(crate) fn platform_refund_no(payment: &Payment, number: &OutRefundNo) -> Res
         let message = "is too long with the tenant's prefix".to_owned();
         EngineError::Invalid(vec![FieldProblem { field: "out_refund_no", message }])
     })
-}
-
-/// The platform's number of the success that is given back.
-fn transaction_of(payment: &Payment, refund: &Refund) -> Option<TransactionId> {
-    let attempts = payment.attempts();
-    let paid = attempts.iter().find(|attempt| attempt.trade_no == refund.trade_no)?;
-    paid.transaction_id.clone()
 }
 
 /// The same number again.
