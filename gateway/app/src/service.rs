@@ -228,7 +228,6 @@ impl Service {
         self.draining.store(true, Ordering::Release);
         self.gateway.end_streams();
         self.console.end_streams();
-        self.engine.stop_asking();
         let requests = async {
             tokio::join!(self.public_server.stop(true), self.webhooks.stop());
             self.gateway.idle().await;

@@ -1,7 +1,6 @@
 //! The engine: what it holds, and the few things every use case does the same way.
 
 use std::borrow::Cow;
-use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -9,6 +8,7 @@ use dukou_domain::{OutTradeNo, PaymentState, ProviderName, RefundState, TenantId
 use dukou_spi::{Clock, FieldProblem, NotifyKind, PayOrder, Provider, ProviderInfo};
 use tracing::Instrument as _;
 
+use crate::ask::Asking;
 use crate::calls::{About, Calls};
 use crate::error::EngineError;
 use crate::journal::Journal;
@@ -44,8 +44,7 @@ pub struct Engine {
     pub(crate) telemetry: Arc<dyn Telemetry>,
     pub(crate) sessions: Sessions,
     pub(crate) journal: Journal,
-    /// No more questions are begun.
-    pub(crate) asks_no_more: AtomicBool,
+    pub(crate) asking: Asking,
 }
 
 impl Engine {
@@ -57,9 +56,8 @@ impl Engine {
         clock: Arc<dyn Clock>,
         telemetry: Arc<dyn Telemetry>,
     ) -> Self {
-        let (sessions, journal) = (Sessions::default(), Journal::default());
-        let asks_no_more = AtomicBool::new(false);
-        Engine { config, store, coordinator, tenants, clock, telemetry, sessions, journal, asks_no_more }
+        let (sessions, journal, asking) = (Sessions::default(), Journal::default(), Asking::default());
+        Engine { config, store, coordinator, tenants, clock, telemetry, sessions, journal, asking }
     }
 
     pub fn tenants(&self) -> &dyn Tenants {

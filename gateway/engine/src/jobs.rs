@@ -1,14 +1,10 @@
-//! Asking after what nobody told: lost answers, notifies that never came, refunds under way, and
-//! payments whose time is over.
+//! What is asked about one payment or refund, and what follows: lost answers, notifies that never came, refunds under
+//! way, and payments whose time is over.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use dukou_domain::{AttemptState, PaymentState, RefundState};
 use dukou_spi::{Provider, Reason, RefundStatus, RefundWord};
-use futures_util::StreamExt;
-use futures_util::stream;
 
 use crate::create::is_at_platform;
 use crate::engine::Engine;
@@ -20,45 +16,8 @@ use crate::rules;
 use crate::spans::{payment_span, within};
 use crate::tenant::Tenant;
 
-/// How many of each are asked after in one round.
-const ROUND: u32 = 100;
-/// How many are asked after at the same time.
-const AT_ONCE: usize = 8;
-/// How long one that was taken is left to whoever took it.
-const LEASE: Duration = Duration::from_secs(60);
-
 impl Engine {
-    /// One round: asks the platforms about everything that is due. Returns how many it asked
-    /// about; fewer than a full round means that nothing more is due. What goes wrong with one is
-    /// logged and asked again later.
-    pub async fn run_due(&self) -> usize {
-        let now = self.now();
-        let again_at = now.plus(LEASE);
-        let payments = self.store.take_due_payments(now, again_at, ROUND).await.unwrap_or_else(|error| {
-            tracing::warn!(%error, "cannot look for payments to ask about");
-            Vec::new()
-        });
-        let refunds = self.store.take_due_refunds(now, again_at, ROUND).await.unwrap_or_else(|error| {
-            tracing::warn!(%error, "cannot look for refunds to ask about");
-            Vec::new()
-        });
-        let count = payments.len() + refunds.len();
-        // Looked at before each question, as there is room for it.
-        let goes_on = || !self.asks_no_more.load(Ordering::Relaxed);
-        let payments = stream::iter(payments.into_iter().take_while(|_| goes_on()));
-        payments.for_each_concurrent(AT_ONCE, |payment| self.follow_payment(payment)).await;
-        let refunds = stream::iter(refunds.into_iter().take_while(|_| goes_on()));
-        refunds.for_each_concurrent(AT_ONCE, |refund| self.follow_refund(refund)).await;
-        count
-    }
-
-    /// Begins no more questions: a round that is under way ends with those that are out. The others come again
-    /// when their lease is over.
-    pub fn stop_asking(&self) {
-        self.asks_no_more.store(true, Ordering::Relaxed);
-    }
-
-    async fn follow_payment(&self, payment: Payment) {
+    pub(crate) async fn follow_payment(&self, payment: Payment) {
         let Some(tenant) = self.tenants.find_even_removed(payment.tenant.as_str()) else { return };
         let Some(provider) = tenant.providers.get(&payment.attempt.provider) else { return };
         let lock = self.coordinator.lock(&Self::payment_lock(&tenant, &payment.out_trade_no)).await;
@@ -141,7 +100,7 @@ impl Engine {
         }
     }
 
-    async fn follow_refund(&self, refund: Refund) {
+    pub(crate) async fn follow_refund(&self, refund: Refund) {
         let Some(tenant) = self.tenants.find_even_removed(refund.tenant.as_str()) else { return };
         let Some(provider) = tenant.providers.get(&refund.provider) else { return };
         let lock = self.coordinator.lock(&refund_lock(&tenant, refund.out_refund_no.as_str())).await;

@@ -5,6 +5,7 @@
 //! through the provider trait of `dukou-spi`.
 
 mod access_token;
+mod ask;
 mod calls;
 mod close;
 mod command;
@@ -24,6 +25,7 @@ mod number;
 pub mod open;
 pub mod plugin;
 pub mod ports;
+pub mod question;
 mod read;
 pub mod records;
 mod refund;
@@ -36,6 +38,7 @@ mod spans;
 mod success;
 pub mod tenant;
 pub mod timeline;
+mod turns;
 
 pub use access_token::{AppToken, LentToken, TokenHolderName};
 pub use command::{

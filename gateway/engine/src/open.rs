@@ -1,5 +1,7 @@
 //! What has waited longest, so that nothing is forgotten.
 
+use std::collections::HashMap;
+
 use dukou_domain::{TenantId, Timestamp};
 
 /// What can wait too long.
@@ -36,4 +38,16 @@ pub struct OldestOpen {
     pub kind: OpenKind,
     /// May be to come for [`OpenKind::PaymentOverdue`]: then nothing is overdue yet.
     pub since: Timestamp,
+}
+
+impl OldestOpen {
+    /// The oldest of each tenant and kind, where there are several.
+    pub fn of_each(found: impl IntoIterator<Item = OldestOpen>) -> Vec<OldestOpen> {
+        let mut oldest: HashMap<(TenantId, OpenKind), Timestamp> = HashMap::new();
+        for OldestOpen { tenant, kind, since } in found {
+            let known = oldest.entry((tenant, kind)).or_insert(since);
+            *known = since.min(*known);
+        }
+        oldest.into_iter().map(|((tenant, kind), since)| OldestOpen { tenant, kind, since }).collect()
+    }
 }

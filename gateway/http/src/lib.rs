@@ -38,6 +38,8 @@ mod testing;
 mod testing_deliveries;
 #[cfg(test)]
 mod testing_engine;
+#[cfg(test)]
+mod testing_questions;
 mod unkept;
 mod waiting;
 

@@ -16,7 +16,8 @@ use dukou_engine::open::OldestOpen;
 use dukou_engine::plugin::{PluginHost, PluginHostConfig, PluginOutcome, PluginTelemetry};
 use dukou_engine::ports::{
     Admission, CallRate, Claim, ClaimToken, Coordinator, Decide, Deliveries, DocumentOwner, Health, History,
-    IdempotencyOutcome, Lock, Marker, NotifyOutcome, Old, PluginRecords, Store, StoreError, Target, Telemetry,
+    IdempotencyOutcome, Lock, Marker, NotifyOutcome, Old, PluginRecords, Questions, Store, StoreError, Target,
+    Telemetry,
 };
 use dukou_engine::records::{
     Begun, Event, EventKind, IdempotentCall, NewEvent, Notification, NotificationKey, Page, Payment, PaymentFilter,
@@ -134,14 +135,6 @@ impl Store for Away {
         away()
     }
 
-    async fn take_due_payments(&self, _: Timestamp, _: Timestamp, _: u32) -> Result<Vec<Payment>, StoreError> {
-        away()
-    }
-
-    async fn take_due_refunds(&self, _: Timestamp, _: Timestamp, _: u32) -> Result<Vec<Refund>, StoreError> {
-        away()
-    }
-
     /// Some keys have a meaning of their own; under all others a call is to be run.
     async fn begin_call(&self, call: IdempotentCall) -> Result<Begun, StoreError> {
         match call.key.as_str() {
@@ -196,6 +189,10 @@ impl Store for Away {
 
     fn watch(&self) -> watch::Receiver<i64> {
         self.committed.subscribe()
+    }
+
+    fn questions(&self) -> &dyn Questions {
+        self
     }
 
     fn deliveries(&self) -> &dyn Deliveries {

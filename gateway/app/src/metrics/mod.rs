@@ -9,6 +9,7 @@ mod http;
 mod open;
 mod plugin;
 mod process;
+mod questions;
 mod reload;
 mod retention;
 mod store;

@@ -9,7 +9,7 @@ use dukou_domain::{
     TransactionId,
 };
 use dukou_engine::open::OldestOpen;
-use dukou_engine::ports::{Decide, Deliveries, History, Old, PluginRecords, Store, StoreError, Target};
+use dukou_engine::ports::{Decide, Deliveries, History, Old, PluginRecords, Questions, Store, StoreError, Target};
 use dukou_engine::records::{
     Begun, Event, IdempotentCall, Page, Payment, PaymentFilter, Refund, RefundRequest, RefundRequestFilter,
     StoreIdentity, StoredAnswer,
@@ -27,7 +27,7 @@ pub struct MeasuredStore {
     pub(super) list: Histogram,
     pub(super) events: Histogram,
     pub(super) deliveries: Histogram,
-    take_due: Histogram,
+    pub(super) take_due: Histogram,
     idempotency: Histogram,
     forget: Histogram,
     open: Histogram,
@@ -127,24 +127,6 @@ impl Store for MeasuredStore {
         timed(&self.events, self.inner.event_position(tenant, id)).await
     }
 
-    async fn take_due_payments(
-        &self,
-        now: Timestamp,
-        again_at: Timestamp,
-        limit: u32,
-    ) -> Result<Vec<Payment>, StoreError> {
-        timed(&self.take_due, self.inner.take_due_payments(now, again_at, limit)).await
-    }
-
-    async fn take_due_refunds(
-        &self,
-        now: Timestamp,
-        again_at: Timestamp,
-        limit: u32,
-    ) -> Result<Vec<Refund>, StoreError> {
-        timed(&self.take_due, self.inner.take_due_refunds(now, again_at, limit)).await
-    }
-
     async fn begin_call(&self, call: IdempotentCall) -> Result<Begun, StoreError> {
         timed(&self.idempotency, self.inner.begin_call(call)).await
     }
@@ -185,6 +167,10 @@ impl Store for MeasuredStore {
 
     fn watch(&self) -> watch::Receiver<i64> {
         self.inner.watch()
+    }
+
+    fn questions(&self) -> &dyn Questions {
+        self
     }
 
     fn deliveries(&self) -> &dyn Deliveries {

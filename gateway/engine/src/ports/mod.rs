@@ -4,6 +4,7 @@ mod coordinator;
 mod deliveries;
 mod history;
 mod plugins;
+mod questions;
 mod store;
 mod telemetry;
 
@@ -11,5 +12,6 @@ pub use coordinator::{Admission, CallRate, Claim, ClaimToken, Coordinator, Healt
 pub use deliveries::{Deliveries, NewDelivery, Room};
 pub use history::History;
 pub use plugins::{DocumentOwner, PluginRecords};
+pub use questions::Questions;
 pub use store::{Change, Decide, Old, PaymentKey, Store, StoreError, Target, View};
 pub use telemetry::{IdempotencyOutcome, NotifyOutcome, Telemetry};

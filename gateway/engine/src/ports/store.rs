@@ -9,7 +9,7 @@ use dukou_spi::Kept;
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use super::{Deliveries, History, PluginRecords};
+use super::{Deliveries, History, PluginRecords, Questions};
 use crate::open::OldestOpen;
 use crate::records::{
     Begun, Event, IdempotentCall, NewEvent, Notification, NotificationKey, Page, Payment, PaymentFilter, Recorded,
@@ -193,24 +193,6 @@ pub trait Store: Send + Sync {
     /// The position of one of the tenant's events.
     async fn event_position(&self, tenant: &TenantId, id: EventId) -> Result<Option<i64>, StoreError>;
 
-    /// Takes payments whose question is due, moving their question to `again_at` so that nobody
-    /// else takes them meanwhile. The records are as they were before the move but for
-    /// `check.at` and `version`.
-    async fn take_due_payments(
-        &self,
-        now: Timestamp,
-        again_at: Timestamp,
-        limit: u32,
-    ) -> Result<Vec<Payment>, StoreError>;
-
-    /// As [`Store::take_due_payments`], for refunds.
-    async fn take_due_refunds(
-        &self,
-        now: Timestamp,
-        again_at: Timestamp,
-        limit: u32,
-    ) -> Result<Vec<Refund>, StoreError>;
-
     /// Enters a call under its idempotency key, durably. A call in progress whose owner is another
     /// process than `call.owner` is taken over: at once on a store that only one process may open, and
     /// where several do when that process has been silent for longer than its lease.
@@ -253,6 +235,9 @@ pub trait Store: Send + Sync {
     /// for every few seconds, so a store looks within a bound and may then miss a newer one behind
     /// very many older ones.
     async fn oldest_open(&self) -> Result<Vec<OldestOpen>, StoreError>;
+
+    /// What is to be asked after.
+    fn questions(&self) -> &dyn Questions;
 
     /// The deliveries of this store's events.
     fn deliveries(&self) -> &dyn Deliveries;

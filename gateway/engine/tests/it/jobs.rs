@@ -1,6 +1,5 @@
 //! Asking after what nobody told.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use dukou_domain::{OutTradeNo, PaymentState};
@@ -188,23 +187,4 @@ async fn what_was_paid_for_one_order_is_not_taken_for_another() {
         assert_eq!(answer.payment.state, PaymentState::Succeeded);
     }
     assert_eq!(house.count_events(EventKind::PaymentMismatch).await, 1);
-}
-
-/// A process that is told to stop waits for the questions that are out, and for no more.
-#[tokio::test]
-async fn a_round_that_is_told_to_stop_ends_with_the_questions_that_are_out() {
-    let house = House::new();
-    for number in 0..20 {
-        house.create(&format!("N-{number}")).await;
-    }
-    house.wait(MINUTE);
-    let mut held = house.hold("query");
-    let engine = Arc::clone(&house.engine);
-    let round = tokio::spawn(async move { engine.run_due().await });
-    held.arrived().await;
-    house.engine.stop_asking();
-    held.thaw();
-    assert_eq!(round.await.unwrap(), 20);
-    let at_once = 8;
-    assert!(house.calls("query") <= at_once, "{:?}", house.journal());
 }

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod account;
+mod asking;
 mod clock;
 mod create;
 mod deliver;

@@ -56,7 +56,8 @@ pub struct Held {
 
 impl Held {
     pub async fn arrived(&mut self) {
-        (&mut self.arrived).await.unwrap();
+        let arrived = tokio::time::timeout(Duration::from_secs(20), &mut self.arrived).await;
+        arrived.expect("the call is made").unwrap();
     }
 
     pub fn thaw(self) {
@@ -74,6 +75,14 @@ impl Platform {
         let mut script = self.script.lock().unwrap();
         script.journal.push(entry);
         queue(&mut script).pop_front()
+    }
+
+    /// The next answer to this operation is held back.
+    pub fn hold_next(&self, operation: &'static str) -> Held {
+        let (arrive, arrived) = oneshot::channel();
+        let (thaw, thawed) = oneshot::channel();
+        self.script.lock().unwrap().held.push((operation, arrive, thawed));
+        Held { arrived, thaw }
     }
 
     /// Holds back the answer where the test wants it, as a process would that is stopped just then.
@@ -466,10 +475,7 @@ impl House {
 
     /// The platform's next answer to this operation is held back.
     pub fn hold(&self, operation: &'static str) -> Held {
-        let (arrive, arrived) = oneshot::channel();
-        let (thaw, thawed) = oneshot::channel();
-        self.script(|script| script.held.push((operation, arrive, thawed)));
-        Held { arrived, thaw }
+        self.platform.hold_next(operation)
     }
 
     pub fn script(&self, change: impl FnOnce(&mut Script)) {

@@ -20,6 +20,7 @@ mod leases;
 mod open_work;
 mod payments;
 mod plugins;
+mod questions;
 mod refunds;
 mod requests;
 mod retention;
@@ -35,7 +36,7 @@ use dukou_domain::{
     TransactionId,
 };
 use dukou_engine::open::OldestOpen;
-use dukou_engine::ports::{Decide, Deliveries, History, Old, PluginRecords, Store, StoreError, Target};
+use dukou_engine::ports::{Decide, Deliveries, History, Old, PluginRecords, Questions, Store, StoreError, Target};
 use dukou_engine::records::{
     Begun, Event, IdempotentCall, Page, Payment, PaymentFilter, Refund, RefundRequest, RefundRequestFilter,
     StoreIdentity, StoredAnswer,
@@ -311,14 +312,6 @@ impl Store for PostgresStore {
         self.read(move |connection| Box::pin(async move { events::position_of(connection, &tenant, id).await })).await
     }
 
-    async fn take_due_payments(&self, now: Timestamp, again_at: Timestamp, limit: u32) -> Result<Vec<Payment>> {
-        self.write(move |connection| Box::pin(payments::take_due(connection, now, again_at, limit))).await
-    }
-
-    async fn take_due_refunds(&self, now: Timestamp, again_at: Timestamp, limit: u32) -> Result<Vec<Refund>> {
-        self.write(move |connection| Box::pin(refunds::take_due(connection, now, again_at, limit))).await
-    }
-
     async fn begin_call(&self, call: IdempotentCall) -> Result<Begun> {
         let instance = self.instance;
         self.write(move |connection| Box::pin(async move { calls::begin(connection, &call, instance).await })).await
@@ -362,6 +355,10 @@ impl Store for PostgresStore {
 
     fn watch(&self) -> watch::Receiver<i64> {
         self.writer.committed().subscribe()
+    }
+
+    fn questions(&self) -> &dyn Questions {
+        self
     }
 
     fn deliveries(&self) -> &dyn Deliveries {

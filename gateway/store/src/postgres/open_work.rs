@@ -7,13 +7,14 @@ use sqlx::postgres::PgConnection;
 
 use super::columns::Columns;
 use super::error::{Result, store_error};
+use super::questions::heads;
 use crate::rows::{self, ReadColumns as _};
 
 /// So many payments of a tenant in one state are looked at, those made first. What is stuck outlives
 /// the others, and so comes to be among them.
 const PAYMENTS: i64 = 100;
-/// So many refunds that are asked after are looked at, those to be asked after next.
-const REFUNDS: i64 = 1_000;
+/// So many refunds of a tenant in one state are looked at, those to be asked after next.
+const REFUNDS: i64 = 100;
 
 /// From one tenant to the next in the index, and for each the oldest of both states.
 const OPEN_PAYMENTS: &str = "WITH RECURSIVE tenants AS ( \
@@ -27,8 +28,13 @@ const OPEN_PAYMENTS: &str = "WITH RECURSIVE tenants AS ( \
              ORDER BY created_at LIMIT $3) oldest) \
      FROM tenants t WHERE t.tenant IS NOT NULL";
 
-const OPEN_REFUNDS: &str = "SELECT tenant, state, min(updated_at) FROM (SELECT tenant, state, updated_at FROM refunds \
-     WHERE check_at IS NOT NULL ORDER BY check_at LIMIT $1) oldest GROUP BY tenant, state";
+const OPEN_REFUNDS: &str = concat!(
+    heads!("refunds"),
+    "SELECT h.tenant, h.state, o.since FROM heads h CROSS JOIN LATERAL (SELECT min(updated_at) AS since \
+     FROM (SELECT r.updated_at FROM refunds r WHERE r.tenant = h.tenant AND r.provider COLLATE \"C\" = h.provider \
+     AND r.state COLLATE \"C\" = h.state AND r.check_at IS NOT NULL ORDER BY r.check_at LIMIT $1) oldest) o \
+     WHERE o.since IS NOT NULL"
+);
 
 pub(super) async fn oldest(connection: &mut PgConnection) -> Result<Vec<OldestOpen>> {
     let mut found = Vec::new();
@@ -49,5 +55,5 @@ pub(super) async fn oldest(connection: &mut PgConnection) -> Result<Vec<OldestOp
     for row in &sqlx::query(OPEN_REFUNDS).bind(REFUNDS).fetch_all(connection).await.map_err(store_error)? {
         found.extend(rows::open_refund(&mut Columns::new(row))?);
     }
-    Ok(found)
+    Ok(OldestOpen::of_each(found))
 }

@@ -10,7 +10,7 @@ use sqlx::query::Query;
 use super::columns::{Columns, each, place};
 use super::error::{Result, store_error};
 use crate::codec;
-use crate::rows::{self, ReadColumns as _};
+use crate::rows;
 
 macro_rules! columns {
     () => {
@@ -22,6 +22,8 @@ macro_rules! columns {
          CASE WHEN p.attempt_state = 'paid' THEN p.transaction_id END"
     };
 }
+
+pub(super) use columns;
 
 const BY_NUMBER: &str = concat!("SELECT ", columns!(), " FROM payments p WHERE p.tenant = $1 AND p.out_trade_no = $2");
 
@@ -111,15 +113,6 @@ const PUT_ATTEMPTS: &str = "INSERT INTO attempts (tenant, provider, trade_no, pa
      transaction_id = excluded.transaction_id \
      WHERE attempts.payment = excluded.payment AND attempts.id = excluded.id";
 
-/// One that another instance takes at this moment is passed over.
-const TAKE_DUE: &str = concat!(
-    "WITH due AS (SELECT tenant, id, check_at AS was FROM payments WHERE check_at <= $1 ORDER BY check_at LIMIT $3 \
-     FOR UPDATE SKIP LOCKED) \
-     UPDATE payments p SET check_at = $2, version = version + 1 FROM due \
-     WHERE p.tenant = due.tenant AND p.id = due.id RETURNING due.was, ",
-    columns!()
-);
-
 /// Each state's part of a page, from the index alone.
 const LIST: &str = concat!(
     "SELECT ",
@@ -131,7 +124,7 @@ const LIST: &str = concat!(
 );
 
 /// Most payments have one attempt, and cost nothing here.
-async fn with_others(connection: &mut PgConnection, found: Vec<(Payment, i64)>) -> Result<Vec<Payment>> {
+pub(super) async fn with_others(connection: &mut PgConnection, found: Vec<(Payment, i64)>) -> Result<Vec<Payment>> {
     let several = found.iter().any(|(_, attempts)| *attempts > 1);
     let mut payments: Vec<Payment> = found.into_iter().map(|(payment, _)| payment).collect();
     if several {
@@ -377,26 +370,6 @@ pub(super) async fn put_attempts(connection: &mut PgConnection, attempts: &[(&Pa
         return Err(StoreError::Conflict(format!("trade number in use by another attempt: {}", numbers.join(", "))));
     }
     Ok(())
-}
-
-pub(super) async fn take_due(
-    connection: &mut PgConnection,
-    now: Timestamp,
-    again_at: Timestamp,
-    limit: u32,
-) -> Result<Vec<Payment>> {
-    let asked = sqlx::query(TAKE_DUE).bind(now.as_millis()).bind(again_at.as_millis()).bind(i64::from(limit));
-    let rows = asked.fetch_all(&mut *connection).await.map_err(store_error)?;
-    let mut found = Vec::with_capacity(rows.len());
-    for row in &rows {
-        let mut c = Columns::new(row);
-        let was = c.integer()?;
-        if let Some(payment) = rows::readable(rows::payment(&mut c)) {
-            found.push((was, payment?));
-        }
-    }
-    found.sort_by_key(|(was, _)| *was);
-    with_others(connection, found.into_iter().map(|(_, payment)| payment).collect()).await
 }
 
 pub(super) async fn list(connection: &mut PgConnection, filter: &PaymentFilter) -> Result<Page<Payment>> {

@@ -7,7 +7,7 @@ use sqlx::postgres::PgConnection;
 
 use super::columns::Columns;
 use super::error::{Result, store_error};
-use crate::rows::{self, ReadColumns as _};
+use crate::rows;
 
 macro_rules! columns {
     () => {
@@ -16,6 +16,8 @@ macro_rules! columns {
          r.created_at, r.updated_at, r.succeeded_at, r.check_at, r.check_asked, r.of_duplicate, r.version"
     };
 }
+
+pub(super) use columns;
 
 const BY_NUMBER: &str = concat!("SELECT ", columns!(), " FROM refunds r WHERE r.tenant = $1 AND r.out_refund_no = $2");
 
@@ -35,15 +37,6 @@ const UPDATE: &str = "UPDATE refunds SET provider = $4, trade_no = $5, amount = 
      state = $9, provider_refund_id = $10, failure_code = $11, failure_message = $12, platform_word = $13, \
      updated_at = $14, succeeded_at = $15, check_at = $16, check_asked = $17, version = version + 1 \
      WHERE tenant = $1 AND id = $2 AND version = $3";
-
-/// One that another instance takes at this moment is passed over.
-const TAKE_DUE: &str = concat!(
-    "WITH due AS (SELECT tenant, id, check_at AS was FROM refunds WHERE check_at <= $1 ORDER BY check_at LIMIT $3 \
-     FOR UPDATE SKIP LOCKED) \
-     UPDATE refunds r SET check_at = $2, version = version + 1 FROM due \
-     WHERE r.tenant = due.tenant AND r.id = due.id RETURNING due.was, ",
-    columns!()
-);
 
 pub(super) async fn by_number(
     connection: &mut PgConnection,
@@ -127,24 +120,4 @@ pub(super) async fn put(connection: &mut PgConnection, r: &Refund) -> Result<()>
         return Err(StoreError::Conflict(format!("refund {} is not at version {}", r.id, r.version)));
     }
     Ok(())
-}
-
-pub(super) async fn take_due(
-    connection: &mut PgConnection,
-    now: Timestamp,
-    again_at: Timestamp,
-    limit: u32,
-) -> Result<Vec<Refund>> {
-    let asked = sqlx::query(TAKE_DUE).bind(now.as_millis()).bind(again_at.as_millis()).bind(i64::from(limit));
-    let rows = asked.fetch_all(connection).await.map_err(store_error)?;
-    let mut found = Vec::with_capacity(rows.len());
-    for row in &rows {
-        let mut c = Columns::new(row);
-        let was = c.integer()?;
-        if let Some(refund) = rows::readable(rows::refund(&mut c)) {
-            found.push((was, refund?));
-        }
-    }
-    found.sort_by_key(|(was, _)| *was);
-    Ok(found.into_iter().map(|(_, refund)| refund).collect())
 }

@@ -23,6 +23,11 @@ pub(super) const STEPS: &[Step] = &[
         name: "wanted webhooks",
         sql: include_str!("../../migrations/postgres/0003_wanted_webhooks.sql"),
     },
+    Step {
+        version: 4,
+        name: "questions in turn",
+        sql: include_str!("../../migrations/postgres/0004_questions_in_turn.sql"),
+    },
 ];
 
 /// Held while steps are applied, so that instances that start together do it one after another.

@@ -8,6 +8,7 @@ mod deliveries;
 mod events;
 mod payments;
 mod plugins;
+mod questions;
 mod refunds;
 
 use dukou_engine::ports::StoreError;
@@ -17,6 +18,7 @@ pub(crate) use deliveries::{Heads, backlog, delivery};
 pub(crate) use events::{answer, call, event, message};
 pub(crate) use payments::{attempt, payment};
 pub(crate) use plugins::{document, owned_document, tenant_column};
+pub(crate) use questions::head;
 pub(crate) use refunds::{open_refund, refund, request};
 
 /// One that is due and cannot be read holds up nobody: it is told, and comes again when it is due again.

@@ -17,6 +17,7 @@ mod open;
 mod open_work;
 mod payments;
 mod plugins;
+mod questions;
 mod readers;
 mod refunds;
 mod requests;
@@ -39,7 +40,9 @@ use dukou_domain::{
     TransactionId,
 };
 use dukou_engine::open::OldestOpen;
-use dukou_engine::ports::{Decide, Deliveries, History, Old, PaymentKey, PluginRecords, Store, StoreError, Target};
+use dukou_engine::ports::{
+    Decide, Deliveries, History, Old, PaymentKey, PluginRecords, Questions, Store, StoreError, Target,
+};
 use dukou_engine::records::{
     Begun, Event, IdempotentCall, Page, Payment, PaymentFilter, Refund, RefundRequest, RefundRequestFilter,
     StoreIdentity, StoredAnswer,
@@ -238,14 +241,6 @@ impl Store for SqliteStore {
         self.inner.readers.read(move |connection| events::position_of(connection, &tenant, id)).await
     }
 
-    async fn take_due_payments(&self, now: Timestamp, again_at: Timestamp, limit: u32) -> Result<Vec<Payment>> {
-        self.write(move |w| payments::take_due(w, now, again_at, limit)).await
-    }
-
-    async fn take_due_refunds(&self, now: Timestamp, again_at: Timestamp, limit: u32) -> Result<Vec<Refund>> {
-        self.write(move |w| refunds::take_due(w, now, again_at, limit)).await
-    }
-
     async fn begin_call(&self, call: IdempotentCall) -> Result<Begun> {
         self.write(move |w| calls::begin(w, &call)).await
     }
@@ -289,6 +284,10 @@ impl Store for SqliteStore {
 
     fn watch(&self) -> watch::Receiver<i64> {
         self.inner.writer.shared().committed.subscribe()
+    }
+
+    fn questions(&self) -> &dyn Questions {
+        self
     }
 
     fn deliveries(&self) -> &dyn Deliveries {

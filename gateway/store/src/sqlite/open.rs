@@ -32,6 +32,11 @@ pub(super) const STEPS: &[Step] = &[
         name: "wanted webhooks",
         sql: include_str!("../../migrations/sqlite/0010_wanted_webhooks.sql"),
     },
+    Step {
+        version: 11,
+        name: "questions in turn",
+        sql: include_str!("../../migrations/sqlite/0011_questions_in_turn.sql"),
+    },
 ];
 
 /// How long a statement waits for a lock that another process holds, a backup for example.

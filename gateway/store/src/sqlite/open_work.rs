@@ -3,18 +3,19 @@
 
 use dukou_domain::{PaymentState, TenantId, Timestamp};
 use dukou_engine::open::{OldestOpen, OpenKind};
-use dukou_engine::ports::StoreError;
+use dukou_engine::question::{Asked, Due, Queue};
 use rusqlite::{Connection, params};
 
 use super::columns::Columns;
 use super::error::{Result, store_error};
+use super::questions;
 use crate::rows::{self, ReadColumns as _};
 
 /// So many payments of a tenant in one state are looked at, those made first. What is stuck outlives
 /// the others, and so comes to be among them.
 const PAYMENTS: u32 = 100;
-/// So many refunds that are asked after are looked at, those to be asked after next.
-const REFUNDS: u32 = 1_000;
+/// So many refunds of a tenant in one state are looked at, those to be asked after next.
+const REFUNDS: u32 = 100;
 
 /// The first tenant after another, from the index alone.
 const NEXT_TENANT: &str =
@@ -23,14 +24,14 @@ const UNKNOWN: &str = "SELECT min(updated_at) FROM (SELECT updated_at FROM payme
      WHERE tenant = ?1 AND state = ?2 ORDER BY created_at LIMIT ?3)";
 const OVERDUE: &str = "SELECT min(expires_at) FROM (SELECT expires_at FROM payments INDEXED BY payments_list \
      WHERE tenant = ?1 AND state = ?2 ORDER BY created_at LIMIT ?3)";
-const OPEN_REFUNDS: &str = "SELECT tenant, state, min(updated_at) FROM (SELECT tenant, state, updated_at FROM refunds \
-     INDEXED BY refunds_due WHERE check_at IS NOT NULL ORDER BY check_at LIMIT ?1) GROUP BY tenant, state";
+const OPEN_REFUNDS: &str = "SELECT ?1, ?3, min(updated_at) FROM (SELECT updated_at FROM refunds INDEXED BY refunds_due \
+     WHERE tenant = ?1 AND provider = ?2 AND state = ?3 AND check_at IS NOT NULL ORDER BY check_at LIMIT ?4)";
 
 pub(super) fn oldest(connection: &Connection) -> Result<Vec<OldestOpen>> {
     let mut found = Vec::new();
     payments(connection, &mut found)?;
     refunds(connection, &mut found)?;
-    Ok(found)
+    Ok(OldestOpen::of_each(found))
 }
 
 fn payments(connection: &Connection, found: &mut Vec<OldestOpen>) -> Result<()> {
@@ -60,9 +61,11 @@ fn payments(connection: &Connection, found: &mut Vec<OldestOpen>) -> Result<()> 
 
 fn refunds(connection: &Connection, found: &mut Vec<OldestOpen>) -> Result<()> {
     let mut statement = connection.prepare_cached(OPEN_REFUNDS).map_err(store_error)?;
-    let mut rows = statement.query(params![REFUNDS]).map_err(store_error)?;
-    while let Some(row) = rows.next().map_err(store_error)? {
-        found.extend(rows::open_refund(&mut Columns::new(row))?);
+    for Due { queue: Queue { tenant, provider, state }, .. } in questions::heads(connection, Asked::Refunds)? {
+        let mut rows = statement.query(params![tenant, provider, state, REFUNDS]).map_err(store_error)?;
+        while let Some(row) = rows.next().map_err(store_error)? {
+            found.extend(rows::open_refund(&mut Columns::new(row))?);
+        }
     }
-    Ok::<(), StoreError>(())
+    Ok(())
 }

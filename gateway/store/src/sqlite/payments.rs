@@ -122,9 +122,6 @@ const PUT_ATTEMPT: &str = "INSERT INTO attempts (tenant, provider, trade_no, pay
      transaction_id = excluded.transaction_id \
      WHERE attempts.payment = excluded.payment AND attempts.id = excluded.id";
 
-const TAKE_DUE: &str = "UPDATE payments SET check_at = ?2, version = version + 1 WHERE row IN \
-     (SELECT row FROM payments WHERE check_at <= ?1 ORDER BY check_at LIMIT ?3) RETURNING row";
-
 /// A payment with its place in the table.
 pub(super) struct Found {
     pub row: i64,
@@ -310,10 +307,8 @@ fn put_attempt(w: &mut Writing<'_>, payment: &Payment, a: &Attempt) -> Result<()
     Ok(())
 }
 
-pub(super) fn take_due(w: &mut Writing<'_>, now: Timestamp, again_at: Timestamp, limit: u32) -> Result<Vec<Payment>> {
-    let taken = w.execute_returning(TAKE_DUE, params![now.as_millis(), again_at.as_millis(), limit])?;
-    let found = taken.into_iter().filter_map(|row| one(w.connection(), BY_ROW, params![row]).transpose());
-    found.filter_map(rows::readable).map(|found| Ok(found?.payment)).collect()
+pub(super) fn by_row(connection: &Connection, row: i64) -> Result<Option<Payment>> {
+    Ok(one(connection, BY_ROW, params![row])?.map(|found| found.payment))
 }
 
 /// One state's part of a page, from the index alone.

@@ -38,9 +38,6 @@ const UPDATE: &str = "UPDATE refunds SET provider = ?3, trade_no = ?4, amount = 
      updated_at = ?13, succeeded_at = ?14, check_at = ?15, check_asked = ?16, version = version + 1 \
      WHERE id = ?1 AND version = ?2";
 
-const TAKE_DUE: &str = "UPDATE refunds SET check_at = ?2, version = version + 1 WHERE row IN \
-     (SELECT row FROM refunds WHERE check_at <= ?1 ORDER BY check_at LIMIT ?3) RETURNING row";
-
 fn read(row: &Row<'_>) -> Result<Refund> {
     rows::refund(&mut Columns::new(row))
 }
@@ -137,8 +134,6 @@ pub(super) fn put(w: &mut Writing<'_>, refund: &Refund) -> Result<()> {
     Ok(())
 }
 
-pub(super) fn take_due(w: &mut Writing<'_>, now: Timestamp, again_at: Timestamp, limit: u32) -> Result<Vec<Refund>> {
-    let taken = w.execute_returning(TAKE_DUE, params![now.as_millis(), again_at.as_millis(), limit])?;
-    let found = taken.into_iter().filter_map(|row| one(w.connection(), BY_ROW, params![row]).transpose());
-    found.filter_map(rows::readable).collect()
+pub(super) fn by_row(connection: &Connection, row: i64) -> Result<Option<Refund>> {
+    one(connection, BY_ROW, params![row])
 }

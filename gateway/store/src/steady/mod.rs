@@ -7,6 +7,7 @@
 //! them on their way in and out. Everybody else sees the clock's time.
 
 mod deliveries;
+mod questions;
 mod time;
 
 use std::sync::Arc;
@@ -17,7 +18,7 @@ use dukou_domain::{
     TransactionId,
 };
 use dukou_engine::open::OldestOpen;
-use dukou_engine::ports::{Decide, Deliveries, History, Old, PluginRecords, Store, StoreError, Target};
+use dukou_engine::ports::{Decide, Deliveries, History, Old, PluginRecords, Questions, Store, StoreError, Target};
 use dukou_engine::records::{
     Begun, Check, Event, IdempotentCall, Page, Payment, PaymentFilter, Refund, RefundRequest, RefundRequestFilter,
     StoreIdentity, StoredAnswer,
@@ -155,28 +156,6 @@ impl Store for SteadySchedules {
         self.inner.event_position(tenant, id).await
     }
 
-    async fn take_due_payments(
-        &self,
-        now: Timestamp,
-        again_at: Timestamp,
-        limit: u32,
-    ) -> Result<Vec<Payment>, StoreError> {
-        let ahead = self.time.ahead();
-        let due = self.inner.take_due_payments(moved(now, ahead), moved(again_at, ahead), limit).await?;
-        Ok(due.into_iter().map(|payment| payment_out(payment, ahead)).collect())
-    }
-
-    async fn take_due_refunds(
-        &self,
-        now: Timestamp,
-        again_at: Timestamp,
-        limit: u32,
-    ) -> Result<Vec<Refund>, StoreError> {
-        let ahead = self.time.ahead();
-        let due = self.inner.take_due_refunds(moved(now, ahead), moved(again_at, ahead), limit).await?;
-        Ok(due.into_iter().map(|refund| refund_out(refund, ahead)).collect())
-    }
-
     async fn begin_call(&self, call: IdempotentCall) -> Result<Begun, StoreError> {
         self.inner.begin_call(call).await
     }
@@ -217,6 +196,10 @@ impl Store for SteadySchedules {
 
     fn watch(&self) -> watch::Receiver<i64> {
         self.inner.watch()
+    }
+
+    fn questions(&self) -> &dyn Questions {
+        self
     }
 
     fn deliveries(&self) -> &dyn Deliveries {

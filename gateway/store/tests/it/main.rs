@@ -13,6 +13,7 @@ mod number_behaviour;
 mod plugin_behaviour;
 mod postgres;
 mod process;
+mod question_behaviour;
 mod records;
 mod redis;
 mod redis_cluster;

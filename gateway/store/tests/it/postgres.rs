@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use dukou_domain::{EventId, Secret, Timestamp, TransactionId};
 use dukou_engine::ports::{Change, Store, StoreError};
+use dukou_engine::question::{Asked, Share};
 use dukou_engine::records::{Begun, EventKind, IdempotentCall, NewEvent, StoredAnswer, Subject};
 use dukou_spi::Clock;
 use dukou_store::{PostgresOptions, PostgresStore, SteadySchedules, SteadyTime};
@@ -17,7 +18,7 @@ use uuid::Uuid;
 use crate::coordinator_behaviour::eventually;
 use crate::records::*;
 use crate::store_behaviour::join_all;
-use crate::{delivery_behaviour, plugin_behaviour, store_behaviour};
+use crate::{delivery_behaviour, plugin_behaviour, question_behaviour, store_behaviour};
 
 async fn open_with(address: &str, max_batch: usize) -> PostgresStore {
     PostgresStore::open(PostgresOptions { max_batch, ..PostgresOptions::at(Secret::new(address)) }).await.unwrap()
@@ -40,6 +41,7 @@ async fn behaves_as_a_store() {
     store_behaviour::all(async || new(256).await).await;
     delivery_behaviour::all(async || new(256).await).await;
     plugin_behaviour::all(async || new(256).await).await;
+    question_behaviour::all(async || new(256).await).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -264,7 +266,7 @@ async fn a_payment_or_refund_that_cannot_be_read_holds_up_nobody() {
     let spoil = |statement: &str| {
         sql(&address, statement);
     };
-    store_behaviour::what_is_due_and_cannot_be_read_holds_up_nobody(&open(&address).await, spoil).await;
+    question_behaviour::what_is_due_and_cannot_be_read_holds_up_nobody(&open(&address).await, spoil).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -348,6 +350,12 @@ async fn statements_find_their_rows_by_an_index() {
         assert_eq!(store.payment_by_transaction(&tenant(), &unknown).await.unwrap(), None);
         store.history().events_about(&tenant(), paid.id, 10).await.unwrap();
         store.history().messages_about(&tenant(), vec![name], 10).await.unwrap();
+        let due = store.questions().due(Asked::Payments, at(99_000)).await.unwrap();
+        assert_eq!(due.len(), 1, "whatever number waits there: {due:?}");
+        let one = vec![Share { queue: due[0].queue.clone(), limit: 1 }];
+        let taken = store.questions().take_payments(at(99_000), at(160_000), one).await.unwrap();
+        assert_eq!(taken.len(), 1);
+        store.questions().due(Asked::Refunds, at(99_000)).await.unwrap();
     }
     store.close().await;
     let rows = read() - before;

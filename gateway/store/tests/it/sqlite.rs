@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use crate::delivery_behaviour;
 use crate::plugin_behaviour;
+use crate::question_behaviour;
 use crate::records::*;
 use crate::store_behaviour::{self, join_all};
 
@@ -37,6 +38,7 @@ async fn behaves_as_a_store() {
     store_behaviour::all(async || open(&new_file(folder.path()), 512)).await;
     delivery_behaviour::all(async || open(&new_file(folder.path()), 512)).await;
     plugin_behaviour::all(async || open(&new_file(folder.path()), 512)).await;
+    question_behaviour::all(async || open(&new_file(folder.path()), 512)).await;
 }
 
 #[tokio::test]
@@ -88,7 +90,7 @@ async fn a_payment_or_refund_that_cannot_be_read_holds_up_nobody() {
     let spoil = |sql: &str| {
         assert_eq!(Connection::open(&path).unwrap().execute(sql, []).unwrap(), 1);
     };
-    store_behaviour::what_is_due_and_cannot_be_read_holds_up_nobody(&open(&path, 512), spoil).await;
+    question_behaviour::what_is_due_and_cannot_be_read_holds_up_nobody(&open(&path, 512), spoil).await;
 }
 
 #[tokio::test]
@@ -376,7 +378,16 @@ async fn a_page_comes_from_the_index() {
              AND created_at > 1 AND (created_at, id) < (2, x'00') ORDER BY created_at DESC, id DESC LIMIT 5",
             "COVERING INDEX payments_list",
         ),
-        ("SELECT row FROM payments WHERE check_at <= 1 ORDER BY check_at LIMIT 5", "COVERING INDEX payments_due"),
+        (
+            "SELECT tenant, provider, state, check_at FROM payments INDEXED BY payments_due WHERE check_at IS NOT NULL \
+             AND (tenant, provider, state) > ('a', 'b', 'c') ORDER BY tenant, provider, state, check_at LIMIT 1",
+            "COVERING INDEX payments_due ((tenant,provider,state)>(?,?,?))",
+        ),
+        (
+            "SELECT row FROM payments INDEXED BY payments_due WHERE tenant = 'a' AND provider = 'b' AND state = 'c' \
+             AND check_at <= 1 ORDER BY check_at LIMIT 5",
+            "COVERING INDEX payments_due (tenant=? AND provider=? AND state=? AND check_at<?)",
+        ),
         (
             "SELECT row FROM payments p INDEXED BY payments_transaction WHERE p.tenant = 'a' AND p.transaction_id = 'b'",
             "INDEX payments_transaction",
@@ -385,7 +396,21 @@ async fn a_page_comes_from_the_index() {
             "SELECT payment FROM attempts k INDEXED BY attempts_transaction WHERE k.tenant = 'a' AND k.transaction_id = 'b'",
             "INDEX attempts_transaction",
         ),
-        ("SELECT row FROM refunds WHERE check_at <= 1 ORDER BY check_at LIMIT 5", "COVERING INDEX refunds_due"),
+        (
+            "SELECT tenant, provider, state, check_at FROM refunds INDEXED BY refunds_due WHERE check_at IS NOT NULL \
+             AND (tenant, provider, state) > ('a', 'b', 'c') ORDER BY tenant, provider, state, check_at LIMIT 1",
+            "COVERING INDEX refunds_due ((tenant,provider,state)>(?,?,?))",
+        ),
+        (
+            "SELECT row FROM refunds INDEXED BY refunds_due WHERE tenant = 'a' AND provider = 'b' AND state = 'c' \
+             AND check_at <= 1 ORDER BY check_at LIMIT 5",
+            "COVERING INDEX refunds_due (tenant=? AND provider=? AND state=? AND check_at<?)",
+        ),
+        (
+            "SELECT updated_at FROM refunds INDEXED BY refunds_due WHERE tenant = 'a' AND provider = 'b' \
+             AND state = 'c' AND check_at IS NOT NULL ORDER BY check_at LIMIT 5",
+            "INDEX refunds_due (tenant=? AND provider=? AND state=? AND check_at>?)",
+        ),
     ] {
         let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
         let plan: Vec<String> =

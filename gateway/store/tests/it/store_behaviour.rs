@@ -3,7 +3,7 @@
 use std::future::Future;
 
 use bytes::Bytes;
-use dukou_domain::{EventId, OutRefundNo, PaymentState, RefundState, TenantId, TradeNo};
+use dukou_domain::{EventId, PaymentState, ProviderName, RefundState, TenantId, TradeNo};
 use dukou_engine::open::{OldestOpen, OpenKind};
 use dukou_engine::ports::{Change, Old, Store, StoreError, Target};
 use dukou_engine::records::{
@@ -32,7 +32,6 @@ pub async fn all<S: Store, F: Future<Output = S>>(new: impl Fn() -> F) {
     whoever_follows_the_log_sees_all_tenants_and_is_woken(&new().await).await;
     every_subject_reads_back(&new().await).await;
     pages_are_complete_and_newest_first(&new().await).await;
-    what_is_due_is_taken_once(&new().await).await;
     what_waits_longest_is_found(&new().await).await;
     calls_run_once(&new().await).await;
     f12_who_was_frozen_in_a_call_answers_nobody(&new().await).await;
@@ -346,58 +345,6 @@ async fn pages_are_complete_and_newest_first(store: &dyn Store) {
     }
 }
 
-/// Watches: one row that an earlier program, or a slip, left unreadable.
-pub async fn what_is_due_and_cannot_be_read_holds_up_nobody(store: &dyn Store, spoil: impl Fn(&str)) {
-    for (name, created_at) in [("B1", 1_000), ("B2", 2_000), ("B3", 3_000)] {
-        create(store, &payment(name, created_at)).await.unwrap();
-        let paid = store.payment(&tenant(), &number(name)).await.unwrap().unwrap();
-        let new = refund(&paid, &format!("R-{name}"), 1);
-        apply(store, target(name), move |_| Change { refund: Some(new.clone()), ..Change::default() }).await.unwrap();
-    }
-    spoil("UPDATE payments SET state = 'disputed' WHERE out_trade_no = 'B1'");
-    spoil("UPDATE refunds SET state = 'disputed' WHERE out_refund_no = 'R-B1'");
-    let payments = store.take_due_payments(at(99_000), at(100_000), 10).await.unwrap();
-    let numbers: Vec<&str> = payments.iter().map(|payment| payment.out_trade_no.as_str()).collect();
-    assert_eq!(numbers, ["B2", "B3"]);
-    let refunds = store.take_due_refunds(at(99_000), at(100_000), 10).await.unwrap();
-    let mut numbers: Vec<&str> = refunds.iter().map(|refund| refund.out_refund_no.as_str()).collect();
-    numbers.sort_unstable();
-    assert_eq!(numbers, ["R-B2", "R-B3"]);
-}
-
-async fn what_is_due_is_taken_once(store: &dyn Store) {
-    for (name, created_at) in [("B1", 1_000), ("B2", 2_000), ("B3", 3_000)] {
-        create(store, &payment(name, created_at)).await.unwrap();
-    }
-    let due = store.take_due_payments(at(7_000), at(60_000), 10).await.unwrap();
-    let names: Vec<_> = due.iter().map(|payment| payment.out_trade_no.as_str().to_owned()).collect();
-    assert_eq!(names, ["B1", "B2"]);
-    for payment in &due {
-        let check = payment.check.unwrap();
-        assert_eq!((check.at, check.asked, payment.version), (at(60_000), 0, 2));
-        assert_eq!(store.payment(&tenant(), &payment.out_trade_no).await.unwrap().as_ref(), Some(payment));
-    }
-    assert!(store.take_due_payments(at(7_000), at(60_000), 10).await.unwrap().is_empty());
-    assert_eq!(store.take_due_payments(at(99_000), at(100_000), 2).await.unwrap().len(), 2);
-    // A record as it was taken can be written.
-    let mut taken = store.take_due_payments(at(200_000), at(300_000), 1).await.unwrap().remove(0);
-    taken.check = None;
-    let name = taken.out_trade_no.clone();
-    apply(store, target(name.as_str()), move |_| Change { payment: Some(taken.clone()), ..Change::default() })
-        .await
-        .unwrap();
-    assert_eq!(store.payment(&tenant(), &name).await.unwrap().unwrap().check, None);
-
-    let paid = store.payment(&tenant(), &number("B1")).await.unwrap().unwrap();
-    let new = refund(&paid, "R-1", 1);
-    apply(store, target("B1"), move |_| Change { refund: Some(new.clone()), ..Change::default() }).await.unwrap();
-    assert!(store.take_due_refunds(at(5_999), at(60_000), 10).await.unwrap().is_empty());
-    let due = store.take_due_refunds(at(6_000), at(60_000), 10).await.unwrap();
-    assert_eq!((due.len(), due[0].version, due[0].check.unwrap().at), (1, 2, at(60_000)));
-    let number = OutRefundNo::new("R-1").unwrap();
-    assert_eq!(store.refund(&tenant(), &number).await.unwrap().as_ref(), Some(&due[0]));
-}
-
 fn call(key: &str, owner: u128, now: i64) -> IdempotentCall {
     IdempotentCall {
         tenant: tenant(),
@@ -430,6 +377,7 @@ async fn what_waits_longest_is_found(store: &dyn Store) {
         ("R-2", RefundState::Processing, 60),
         ("R-3", RefundState::Unknown, 80),
         ("R-4", RefundState::Created, 10),
+        ("R-6", RefundState::Processing, 50),
         ("R-5", RefundState::Failed, 10),
     ] {
         let mut new = refund(&paid, name, 1);
@@ -438,6 +386,9 @@ async fn what_waits_longest_is_found(store: &dyn Store) {
         if state == RefundState::Failed {
             new.check = None;
         }
+        if name == "R-6" {
+            new.provider = ProviderName::new("alipay").unwrap();
+        }
         apply(store, target("B1"), move |_| Change { refund: Some(new.clone()), ..Change::default() }).await.unwrap();
     }
     let mut found = store.oldest_open().await.unwrap();
@@ -445,7 +396,7 @@ async fn what_waits_longest_is_found(store: &dyn Store) {
     let expected = [
         (OpenKind::PaymentOverdue, 8_995_000),
         (OpenKind::PaymentUnknown, 2_000),
-        (OpenKind::RefundProcessing, 60),
+        (OpenKind::RefundProcessing, 50),
         (OpenKind::RefundUnknown, 80),
     ];
     assert_eq!(found, expected.map(|(kind, since)| OldestOpen { tenant: tenant(), kind, since: at(since) }));

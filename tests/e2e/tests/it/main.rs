@@ -21,6 +21,7 @@ mod payments_lost_answer;
 mod payments_notify;
 mod payments_notify_refused;
 mod payments_read_and_list;
+mod questions_in_turn;
 mod refund_requests;
 mod refunds;
 mod refunds_outcome;
