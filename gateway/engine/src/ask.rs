@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use dukou_domain::{ProviderName, Timestamp};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::watch;
@@ -14,6 +15,7 @@ use crate::ports::StoreError;
 use crate::question::{Asked, Due, Queue, Share};
 use crate::records::{Payment, Refund};
 use crate::turns::Turns;
+use crate::unfollowed::{Told, Unfollowed};
 
 /// How often the store is asked what is due.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -31,6 +33,7 @@ const LEASE: Duration = Duration::from_secs(60);
 pub(crate) struct Asking {
     payments: Mutex<Turns>,
     refunds: Mutex<Turns>,
+    told: Mutex<Told>,
 }
 
 impl Asking {
@@ -201,6 +204,9 @@ impl Engine {
     async fn look_for(self: &Arc<Self>, asked: Asked) -> Result<Look, StoreError> {
         let now = self.now();
         let due = self.store.questions().due(asked, now).await?;
+        // Left where they are for an instance that knows whom they belong to.
+        let (due, unknown): (Vec<Due>, Vec<Due>) = due.into_iter().partition(|due| self.is_known(&due.queue));
+        self.tell_of(asked, &unknown, now).await;
         let shares = self.asking.turns(asked).shares(&due);
         if shares.is_empty() {
             return Ok(Look { more: !due.is_empty(), ..Look::default() });
@@ -217,6 +223,30 @@ impl Engine {
             }
         };
         Ok(Look::of(&due, &shares, taken))
+    }
+
+    fn is_known(&self, queue: &Queue) -> bool {
+        let tenant = self.tenants.find_even_removed(&queue.tenant);
+        let provider = ProviderName::new(&queue.provider).ok();
+        tenant.zip(provider).is_some_and(|(tenant, provider)| tenant.providers.contains_key(&provider))
+    }
+
+    /// Tells of what nobody asks after, as far as can be seen from here.
+    async fn tell_of(&self, asked: Asked, unknown: &[Due], now: Timestamp) {
+        let news = self.asking.told.lock().unwrap_or_else(PoisonError::into_inner).news(asked, unknown, now);
+        for Unfollowed { tenant, provider, since } in news {
+            let waiting = self.store.questions().count_due(asked, &tenant, &provider, now).await.ok();
+            let for_seconds = now.since(since).as_secs();
+            tracing::warn!(
+                tenant,
+                provider,
+                ?asked,
+                waiting,
+                for_seconds,
+                "nobody asks the platform about what was made here: the tenant, or its provider, is not configured any \
+                 more; put it back until nothing of it is open"
+            );
+        }
     }
 }
 

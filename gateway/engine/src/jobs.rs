@@ -18,6 +18,7 @@ use crate::tenant::Tenant;
 
 impl Engine {
     pub(crate) async fn follow_payment(&self, payment: Payment) {
+        // Nothing is taken of a tenant or provider that is not known.
         let Some(tenant) = self.tenants.find_even_removed(payment.tenant.as_str()) else { return };
         let Some(provider) = tenant.providers.get(&payment.attempt.provider) else { return };
         let lock = self.coordinator.lock(&Self::payment_lock(&tenant, &payment.out_trade_no)).await;

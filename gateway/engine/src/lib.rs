@@ -39,6 +39,7 @@ mod success;
 pub mod tenant;
 pub mod timeline;
 mod turns;
+mod unfollowed;
 
 pub use access_token::{AppToken, LentToken, TokenHolderName};
 pub use command::{

@@ -15,11 +15,18 @@ pub enum OpenKind {
     RefundUnknown,
     /// A refund that the platform works on, since it took it.
     RefundProcessing,
+    /// A question about a payment or refund that nobody asks, since it was due.
+    QuestionDue,
 }
 
 impl OpenKind {
-    pub const ALL: [OpenKind; 4] =
-        [OpenKind::PaymentUnknown, OpenKind::PaymentOverdue, OpenKind::RefundUnknown, OpenKind::RefundProcessing];
+    pub const ALL: [OpenKind; 5] = [
+        OpenKind::PaymentUnknown,
+        OpenKind::PaymentOverdue,
+        OpenKind::RefundUnknown,
+        OpenKind::RefundProcessing,
+        OpenKind::QuestionDue,
+    ];
 
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -27,6 +34,7 @@ impl OpenKind {
             OpenKind::PaymentOverdue => "payment_overdue",
             OpenKind::RefundUnknown => "refund_unknown",
             OpenKind::RefundProcessing => "refund_processing",
+            OpenKind::QuestionDue => "question_due",
         }
     }
 }
@@ -36,7 +44,7 @@ impl OpenKind {
 pub struct OldestOpen {
     pub tenant: TenantId,
     pub kind: OpenKind,
-    /// May be to come for [`OpenKind::PaymentOverdue`]: then nothing is overdue yet.
+    /// May be to come for [`OpenKind::PaymentOverdue`] and [`OpenKind::QuestionDue`]: then nothing is overdue yet.
     pub since: Timestamp,
 }
 

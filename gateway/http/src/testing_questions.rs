@@ -14,6 +14,10 @@ impl Questions for Away {
         away()
     }
 
+    async fn count_due(&self, _: Asked, _: &str, _: &str, _: Timestamp) -> Result<u64, StoreError> {
+        away()
+    }
+
     async fn take_payments(&self, _: Timestamp, _: Timestamp, _: Vec<Share>) -> Result<Vec<Payment>, StoreError> {
         away()
     }

@@ -20,7 +20,7 @@ impl OpenMetrics {
             Opts::new(
                 "dukou_open_oldest_seconds",
                 "How long the oldest of its kind has waited: a payment or refund whose answer was lost, a payment past \
-                 its end that is not closed, a refund the platform works on; 0 when there is none.",
+                 its end that is not closed, a refund the platform works on, a question that is due; 0 when there is none.",
             ),
             &["tenant", "what"],
         )?;

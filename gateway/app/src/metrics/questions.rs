@@ -14,6 +14,10 @@ impl Questions for MeasuredStore {
         timed(&self.take_due, self.inner.questions().due(asked, now)).await
     }
 
+    async fn count_due(&self, asked: Asked, tenant: &str, provider: &str, now: Timestamp) -> Result<u64, StoreError> {
+        timed(&self.take_due, self.inner.questions().count_due(asked, tenant, provider, now)).await
+    }
+
     async fn take_payments(
         &self,
         now: Timestamp,

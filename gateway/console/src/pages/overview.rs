@@ -190,6 +190,7 @@ async fn of_gateway(console: &Console, visitor: &Visitor, now: Timestamp) -> Res
             OpenKind::PaymentOverdue => (texts.payment_overdue, "pending"),
             OpenKind::RefundUnknown => (texts.refund_unknown, ""),
             OpenKind::RefundProcessing => (texts.refund_processing, ""),
+            OpenKind::QuestionDue => (texts.question_due, ""),
         };
         let words = format!("{}: {words} {}", open.tenant, moments::shown(open.since, visitor.language));
         needs.push(Need { words, href: format!("/console/payments?tenant={}&status={status}", open.tenant) });

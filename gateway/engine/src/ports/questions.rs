@@ -13,6 +13,9 @@ pub trait Questions: Send + Sync {
     /// at each queue, whatever is in it.
     async fn due(&self, asked: Asked, now: Timestamp) -> Result<Vec<Due>, StoreError>;
 
+    /// How many are due that were made with a provider of a tenant. Asked for now and then, where nobody takes them.
+    async fn count_due(&self, asked: Asked, tenant: &str, provider: &str, now: Timestamp) -> Result<u64, StoreError>;
+
     /// Takes payments whose question is due, of each queue those that have waited longest, moving their question to
     /// `again_at` so that nobody else takes them meanwhile. The records are as they were before the move but for
     /// `check.at` and `version`.

@@ -142,3 +142,21 @@ async fn a_stop_waits_for_the_questions_that_are_out() {
     asking.stop().await;
     assert_eq!(house.calls("query"), ROOM, "{:?}", house.journal());
 }
+
+/// Another instance may know it, and finds it as it was.
+#[tokio::test]
+async fn what_belongs_to_nobody_known_here_is_left_to_who_knows_it() {
+    let house = House::new();
+    house.create("N-1").await;
+    assert_eq!(house.notify("paid N-1 101 app mch 42").await, "Accepted");
+    house.engine.create_refund(&house.tenant, &OutTradeNo::new("N-1").unwrap(), refund("R-1", 1)).await.unwrap();
+    house.create("N-2").await;
+    house.wait(MINUTE);
+    let before = house.read("N-2").await;
+    let without_provider = house.without_words();
+    for known in [&[][..], &[&without_provider]] {
+        assert_eq!(house.engine_of(known, known).run_due().await, 0);
+    }
+    assert_eq!(house.read("N-2").await, before);
+    assert_eq!(house.engine.run_due().await, 2);
+}

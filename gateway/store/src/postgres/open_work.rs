@@ -1,13 +1,14 @@
 //! What has waited longest: looked up in the indexes that are there, within a bound, since it is asked
 //! for again and again beside everything else.
 
-use dukou_domain::{PaymentState, TenantId};
+use dukou_domain::{PaymentState, TenantId, Timestamp};
 use dukou_engine::open::{OldestOpen, OpenKind};
+use dukou_engine::question::Asked;
 use sqlx::postgres::PgConnection;
 
 use super::columns::Columns;
 use super::error::{Result, store_error};
-use super::questions::heads;
+use super::questions::{self, heads};
 use crate::rows::{self, ReadColumns as _};
 
 /// So many payments of a tenant in one state are looked at, those made first. What is stuck outlives
@@ -52,8 +53,12 @@ pub(super) async fn oldest(connection: &mut PgConnection) -> Result<Vec<OldestOp
             found.extend(c.optional_time()?.map(|since| OldestOpen { tenant: tenant.clone(), kind, since }));
         }
     }
-    for row in &sqlx::query(OPEN_REFUNDS).bind(REFUNDS).fetch_all(connection).await.map_err(store_error)? {
+    for row in &sqlx::query(OPEN_REFUNDS).bind(REFUNDS).fetch_all(&mut *connection).await.map_err(store_error)? {
         found.extend(rows::open_refund(&mut Columns::new(row))?);
+    }
+    for asked in [Asked::Payments, Asked::Refunds] {
+        let heads = questions::due(connection, asked, Timestamp::from_millis(i64::MAX)).await?;
+        found.extend(rows::open_questions(heads));
     }
     Ok(OldestOpen::of_each(found))
 }

@@ -12,7 +12,7 @@ use super::error::{Result, store_error};
 use super::payments::columns as payment_columns;
 use super::refunds::columns as refund_columns;
 use super::{PostgresStore, payments};
-use crate::rows;
+use crate::rows::{self, ReadColumns as _};
 
 /// From one queue to the next in the index, and for each its first question: a table `heads` for the statement that
 /// follows.
@@ -47,6 +47,16 @@ macro_rules! due {
     };
 }
 
+macro_rules! count {
+    ($table:literal) => {
+        concat!(
+            "SELECT count(*) FROM ",
+            $table,
+            " w WHERE w.tenant = $1 AND w.provider COLLATE \"C\" = $2 AND w.check_at <= $3"
+        )
+    };
+}
+
 /// One that another instance takes at this moment is passed over.
 macro_rules! take {
     ($table:literal, $row:literal, $columns:ident) => {
@@ -77,14 +87,20 @@ const TAKE_REFUNDS: &str = take!("refunds", "r", refund_columns);
 #[async_trait]
 impl Questions for PostgresStore {
     async fn due(&self, asked: Asked, now: Timestamp) -> Result<Vec<Due>> {
+        self.read(move |connection| Box::pin(due(connection, asked, now))).await
+    }
+
+    async fn count_due(&self, asked: Asked, tenant: &str, provider: &str, now: Timestamp) -> Result<u64> {
         let sql = match asked {
-            Asked::Payments => due!("payments"),
-            Asked::Refunds => due!("refunds"),
+            Asked::Payments => count!("payments"),
+            Asked::Refunds => count!("refunds"),
         };
+        let (tenant, provider) = (tenant.to_owned(), provider.to_owned());
         self.read(move |connection| {
             Box::pin(async move {
-                let rows = sqlx::query(sql).bind(now.as_millis()).fetch_all(connection).await.map_err(store_error)?;
-                rows.iter().map(|row| rows::head(&mut Columns::new(row))).collect()
+                let asked = sqlx::query(sql).bind(tenant).bind(provider).bind(now.as_millis());
+                let row = asked.fetch_one(connection).await.map_err(store_error)?;
+                Ok(u64::try_from(Columns::new(&row).integer()?).unwrap_or(0))
             })
         })
         .await
@@ -110,6 +126,16 @@ impl Questions for PostgresStore {
         })
         .await
     }
+}
+
+/// The queues whose first question is due by then.
+pub(super) async fn due(connection: &mut PgConnection, asked: Asked, by: Timestamp) -> Result<Vec<Due>> {
+    let sql = match asked {
+        Asked::Payments => due!("payments"),
+        Asked::Refunds => due!("refunds"),
+    };
+    let rows = sqlx::query(sql).bind(by.as_millis()).fetch_all(connection).await.map_err(store_error)?;
+    rows.iter().map(|row| rows::head(&mut Columns::new(row))).collect()
 }
 
 /// The rows that were taken, in no order: they are asked after together.

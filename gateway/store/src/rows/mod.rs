@@ -18,7 +18,7 @@ pub(crate) use deliveries::{Heads, backlog, delivery};
 pub(crate) use events::{answer, call, event, message};
 pub(crate) use payments::{attempt, payment};
 pub(crate) use plugins::{document, owned_document, tenant_column};
-pub(crate) use questions::head;
+pub(crate) use questions::{head, open_questions};
 pub(crate) use refunds::{open_refund, refund, request};
 
 /// One that is due and cannot be read holds up nobody: it is told, and comes again when it is due again.

@@ -31,6 +31,9 @@ pub(super) fn oldest(connection: &Connection) -> Result<Vec<OldestOpen>> {
     let mut found = Vec::new();
     payments(connection, &mut found)?;
     refunds(connection, &mut found)?;
+    for asked in [Asked::Payments, Asked::Refunds] {
+        found.extend(rows::open_questions(questions::heads(connection, asked)?));
+    }
     Ok(OldestOpen::of_each(found))
 }
 

@@ -42,6 +42,18 @@ macro_rules! take {
     };
 }
 
+macro_rules! count {
+    ($table:literal) => {
+        concat!(
+            "SELECT count(*) FROM ",
+            $table,
+            " INDEXED BY ",
+            $table,
+            "_due WHERE tenant = ?1 AND provider = ?2 AND check_at <= ?3"
+        )
+    };
+}
+
 const TAKE_PAYMENTS: &str = take!("payments");
 const TAKE_REFUNDS: &str = take!("refunds");
 
@@ -58,6 +70,21 @@ impl Questions for SqliteStore {
         let mut due = self.read(move |connection| heads(connection, asked)).await?;
         due.retain(|one| one.since <= now);
         Ok(due)
+    }
+
+    async fn count_due(&self, asked: Asked, tenant: &str, provider: &str, now: Timestamp) -> Result<u64> {
+        let sql = match asked {
+            Asked::Payments => count!("payments"),
+            Asked::Refunds => count!("refunds"),
+        };
+        let (tenant, provider) = (tenant.to_owned(), provider.to_owned());
+        self.read(move |connection| {
+            let mut statement = connection.prepare_cached(sql).map_err(store_error)?;
+            let key = params![tenant, provider, now.as_millis()];
+            let count: i64 = statement.query_row(key, |row| row.get(0)).map_err(store_error)?;
+            Ok(u64::try_from(count).unwrap_or(0))
+        })
+        .await
     }
 
     async fn take_payments(&self, now: Timestamp, again_at: Timestamp, shares: Vec<Share>) -> Result<Vec<Payment>> {

@@ -17,7 +17,7 @@ use dukou_domain::{
     EventId, OutRefundNo, OutTradeNo, PaymentId, ProviderName, RefundRequestId, Secret, TenantId, Timestamp, TradeNo,
     TransactionId,
 };
-use dukou_engine::open::OldestOpen;
+use dukou_engine::open::{OldestOpen, OpenKind};
 use dukou_engine::ports::{Decide, Deliveries, History, Old, PluginRecords, Questions, Store, StoreError, Target};
 use dukou_engine::records::{
     Begun, Check, Event, IdempotentCall, Page, Payment, PaymentFilter, Refund, RefundRequest, RefundRequestFilter,
@@ -191,7 +191,12 @@ impl Store for SteadySchedules {
     }
 
     async fn oldest_open(&self) -> Result<Vec<OldestOpen>, StoreError> {
-        self.inner.oldest_open().await
+        let ahead = self.time.ahead();
+        let mut oldest = self.inner.oldest_open().await?;
+        for one in oldest.iter_mut().filter(|one| one.kind == OpenKind::QuestionDue) {
+            one.since = moved(one.since, -ahead);
+        }
+        Ok(oldest)
     }
 
     fn watch(&self) -> watch::Receiver<i64> {

@@ -17,6 +17,10 @@ impl Questions for SteadySchedules {
         Ok(due)
     }
 
+    async fn count_due(&self, asked: Asked, tenant: &str, provider: &str, now: Timestamp) -> Result<u64, StoreError> {
+        self.inner.questions().count_due(asked, tenant, provider, moved(now, self.time.ahead())).await
+    }
+
     async fn take_payments(
         &self,
         now: Timestamp,

@@ -104,6 +104,15 @@ async fn every_queue_gives_its_share_of_those_that_waited_longest(store: &dyn St
     ];
     assert_eq!(due, expected.map(|(queue, since)| Due { queue, since: at(since) }));
     assert_eq!(store.questions().due(Asked::Refunds, at(20_000)).await.unwrap(), []);
+    for (asked, tenant, provider, count) in [
+        (Asked::Payments, "a-busy", "wechat", 4),
+        (Asked::Payments, "a-busy", "alipay", 1),
+        (Asked::Payments, "c-late", "wechat", 0),
+        (Asked::Refunds, "a-busy", "wechat", 0),
+    ] {
+        let found = store.questions().count_due(asked, tenant, provider, at(20_000)).await.unwrap();
+        assert_eq!(found, count, "{tenant} {provider}");
+    }
 
     let share = |queue, limit| Share { queue, limit };
     let wanted = vec![

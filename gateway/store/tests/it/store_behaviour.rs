@@ -396,6 +396,7 @@ async fn what_waits_longest_is_found(store: &dyn Store) {
     let expected = [
         (OpenKind::PaymentOverdue, 8_995_000),
         (OpenKind::PaymentUnknown, 2_000),
+        (OpenKind::QuestionDue, 6_000),
         (OpenKind::RefundProcessing, 50),
         (OpenKind::RefundUnknown, 80),
     ];

@@ -35,3 +35,32 @@ async fn a_silent_platform_of_one_tenant_delays_no_other() {
     well.create(&well.order("WELL-1", 101)).await.problem(504, "provider_timeout");
     becomes(&well, "WELL-1", "pending").await;
 }
+
+/// Its file was taken away and the gateway started again: its keys are gone, and so is whoever could ask.
+#[tokio::test]
+async fn what_a_tenant_left_open_that_nobody_knows_has_an_age() {
+    let world = World::builder()
+        .tenant(Tenant::bookshop())
+        .tenant(Tenant::teahouse())
+        .set("queries.pending", toml::Value::Array(vec!["1s".into()]))
+        .start()
+        .await;
+    world.merchant("teahouse").pending("LEFT-1", 101).await;
+    let file = world.gateway.config().join("tenants/teahouse.toml");
+    let text = std::fs::read(&file).unwrap();
+    std::fs::remove_file(&file).unwrap();
+    world.gateway.restart().await;
+    let has_age = async |wanted: bool| {
+        eventually(&format!("it has an age: {wanted}"), Duration::from_secs(40), async || {
+            let labels = [("tenant", "teahouse"), ("what", "question_due")];
+            let age = world.metrics().await.count("dukou_open_oldest_seconds", &labels);
+            ((age >= 5) == wanted).then_some(())
+        })
+        .await;
+    };
+    has_age(true).await;
+    std::fs::write(&file, text).unwrap();
+    world.gateway.restart().await;
+    has_age(false).await;
+    world.verify().await;
+}
