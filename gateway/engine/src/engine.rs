@@ -77,8 +77,8 @@ impl Engine {
     }
 
     /// A number for a payment whose merchant named none.
-    pub fn make_out_trade_no(&self) -> OutTradeNo {
-        number::out_trade_no()
+    pub fn make_out_trade_no(&self, tenant: &Tenant) -> OutTradeNo {
+        number::out_trade_no(tenant)
     }
 
     pub(crate) fn now(&self) -> Timestamp {

@@ -6,6 +6,7 @@ use dukou_domain::{
 use uuid::Uuid;
 
 use crate::records::Payment;
+use crate::tenant::Tenant;
 
 /// Crockford's base32: no letter that is read as a digit.
 const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
@@ -38,10 +39,11 @@ pub(crate) fn event_id() -> EventId {
     EventId::from_uuid(Uuid::now_v7())
 }
 
-/// A trade number of 26 characters, in the order of time, that leaves room for a prefix within
-/// the platforms' 32.
-pub(crate) fn out_trade_no() -> OutTradeNo {
-    OutTradeNo::new(&base32(Uuid::now_v7())).expect("base32 letters are legal in a trade number")
+/// A trade number in the order of time, of as many characters as the tenant's prefix leaves room for.
+pub(crate) fn out_trade_no(tenant: &Tenant) -> OutTradeNo {
+    let mut number = base32(Uuid::now_v7());
+    number.truncate(tenant.made_number_length());
+    OutTradeNo::new(&number).expect("base32 letters are legal in a trade number")
 }
 
 /// The number of the refund that gives a late success back; one payment has one.
@@ -112,16 +114,36 @@ fn base32(uuid: Uuid) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use dukou_domain::TenantId;
 
     use super::*;
+    use crate::tenant::LatePayment;
 
     #[test]
-    fn numbers_are_26_characters_in_the_order_of_time() {
-        let numbers: Vec<OutTradeNo> = (0..100).map(|_| out_trade_no()).collect();
-        assert!(numbers.iter().all(|number| number.as_str().len() == 26));
-        assert!(numbers.is_sorted());
+    fn numbers_leave_room_for_the_prefix_and_are_in_the_order_of_time() {
+        for (prefix, length) in [("", 26), ("shop_", 26), ("longer_", 25), ("longest_", 24)] {
+            let tenant = tenant(prefix);
+            let numbers: Vec<OutTradeNo> = (0..100).map(|_| out_trade_no(&tenant)).collect();
+            assert!(numbers.iter().all(|number| number.as_str().len() == length), "{prefix}");
+            assert!(numbers.iter().all(|number| trade_no(prefix, number).is_some()), "{prefix}");
+            assert!(numbers.is_sorted() && numbers.iter().collect::<BTreeSet<_>>().len() == numbers.len(), "{prefix}");
+        }
         assert_eq!(base32(Uuid::from_u128(u128::MAX)), "7ZZZZZZZZZZZZZZZZZZZZZZZZZ");
+    }
+
+    fn tenant(prefix: &str) -> Tenant {
+        Tenant {
+            id: TenantId::new("bookshop").unwrap(),
+            name: String::new(),
+            api_keys: Vec::new(),
+            late_payment: LatePayment::Accept,
+            trade_no_prefix: prefix.to_owned(),
+            providers: BTreeMap::new(),
+            plugins: BTreeMap::new(),
+            webhook: None,
+        }
     }
 
     #[test]

@@ -40,6 +40,13 @@ pub struct Tenant {
     pub webhook: Option<Webhook>,
 }
 
+impl Tenant {
+    /// Characters of an `out_trade_no` that the gateway makes: 26, or what the prefix leaves of a platform's 32.
+    pub fn made_number_length(&self) -> usize {
+        26.min(32_usize.saturating_sub(self.trade_no_prefix.len()))
+    }
+}
+
 /// Where a tenant's events are delivered.
 #[derive(Debug, Clone)]
 pub struct Webhook {

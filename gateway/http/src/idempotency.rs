@@ -27,9 +27,6 @@ use crate::problem::{PROBLEM_JSON, Problem};
 
 const HEADER: &str = "Idempotency-Key";
 const MAX_KEY: usize = 255;
-/// Characters of a number made from a key: as long as the engine's own, which leaves room for a
-/// tenant's prefix.
-const MADE_NUMBER: usize = 26;
 /// How often, and after what first wait, an answer that could not be kept is tried again. The
 /// wait doubles each time.
 const KEEP_TRIES: u32 = 6;
@@ -141,12 +138,12 @@ where
     F: FnOnce(OutTradeNo) -> W + Send + 'static,
     W: Future<Output = Result<Answer, Problem>> + Send + 'static,
 {
-    let made_number = gateway.engine.make_out_trade_no();
+    let made_number = gateway.engine.make_out_trade_no(tenant);
     let call = key.map(|key| {
         let fingerprint = fingerprint(request.method().as_str(), request.path(), body);
         IdempotentCall {
             tenant: tenant.id.clone(),
-            made_number: number_for(&key, &fingerprint),
+            made_number: number_for(&key, &fingerprint, tenant.made_number_length()),
             key,
             fingerprint,
             owner: gateway.instance,
@@ -308,9 +305,9 @@ fn visitors_key(key: &str) -> String {
 /// The number for a payment that its merchant gave none, the same whenever this call is made
 /// again: also after the key was forgotten because the provider's answer was lost, when the
 /// payment may exist.
-fn number_for(key: &str, fingerprint: &str) -> String {
+fn number_for(key: &str, fingerprint: &str, length: usize) -> String {
     let mut number = hex::encode(digest::digest(&digest::SHA256, format!("{fingerprint}\n{key}").as_bytes()));
-    number.truncate(MADE_NUMBER);
+    number.truncate(length);
     number
 }
 
@@ -360,10 +357,10 @@ mod tests {
 
     #[test]
     fn a_call_made_again_goes_on_under_its_number() {
-        let number = number_for("key", "print");
-        assert_eq!(number, number_for("key", "print"));
-        assert!(number != number_for("key2", "print") && number != number_for("key", "print2"));
-        assert_eq!(OutTradeNo::new(&number).map(|number| number.as_str().len()), Ok(MADE_NUMBER));
+        let number = number_for("key", "print", 24);
+        assert_eq!(number, number_for("key", "print", 24));
+        assert!(number != number_for("key2", "print", 24) && number != number_for("key", "print2", 24));
+        assert_eq!(OutTradeNo::new(&number).map(|number| number.as_str().len()), Ok(24));
     }
 
     #[test]
