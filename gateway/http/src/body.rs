@@ -14,6 +14,9 @@ use crate::gateway::HttpConfig;
 use crate::json;
 use crate::problem::Problem;
 
+/// Bytes that no message of a platform has; most have one or two thousand.
+const LARGEST_MESSAGE: usize = 64 * 1024;
+
 /// Reads the whole body as it came. What counts is what arrives, not what was announced; nothing
 /// is ever decompressed.
 ///
@@ -34,7 +37,18 @@ pub async fn read_within(
     config: &HttpConfig,
     limit: usize,
 ) -> Result<Bytes, Problem> {
-    let limit = limit.min(config.body_limit);
+    read_to(request, payload, config, limit.min(config.body_limit)).await
+}
+
+/// As [`read`], for a platform's message: a limit that is meant for the merchant's own requests does not shut it out.
+///
+/// # Errors
+/// As [`read`].
+pub async fn read_message(request: &HttpRequest, payload: Payload, config: &HttpConfig) -> Result<Bytes, Problem> {
+    read_to(request, payload, config, config.body_limit.max(LARGEST_MESSAGE)).await
+}
+
+async fn read_to(request: &HttpRequest, payload: Payload, config: &HttpConfig, limit: usize) -> Result<Bytes, Problem> {
     refuse_coding(request.headers())?;
     let announced = request
         .headers()
@@ -152,7 +166,27 @@ fn is_json(content_type: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use actix_web::FromRequest as _;
+    use actix_web::test::TestRequest;
+
     use super::*;
+
+    #[actix_web::test]
+    async fn a_low_limit_for_requests_leaves_room_for_a_platforms_message() {
+        let config = HttpConfig { body_limit: 1024, ..HttpConfig::default() };
+        for (bytes, as_request, as_message) in [(1024, true, true), (1025, false, true), (65_537, false, false)] {
+            let sent = || async {
+                let request = TestRequest::post().set_payload(vec![b'x'; bytes]);
+                let (request, mut payload) = request.to_http_parts();
+                let payload = Payload::from_request(&request, &mut payload).await.unwrap();
+                (request, payload)
+            };
+            let (request, payload) = sent().await;
+            assert_eq!(read(&request, payload, &config).await.is_ok(), as_request, "{bytes}");
+            let (request, payload) = sent().await;
+            assert_eq!(read_message(&request, payload, &config).await.is_ok(), as_message, "{bytes}");
+        }
+    }
 
     #[test]
     fn only_json_in_utf_8_is_json() {

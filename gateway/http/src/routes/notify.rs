@@ -51,7 +51,7 @@ async fn receive(
     if request.uri().query().is_some() {
         return Err(Problem::invalid_field("query", "expected an address without a query string"));
     }
-    let bytes = body::read(request, payload, &gateway.config).await?;
+    let bytes = body::read_message(request, payload, &gateway.config).await?;
     let raw = RawNotify { kind, headers: headers(request.headers()), body: bytes };
     let path = request.match_info();
     let tenant = path.get("tenant").unwrap_or_default();
