@@ -248,10 +248,14 @@ impl<'a> Reader<'a> {
         let mut section = self.section("admin", table);
         let listen = address(&mut section, "listen");
         if let (Some(admin), Some(public)) = (listen, public)
-            && admin == public
-            && admin.port() != 0
+            && exclude_each_other(admin, public)
         {
-            section.wrong::<()>("listen", "is the public listener's own address", "an address of its own");
+            let problem = if admin == public {
+                "is the public listener's own address"
+            } else {
+                "has the public listener's port, and one of the two takes it on every address"
+            };
+            section.wrong::<()>("listen", problem, "an address of its own");
         }
         let token = section.optional_secret("token");
         if token.as_ref().is_some_and(|token| token.expose().chars().count() < SECRET_LENGTH) {
@@ -414,6 +418,13 @@ fn holds_password(address: &str) -> bool {
     let authority = authority.split(['/', '?']).next().unwrap_or_default();
     let login = authority.rsplit_once('@').map_or("", |(login, _)| login);
     login.contains(':') || address.contains("_password=")
+}
+
+/// Whether two listeners cannot be open together: one on every address takes its port on each of them, and one on every
+/// address of IPv6 on those of IPv4 as well.
+fn exclude_each_other(a: SocketAddr, b: SocketAddr) -> bool {
+    let covers = |all: SocketAddr, one: SocketAddr| all.ip().is_unspecified() && (all.is_ipv6() || one.is_ipv4());
+    a.port() == b.port() && a.port() != 0 && (a.ip() == b.ip() || covers(a, b) || covers(b, a))
 }
 
 fn address(section: &mut Section<'_>, key: &str) -> Option<SocketAddr> {

@@ -33,6 +33,25 @@ fn the_defaults_are_what_the_file_says() {
 }
 
 #[test]
+fn two_listeners_have_room_beside_each_other() {
+    for (public, admin, room) in [
+        ("127.0.0.1:8080", "127.0.0.1:8081", true),
+        ("127.0.0.1:8080", "127.0.0.2:8080", true),
+        ("127.0.0.1:0", "127.0.0.1:0", true),
+        ("0.0.0.0:8080", "[::1]:8080", true),
+        ("127.0.0.1:8080", "127.0.0.1:8080", false),
+        ("0.0.0.0:8080", "127.0.0.1:8080", false),
+        ("127.0.0.1:8080", "[::]:8080", false),
+        ("[::]:8080", "[::1]:8080", false),
+    ] {
+        let loaded = load_text(&format!("{PUBLIC_URL}listen = \"{public}\"\n[admin]\nlisten = \"{admin}\"\n"));
+        let problems: Vec<String> = loaded.problems.iter().map(ToString::to_string).collect();
+        assert_eq!(problems.is_empty(), room, "{public} {admin}: {problems:?}");
+        assert!(room || problems[0].contains("public listener's"), "{problems:?}");
+    }
+}
+
+#[test]
 fn where_payments_live() {
     for (url, place, problem) in [
         ("sqlite://data/other.db", "file", None),
