@@ -26,6 +26,7 @@ pub struct Reload {
     pub metrics: Arc<ReloadMetrics>,
     pub announcer: Announcer,
     pub others: Others,
+    pub asked: Asked,
 }
 
 impl Reload {
@@ -33,14 +34,13 @@ impl Reload {
     /// was asked so.
     pub async fn run(self, mut stopping: watch::Receiver<bool>) {
         let mut reload = self;
-        let mut asked = Asked::listen();
         let mut pause = PERIOD;
         loop {
             let (patience, tell) = tokio::select! {
                 // An error means that the sender is gone, which is a stop as well.
                 _ = stopping.wait_for(|stop| *stop) => return,
                 () = sleep(pause) => (Patience::Settled, false),
-                () = asked.next() => (Patience::AtOnce, true),
+                () = reload.asked.next() => (Patience::AtOnce, true),
                 () = reload.others.asked_to_reload() => {
                     tracing::info!("another instance was asked to reload");
                     (Patience::AtOnce, false)
@@ -118,15 +118,16 @@ fn report(look: &Look, patience: Patience) {
     }
 }
 
-/// SIGHUP.
-struct Asked {
+/// SIGHUP, which ends a process that does not listen for it: it is listened for from the start, and remembered until
+/// somebody looks.
+pub struct Asked {
     #[cfg(unix)]
     signal: Option<tokio::signal::unix::Signal>,
 }
 
 impl Asked {
     #[cfg(unix)]
-    fn listen() -> Self {
+    pub fn listen() -> Self {
         let signal = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup());
         if let Err(error) = &signal {
             tracing::warn!(%error, "SIGHUP cannot be listened for; changes are seen within seconds all the same");
@@ -135,7 +136,7 @@ impl Asked {
     }
 
     #[cfg(not(unix))]
-    fn listen() -> Self {
+    pub fn listen() -> Self {
         Asked {}
     }
 

@@ -28,7 +28,7 @@ use crate::others::Others;
 use crate::outside::{Outside, SystemClock};
 use crate::plugins;
 use crate::readiness::GatewayReadiness;
-use crate::reload::Reload;
+use crate::reload::{Asked, Reload};
 use crate::retention::Retention;
 use crate::tenants::ServedTenants;
 use crate::trust;
@@ -209,14 +209,16 @@ impl Service {
         })
     }
 
-    /// Follows changes of the tenants' files from now on, which are those it was started with.
-    pub fn follow(&mut self, files: TenantFiles) {
+    /// Follows changes of the tenants' files from now on, which are those it was started with, and looks at once when
+    /// it is `asked`.
+    pub fn follow(&mut self, files: TenantFiles, asked: Asked) {
         let reload = Reload {
             files,
             tenants: Arc::clone(&self.tenants),
             metrics: Arc::clone(&self.reload_metrics),
             announcer: self.announcer.clone(),
             others: std::mem::take(&mut self.others),
+            asked,
         };
         self.jobs.add(|stopping| reload.run(stopping));
     }

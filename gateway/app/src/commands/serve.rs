@@ -8,6 +8,7 @@ use dukou_spi::settings::Severity;
 use crate::config::{self, Loaded};
 use crate::logging::{self, LogForm};
 use crate::outside::Outside;
+use crate::reload::Asked;
 use crate::service::Service;
 use crate::traces::Traces;
 use crate::{service_manager, shutdown};
@@ -40,6 +41,7 @@ pub fn run(directory: &Path, form: LogForm) -> ExitCode {
         let count = loaded.tenants.served().count();
         // One wait for both, so that no signal falls between them: a database may be waited for at the start.
         let mut asked_to_end = std::pin::pin!(shutdown::requested());
+        let asked_to_reload = Asked::listen();
         let mut service = tokio::select! {
             started = Service::start(settings, &loaded.tenants, &outside) => started?,
             reason = &mut asked_to_end => {
@@ -47,7 +49,7 @@ pub fn run(directory: &Path, form: LogForm) -> ExitCode {
                 return Ok(());
             }
         };
-        service.follow(loaded.tenants);
+        service.follow(loaded.tenants, asked_to_reload);
         tracing::info!(
             public = %service.public,
             admin = %service.admin,

@@ -270,10 +270,11 @@ async fn f18_the_database_is_away_at_the_start_and_again_later() {
         eventually("ready again", STARTED, async || (world.gateway.readiness().await.ok()?.0 == 200).then_some(()))
             .await;
     }
-    // One that waits for its database ends when it is told to.
+    // One that waits for its database ends when it is told to, and not by being asked to reload.
     proxy.set(Mode::Silent);
     world.gateway.relaunch(&[]);
     eventually("it waits", STARTED, async || (world.gateway.readiness().await.ok()?.0 == 503).then_some(())).await;
+    world.gateway.hang_up();
     world.gateway.terminate();
     assert_eq!(world.gateway.wait_exit(STARTED).await.code(), Some(0));
     proxy.set(Mode::Pass);
