@@ -1,4 +1,4 @@
-//! Sends to the first host, and to the backup host where that cannot do harm. Both together have the
+//! Sends to the first host, and to the backup host what that one may not have done. Both together have the
 //! account's time-out.
 
 use std::time::Duration;
@@ -11,19 +11,34 @@ use tokio::time::Instant;
 
 use crate::account::Account;
 
-/// Of the account's time-out, the tenths that a silent first host is waited for where the backup host may be
-/// asked too. A connection is given up earlier, after half of it at most.
+/// Of the account's time-out, the tenths that a silent first host is waited for where there is a backup host. A
+/// connection is given up earlier, after half of it at most.
 const FIRST_TENTHS: u32 = 6;
 /// Over the time-out: a connection that is given up at its very end was never used, and is to say so.
 const GRACE: Duration = Duration::from_millis(200);
 
-/// Whether a call that may have arrived can be sent once more.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Repeat {
-    /// It only asks: the backup host answers as well, whatever became of the first try.
-    Always,
-    /// It moves something: only when it certainly was not sent.
-    IfNotSent,
+/// An answer, and what is known of the host that was asked before.
+#[derive(Debug)]
+pub struct Answered {
+    pub http: HttpAnswer,
+    /// Whether the same call may have been executed already, by a host whose answer did not come or said nothing.
+    pub maybe_done: bool,
+}
+
+impl Answered {
+    /// See [`honest`].
+    pub fn honest(&self, error: ProviderError) -> ProviderError {
+        honest(self.maybe_done, error)
+    }
+}
+
+/// What a failure means where an earlier try may have been executed: that this one was not says nothing about that one.
+/// A refusal stands. WeChat knows the number at both hosts, so that it speaks of the first try too.
+pub fn honest(maybe_done: bool, mut error: ProviderError) -> ProviderError {
+    if maybe_done && error.kind == ErrorKind::NotSent {
+        error.kind = ErrorKind::Unknown;
+    }
+    error
 }
 
 /// How an account connects.
@@ -36,36 +51,37 @@ pub fn options(account: &Account, identity_pem: Option<Secret>, answer_limit: us
     }
 }
 
-/// Sends what `request` builds for a host's address.
+/// Sends what `request` builds for a host's address. Every call is known by its number or only asks, so that the backup
+/// host gets what the first one did not answer, or answered without saying anything (`is_final`).
 ///
 /// # Errors
-/// What `request` says, or [`from_transport`] makes of the last failure.
+/// What `request` says, or [`from_transport`] makes of the last failure; of the first one, if the backup host did not
+/// get the call.
 pub async fn send(
     account: &Account,
     transport: &dyn Transport,
-    repeat: Repeat,
+    is_final: impl Fn(&HttpAnswer) -> bool + Send + Sync,
     request: impl Fn(&str) -> Result<HttpRequest, ProviderError> + Send + Sync,
-) -> Result<HttpAnswer, ProviderError> {
+) -> Result<Answered, ProviderError> {
+    let only = |answer| Answered { http: answer, maybe_done: false };
     let Some(backup) = &account.backup_url else {
-        return transport.send(request(&account.base_url)?).await.map_err(from_transport);
+        return transport.send(request(&account.base_url)?).await.map(only).map_err(from_transport);
     };
     let started = Instant::now();
-    let share = match repeat {
-        Repeat::Always => account.timeout / 10 * FIRST_TENTHS,
-        Repeat::IfNotSent => account.timeout + GRACE,
-    };
+    let share = account.timeout / 10 * FIRST_TENTHS;
     let first = within(share, transport, request(&account.base_url)?, account.host()).await;
-    let again = match (&first, repeat) {
-        (Err(TransportError::NotSent { .. }), _) => true,
-        (Err(_), Repeat::Always) => true,
-        (Ok(answer), Repeat::Always) => answer.status >= 500,
-        (_, Repeat::IfNotSent) => false,
+    let maybe_done = match &first {
+        Ok(answer) if is_final(answer) => return first.map(only).map_err(from_transport),
+        Err(TransportError::NotSent { .. }) => false,
+        Ok(_) | Err(_) => true,
     };
-    if !again {
-        return first.map_err(from_transport);
-    }
+    let again = request(backup).map_err(|error| honest(maybe_done, error))?;
     let rest = account.timeout.saturating_sub(started.elapsed()) + GRACE;
-    within(rest, transport, request(backup)?, backup).await.map_err(from_transport)
+    match within(rest, transport, again, backup).await {
+        Ok(answer) => Ok(Answered { http: answer, maybe_done }),
+        Err(TransportError::NotSent { .. }) if maybe_done => first.map(only).map_err(from_transport),
+        Err(error) => Err(from_transport(error)),
+    }
 }
 
 /// Sends, and gives up after `limit`: something may have been sent by then.

@@ -9,7 +9,7 @@ use super::config::Settings;
 use super::map::{self, Call};
 use super::xml::{self, Fields};
 use crate::beijing;
-use crate::hosts::unreadable;
+use crate::hosts::{Answered, honest, unreadable};
 use crate::text::quote;
 
 /// What WeChat's web server answers on `/secapi/*` to a connection without the right client
@@ -22,10 +22,16 @@ pub struct Signed<'a> {
     pub fields: Fields<'a>,
     pub proof: Proof,
     call: Call,
+    maybe_done: bool,
 }
 
 /// Takes an answer as far as its signature.
-pub fn verify<'a>(call: Call, answer: &'a HttpAnswer, settings: &Settings) -> Result<Signed<'a>, ProviderError> {
+pub fn verify<'a>(call: Call, answered: &'a Answered, settings: &Settings) -> Result<Signed<'a>, ProviderError> {
+    let signed = judge(call, &answered.http, settings).map_err(|error| answered.honest(error))?;
+    Ok(Signed { maybe_done: answered.maybe_done, ..signed })
+}
+
+fn judge<'a>(call: Call, answer: &'a HttpAnswer, settings: &Settings) -> Result<Signed<'a>, ProviderError> {
     if answer.status != 200 {
         return Err(not_ok(answer));
     }
@@ -45,7 +51,7 @@ pub fn verify<'a>(call: Call, answer: &'a HttpAnswer, settings: &Settings) -> Re
             return Err(unreadable(format!("the answer's {name} is another's")));
         }
     }
-    Ok(Signed { fields, proof, call })
+    Ok(Signed { fields, proof, call, maybe_done: false })
 }
 
 impl Signed<'_> {
@@ -80,6 +86,7 @@ impl Signed<'_> {
             quote(description)
         };
         let error = ProviderError::new(kind, reason, message);
+        let error = honest(self.maybe_done, error);
         if code.is_empty() { error } else { error.with_code(quote(code)) }
     }
 }

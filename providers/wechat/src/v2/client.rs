@@ -8,7 +8,7 @@ use dukou_spi::{ErrorKind, ProviderError, Reason};
 
 use super::config::Settings;
 use crate::account::Account;
-use crate::hosts::{self, Repeat, options};
+use crate::hosts::{self, Answered, options};
 
 /// Longest answer of a call, in bytes; its XML is refused above 64 KiB.
 const ANSWER_LIMIT: usize = 64 * 1024;
@@ -42,22 +42,16 @@ impl Client {
         &self.plain
     }
 
-    pub async fn post(
-        &self,
-        account: &Account,
-        path: &str,
-        xml: String,
-        repeat: Repeat,
-    ) -> Result<HttpAnswer, ProviderError> {
-        send(account, &*self.plain, path, xml, repeat).await
+    pub async fn post(&self, account: &Account, path: &str, xml: String) -> Result<Answered, ProviderError> {
+        send(account, &*self.plain, path, xml).await
     }
 
-    pub async fn post_for_bill(&self, account: &Account, path: &str, xml: String) -> Result<HttpAnswer, ProviderError> {
-        send(account, &*self.bills, path, xml, Repeat::Always).await
+    pub async fn post_for_bill(&self, account: &Account, path: &str, xml: String) -> Result<Answered, ProviderError> {
+        send(account, &*self.bills, path, xml).await
     }
 
     /// Sends with the client certificate.
-    pub async fn post_mutual(&self, account: &Account, path: &str, xml: String) -> Result<HttpAnswer, ProviderError> {
+    pub async fn post_mutual(&self, account: &Account, path: &str, xml: String) -> Result<Answered, ProviderError> {
         let Some(mutual) = &self.mutual else {
             return Err(ProviderError::new(
                 ErrorKind::Refused,
@@ -65,7 +59,7 @@ impl Client {
                 "no client certificate is configured, and a refund needs one",
             ));
         };
-        send(account, &**mutual, path, xml, Repeat::IfNotSent).await
+        send(account, &**mutual, path, xml).await
     }
 }
 
@@ -74,10 +68,11 @@ async fn send(
     transport: &dyn Transport,
     path: &str,
     xml: String,
-    repeat: Repeat,
-) -> Result<HttpAnswer, ProviderError> {
+) -> Result<Answered, ProviderError> {
     let body = Bytes::from(xml);
-    hosts::send(account, transport, repeat, |host| {
+    // WeChat's own word comes with 200, whatever it is.
+    let is_final = |answer: &HttpAnswer| answer.status < 500;
+    hosts::send(account, transport, is_final, |host| {
         Ok(HttpRequest {
             method: HttpMethod::Post,
             url: format!("{host}{path}"),

@@ -21,7 +21,7 @@ use super::map::{self, Call};
 use super::xml::{self, Fields};
 use super::{doctor, invoke, kept, notify, wire};
 use crate::account::Account;
-use crate::hosts::{Repeat, from_transport, unreadable};
+use crate::hosts::{from_transport, unreadable};
 use crate::token::TokenHolder;
 use crate::{beijing, bill, check, login, text};
 
@@ -94,7 +94,7 @@ impl Provider for WechatV2 {
             return Err(ProviderError::new(ErrorKind::Refused, Reason::Other, message));
         }
         let request = wire::unified_order(&self.settings, &*self.random, order).into_xml();
-        let answer = self.client.post(&self.settings.account, "/pay/unifiedorder", request, Repeat::IfNotSent).await?;
+        let answer = self.client.post(&self.settings.account, "/pay/unifiedorder", request).await?;
         let signed = answer::verify(Call::Pay, &answer, &self.settings)?;
         signed.accepted()?;
         let (field, life) = match order.method {
@@ -112,7 +112,7 @@ impl Provider for WechatV2 {
 
     async fn query(&self, order: &PayOrder) -> Result<Verified<OrderStatus>, ProviderError> {
         let request = wire::about_order(&self.settings, &*self.random, order).into_xml();
-        let answer = self.client.post(&self.settings.account, "/pay/orderquery", request, Repeat::Always).await?;
+        let answer = self.client.post(&self.settings.account, "/pay/orderquery", request).await?;
         let signed = answer::verify(Call::Query, &answer, &self.settings)?;
         let (word, platform_word) = if signed.err_code() == Some("ORDERNOTEXIST") {
             (OrderWord::Missing, "ORDERNOTEXIST")
@@ -134,7 +134,7 @@ impl Provider for WechatV2 {
 
     async fn close(&self, order: &PayOrder) -> Result<(), ProviderError> {
         let request = wire::about_order(&self.settings, &*self.random, order).into_xml();
-        let answer = self.client.post(&self.settings.account, "/pay/closeorder", request, Repeat::IfNotSent).await?;
+        let answer = self.client.post(&self.settings.account, "/pay/closeorder", request).await?;
         let signed = answer::verify(Call::Close, &answer, &self.settings)?;
         // What is closed, and what never was, can not be paid: that is all that was asked.
         match signed.err_code() {
@@ -167,7 +167,7 @@ impl Provider for WechatV2 {
         let request = wire::Request::new(&self.settings, &*self.random)
             .with("out_refund_no", query.out_refund_no.as_str())
             .into_xml();
-        let answer = self.client.post(&self.settings.account, "/pay/refundquery", request, Repeat::Always).await?;
+        let answer = self.client.post(&self.settings.account, "/pay/refundquery", request).await?;
         let signed = answer::verify(Call::QueryRefund, &answer, &self.settings)?;
         let status = match signed.err_code() {
             // Some environments use the order's word for a refund that they do not know.
@@ -204,6 +204,7 @@ impl Provider for WechatV2 {
             .with("tar_type", "GZIP")
             .into_xml();
         let answer = self.client.post_for_bill(&self.settings.account, "/pay/downloadbill", request).await?;
+        let answer = answer.http;
         if answer.status != 200 {
             let message = format!("the bill's http status is {}, expected 200", answer.status);
             return Err(ProviderError::new(ErrorKind::Unknown, Reason::Platform, message));

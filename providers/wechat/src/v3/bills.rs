@@ -6,7 +6,7 @@ use serde::Deserialize;
 use super::client::{Client, Request};
 use super::map::Call;
 use crate::bill::{self, BillError, Hashed};
-use crate::hosts::{Repeat, unreadable};
+use crate::hosts::unreadable;
 
 /// WeChat's own hosts for files; a sandbox's file is on the account's host.
 const HOSTS: [&str; 3] =
@@ -36,7 +36,7 @@ async fn fetch<T: Default>(
     target: String,
     parse: fn(&[u8]) -> Result<Hashed<T>, BillError>,
 ) -> Result<T, ProviderError> {
-    let request = Request { call: Call::Bill, target, body: None, repeat: Repeat::Always };
+    let request = Request { call: Call::Bill, target, body: None };
     let signed = client.send(request).await?;
     if signed.code().is_some_and(|code| matches!(code.as_str(), "NOSTATEMENTEXIST" | "NOBILLEXIST")) {
         return Ok(T::default());

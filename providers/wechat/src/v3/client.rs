@@ -17,7 +17,7 @@ use super::map::{self, Call};
 use super::sign::{MerchantKey, Signature, Unsigned};
 use super::trust::{Fetch, Trust};
 use crate::account::Account;
-use crate::hosts::{self, Repeat, from_transport, options, unreadable};
+use crate::hosts::{self, Answered, from_transport, honest, options, unreadable};
 use crate::text::{nonce, quote};
 
 /// Longest answer of a call, in bytes.
@@ -46,7 +46,6 @@ pub struct Request {
     pub target: String,
     /// `None` for a GET.
     pub body: Option<Bytes>,
-    pub repeat: Repeat,
 }
 
 /// An answer that is WeChat's word, whether yes or no.
@@ -55,6 +54,7 @@ pub struct Signed {
     pub body: Bytes,
     pub proof: Proof,
     call: Call,
+    maybe_done: bool,
 }
 
 /// Why a signature does not count.
@@ -111,15 +111,17 @@ impl Client {
             return Err(ProviderError::new(ErrorKind::NotSent, Reason::Configuration, message));
         }
         let mut answer = self.exchange(&request).await?;
-        let mut doubt = self.believe(&answer.headers, &answer.body).await;
+        let mut doubt = self.believe(&answer.http.headers, &answer.http.body).await;
         if doubt.as_ref().is_err_and(|doubt| *doubt == Doubt::Probe) {
             // The platform tests us, and may have done what was asked: the same numbers again.
-            answer = self.exchange(&request).await?;
-            doubt = self.believe(&answer.headers, &answer.body).await;
+            answer = self.exchange(&request).await.map_err(|error| honest(true, error))?;
+            answer.maybe_done = true;
+            doubt = self.believe(&answer.http.headers, &answer.http.body).await;
         }
+        let (call, Answered { http, maybe_done }) = (request.call, answer);
         match doubt {
-            Ok(proof) => Ok(Signed { status: answer.status, body: answer.body, proof, call: request.call }),
-            Err(Doubt::Absent) if !is_success(answer.status) => Err(unsigned(request.call, &answer)),
+            Ok(proof) => Ok(Signed { status: http.status, body: http.body, proof, call, maybe_done }),
+            Err(Doubt::Absent) if !is_success(http.status) => Err(honest(maybe_done, unsigned(call, &http))),
             Err(doubt) => {
                 let message = format!("the answer cannot be believed: {doubt}");
                 Err(ProviderError::new(ErrorKind::Unknown, Reason::BadSignature, message).with_source(doubt))
@@ -161,16 +163,15 @@ impl Client {
         if apart.abs() >= TOLERANCE { Err(Doubt::OtherTime(apart)) } else { Ok(proof) }
     }
 
-    async fn exchange(&self, request: &Request) -> Result<HttpAnswer, ProviderError> {
+    async fn exchange(&self, request: &Request) -> Result<Answered, ProviderError> {
         let (method, body) = match &request.body {
             Some(body) => (HttpMethod::Post, body.clone()),
             None => (HttpMethod::Get, Bytes::new()),
         };
-        hosts::send(&self.account, &*self.plain, request.repeat, |base| {
-            self.signed(base, method, &request.target, &body)
-        })
-        .await
-        .inspect(|answer| note_request_id(answer.header("request-id").unwrap_or_default()))
+        let is_final = |answer: &HttpAnswer| is_final(request.call, answer);
+        hosts::send(&self.account, &*self.plain, is_final, |base| self.signed(base, method, &request.target, &body))
+            .await
+            .inspect(|answer| note_request_id(answer.http.header("request-id").unwrap_or_default()))
     }
 
     fn signed(&self, base: &str, method: HttpMethod, target: &str, body: &Bytes) -> Result<HttpRequest, ProviderError> {
@@ -205,12 +206,12 @@ impl Client {
 impl Fetch for Client {
     async fn certificates(&self) -> Result<CertificatesAnswer, ProviderError> {
         let target = "/v3/certificates".to_owned();
-        let request = Request { call: Call::Certificates, target, body: None, repeat: Repeat::Always };
-        let mut answer = self.exchange(&request).await?;
+        let request = Request { call: Call::Certificates, target, body: None };
+        let mut answer = self.exchange(&request).await?.http;
         if read(&answer.headers).is_ok_and(|signature| signature.is_probe()) {
             // As in every answer: the same call again.
             tracing::debug!(merchant = self.account.mch_id, "the platform tests whether we look at its signature");
-            answer = self.exchange(&request).await?;
+            answer = self.exchange(&request).await?.http;
         }
         if answer.status != 200 {
             return Err(unsigned(request.call, &answer));
@@ -241,6 +242,15 @@ fn apart(signature: &Signature<'_>, now: Timestamp) -> Result<i64, Doubt> {
 
 const fn is_success(status: u16) -> bool {
     matches!(status, 200..=299)
+}
+
+/// Whether it is WeChat's word about the call: of the 5xx, one whose code says something definite (OPENID_MISMATCH).
+fn is_final(call: Call, answer: &HttpAnswer) -> bool {
+    if answer.status < 500 {
+        return true;
+    }
+    let Ok(body) = serde_json::from_slice::<ErrorBody>(&answer.body) else { return false };
+    map::error_code(call, answer.status, &body.code, &body.message).0 != ErrorKind::Unknown
 }
 
 /// An error as WeChat writes it.
@@ -292,7 +302,7 @@ impl Signed {
         }
         let body = self.error_body();
         let (kind, reason) = map::error_code(self.call, self.status, &body.code, &body.message);
-        Err(described(kind, reason, self.status, &body))
+        Err(honest(self.maybe_done, described(kind, reason, self.status, &body)))
     }
 
     /// Reads an accepted answer.

@@ -22,7 +22,7 @@ use super::config::{Partner, Settings};
 use super::map::{self, Call};
 use super::wire::{self, Caller};
 use super::{bills, doctor, notify};
-use crate::hosts::{Repeat, from_transport, unreadable};
+use crate::hosts::{from_transport, unreadable};
 use crate::token::TokenHolder;
 use crate::{check, login, text};
 
@@ -92,11 +92,11 @@ impl WechatV3 {
     }
 
     async fn ask(&self, call: Call, target: String) -> Result<Signed, ProviderError> {
-        self.client.send(Request { call, target, body: None, repeat: Repeat::Always }).await
+        self.client.send(Request { call, target, body: None }).await
     }
 
     async fn tell(&self, call: Call, (target, body): (String, Bytes)) -> Result<Signed, ProviderError> {
-        self.client.send(Request { call, target, body: Some(body), repeat: Repeat::IfNotSent }).await
+        self.client.send(Request { call, target, body: Some(body) }).await
     }
 }
 

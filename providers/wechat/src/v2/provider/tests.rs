@@ -160,36 +160,72 @@ async fn every_answer_to_a_payment_is_judged() {
     }
 }
 
+/// Every call is known by its number: the same bytes go to the backup host.
 #[tokio::test]
-async fn the_backup_host_is_used_where_it_cannot_do_harm() {
-    let paid = || ok(signed(Md5, &[OK, ("prepay_id", "wx01")]));
-    let waiting = || ok(signed(Md5, &[OK, NUMBER, ("trade_state", "NOTPAY")]));
-    for (first, repeats_pay, repeats_query) in [
-        (not_sent as fn() -> _, true, true),
-        (timeout, false, true),
-        (broken, false, true),
-        (|| status(503, ""), false, true),
-        (|| status(400, ""), false, false),
+async fn the_backup_host_gets_what_the_first_one_did_not_answer() {
+    let refund_no = ("out_refund_no", "RF-1");
+    for (first, repeats) in [
+        (not_sent as fn() -> _, true),
+        (timeout, true),
+        (broken, true),
+        (|| status(502, "<html>bad gateway</html>"), true),
+        (|| status(400, ""), false),
     ] {
-        let (provider_, replay) = provider(json!({}));
-        replay.push(first());
-        replay.push(paid());
-        assert_eq!(provider_.pay(&order(Method::Jsapi)).await.is_ok(), repeats_pay);
-        assert_eq!(replay.sent().len(), 1 + usize::from(repeats_pay));
-
-        let (provider_, replay) = provider(json!({}));
-        replay.push(first());
-        replay.push(waiting());
-        assert_eq!(provider_.query(&order(Method::Jsapi)).await.is_ok(), repeats_query);
-        if repeats_query {
-            assert_eq!(replay.sent()[1].url, "https://api2.mch.weixin.qq.com/pay/orderquery");
-            assert_eq!(replay.sent()[0].body, replay.sent()[1].body);
+        for (call, answer) in [
+            ("/pay/unifiedorder", signed(Md5, &[OK, ("prepay_id", "wx01")])),
+            ("/pay/orderquery", signed(Md5, &[OK, NUMBER, ("trade_state", "NOTPAY")])),
+            ("/pay/closeorder", signed(Md5, &[OK])),
+            ("/secapi/pay/refund", signed(Md5, &[OK, NUMBER, refund_no])),
+        ] {
+            let (provider, replay) = provider(json!({}));
+            replay.push(first());
+            replay.push(ok(answer));
+            let is_ok = match call {
+                "/pay/unifiedorder" => provider.pay(&order(Method::Jsapi)).await.is_ok(),
+                "/pay/orderquery" => provider.query(&order(Method::Jsapi)).await.is_ok(),
+                "/pay/closeorder" => provider.close(&order(Method::Jsapi)).await.is_ok(),
+                _ => provider.refund(&testing::refund()).await.is_ok(),
+            };
+            assert_eq!(is_ok, repeats, "{call}");
+            let sent = replay.sent();
+            assert_eq!(sent.len(), 1 + usize::from(repeats), "{call}");
+            if repeats {
+                assert_eq!(sent[1].url, format!("https://api2.mch.weixin.qq.com{call}"));
+                assert_eq!(sent[0].body, sent[1].body);
+            }
         }
     }
     let (provider, replay) = provider(json!({ "base_url": "https://pay.example.com" }));
     replay.push(not_sent());
     assert_eq!(provider.query(&order(Method::Jsapi)).await.unwrap_err().kind, ErrorKind::NotSent);
     assert_eq!(replay.sent().len(), 1);
+}
+
+/// What the first host may have done is not unmade by a backup host that did not do it; what that one refuses is
+/// refused.
+#[tokio::test]
+async fn after_a_host_that_may_have_done_it_nothing_counts_as_not_sent() {
+    use ErrorKind::{NotSent, Refused, Unknown};
+    let failed = |code: &str| signed(Md5, &[("result_code", "FAIL"), ("err_code", code), ("err_code_des", "?")]);
+    let unsigned = "<xml><return_code>FAIL</return_code><return_msg>签名错误</return_msg></xml>";
+    for (first, kind) in [(not_sent as fn() -> _, NotSent), (timeout, Unknown), (|| status(503, ""), Unknown)] {
+        for (backup, kind) in [
+            (not_sent(), kind),
+            (timeout(), Unknown),
+            (ok(unsigned), kind),
+            (ok(failed("FREQUENCY_LIMITED")), kind),
+            (ok(failed("ORDERPAID")), Refused),
+            (ok(failed("OUT_TRADE_NO_USED")), Refused),
+            (ok(failed("NOAUTH")), Refused),
+            (ok(failed("SYSTEMERROR")), Unknown),
+        ] {
+            let shown = format!("{:?}, then {backup:?}", first());
+            let (provider, replay) = provider(json!({}));
+            replay.push(first());
+            replay.push(backup);
+            assert_eq!(provider.pay(&order(Method::Jsapi)).await.unwrap_err().kind, kind, "{shown}");
+        }
+    }
 }
 
 #[tokio::test]

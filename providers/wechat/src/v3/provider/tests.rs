@@ -13,6 +13,8 @@ use crate::v3::testing::{
     refund, refund_query, signed,
 };
 
+mod hosts;
+
 fn not_sent() -> Result<HttpAnswer, TransportError> {
     Err(TransportError::NotSent { host: "h".into(), reason: "refused".into() })
 }
@@ -239,31 +241,6 @@ async fn a_probe_is_answered_by_the_same_call_again() {
     assert_eq!((error.kind, error.reason), (ErrorKind::Unknown, Reason::BadSignature));
 }
 
-#[tokio::test]
-async fn the_backup_host_is_used_where_it_cannot_do_harm() {
-    for (first, repeats_pay, repeats_query) in [
-        (not_sent as fn() -> _, true, true),
-        (timeout, false, true),
-        (broken, false, true),
-        (|| unsigned(503, ""), false, true),
-        (|| unsigned(400, ""), false, false),
-    ] {
-        let (world_, provider) = world(json!({}));
-        world_.replay.push(first());
-        world_.answers(200, r#"{"prepay_id":"wx01"}"#);
-        assert_eq!(provider.pay(&order(Method::Jsapi)).await.is_ok(), repeats_pay);
-        assert_eq!(world_.replay.sent().len(), 1 + usize::from(repeats_pay));
-
-        let (world_, provider) = world(json!({}));
-        world_.replay.push(first());
-        world_.answers(200, r#"{"out_trade_no":"T20260704000017","trade_state":"NOTPAY"}"#);
-        assert_eq!(provider.query(&order(Method::Jsapi)).await.is_ok(), repeats_query);
-        if repeats_query {
-            assert!(world_.replay.sent()[1].url.starts_with("https://api2.mch.weixin.qq.com/v3/pay/transactions/"));
-        }
-    }
-}
-
 fn paid(state: &str) -> Value {
     json!({
         "appid": APP_ID, "mchid": MCH_ID, "out_trade_no": "T20260704000017", "trade_state": state,
@@ -368,7 +345,7 @@ async fn closing_what_cannot_be_paid_succeeds() {
         (500, "SYSTEM_ERROR", Some(Reason::Platform)),
         (202, "USER_PAYING", Some(Reason::Platform)),
     ] {
-        let (world, provider) = world(json!({}));
+        let (world, provider) = world(json!({ "base_url": "https://pay.example.com" }));
         world.answers(status, &json!({ "code": code, "message": "m" }).to_string());
         let closed = provider.close(&order(Method::Jsapi)).await;
         assert_eq!(closed.err().map(|error| error.reason), reason, "{code}");
