@@ -7,6 +7,7 @@ use dukou_domain::Secret;
 use dukou_spi::Context;
 use dukou_spi::settings::Section;
 
+use crate::hosts::Route;
 use crate::text;
 
 const BASE_URL: &str = "https://api.mch.weixin.qq.com";
@@ -79,14 +80,29 @@ impl Account {
 
     /// The payment host, with its port where one is named.
     pub fn host(&self) -> &str {
-        let rest = self.base_url.split("://").nth(1).unwrap_or(&self.base_url);
-        rest.split('/').next().unwrap_or(rest)
+        host_of(&self.base_url)
+    }
+
+    /// How every call goes.
+    pub fn route(&self) -> Route<'_> {
+        Route { first: &self.base_url, backup: self.backup_url.as_deref(), timeout: self.timeout }
+    }
+
+    /// How a call goes to one of the hosts alone.
+    pub const fn only<'a>(&self, host: &'a str) -> Route<'a> {
+        Route { first: host, backup: None, timeout: self.timeout }
     }
 
     /// Whether the account is at WeChat's own address, not at a sandbox's.
     pub fn is_production(&self) -> bool {
         self.base_url == BASE_URL
     }
+}
+
+/// The host of an address, with its port where one is named.
+pub fn host_of(url: &str) -> &str {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    rest.split('/').next().unwrap_or(rest)
 }
 
 /// The host beside WeChat's own for logins; none beside any other.

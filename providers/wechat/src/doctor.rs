@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use dukou_domain::{Currency, Method, Money, Secret, Timestamp, TradeNo};
 use dukou_spi::public_address::is_public;
-use dukou_spi::{Checkup, ErrorKind, Finding, OrderWord, PayOrder, Provider, ProviderError, Random, Reason, TrustKey};
+use dukou_spi::{
+    Checkup, ErrorKind, Finding, OrderStatus, OrderWord, PayOrder, Provider, ProviderError, Random, Reason, TrustKey,
+};
 
 use crate::account::Account;
 use crate::check;
@@ -98,44 +100,75 @@ pub fn expiry(key: &'static str, what: &str, certificate: &TrustKey, now: Timest
     }
 }
 
-/// What a failed call to the payment host says about the set-up, where that is the same for every
-/// kind. `None` where the kind knows more.
-pub fn unreachable(account: &Account, error: &ProviderError) -> Option<Finding> {
-    let host = &account.base_url;
-    match error.reason {
-        Reason::Transport if error.kind == ErrorKind::NotSent => Some(Finding::error(
-            "base_url",
-            format!("{host} cannot be reached: {}", error.message),
-            "let this machine connect to it (DNS, firewall, proxy); a sandbox's certificate belongs into ca_cert",
-        )),
-        Reason::Timeout => Some(Finding::error(
-            "base_url",
-            format!("{host} did not answer within {:?}", account.timeout),
-            "look at the network's way there, or give it more time with timeout",
-        )),
-        Reason::Transport => Some(Finding::error(
-            "base_url",
-            format!("{host} answered what WeChat Pay would not: {}", error.message),
-            "name WeChat Pay's own address, or look at what stands in between (a proxy, a captive portal)",
-        )),
-        Reason::RateLimited | Reason::Platform => Some(Finding::warning(
-            "base_url",
-            format!("{host} has trouble of its own: {error}"),
-            "try again in a few minutes",
-        )),
-        _ => None,
+/// The payment hosts, each with the key that names it: they are asked one by one, since a call that the backup host
+/// answers says nothing about the first.
+pub fn payment_hosts(account: &Account) -> impl Iterator<Item = PaymentHost<'_>> {
+    let backup = account.backup_url.as_deref().map(|url| PaymentHost { key: "backup_url", url });
+    std::iter::once(PaymentHost::first(account)).chain(backup)
+}
+
+/// One of the hosts.
+#[derive(Clone, Copy)]
+pub struct PaymentHost<'a> {
+    key: &'static str,
+    pub url: &'a str,
+}
+
+impl<'a> PaymentHost<'a> {
+    pub fn first(account: &'a Account) -> Self {
+        PaymentHost { key: "base_url", url: &account.base_url }
+    }
+
+    /// What a failed call to it says about the set-up, where that is the same for every kind. `None` where the kind
+    /// knows more. Without the backup host all works but for the day when it is needed.
+    pub fn trouble(self, account: &Account, error: &ProviderError) -> Option<Finding> {
+        let host = self.url;
+        let (message, fix) = match error.reason {
+            Reason::Transport if error.kind == ErrorKind::NotSent => (
+                format!("{host} cannot be reached: {}", error.message),
+                "let this machine connect to it (DNS, firewall, proxy); a sandbox's certificate belongs into ca_cert",
+            ),
+            Reason::Timeout => (
+                format!("{host} did not answer within {:?}", account.timeout),
+                "look at the network's way there, or give it more time with timeout",
+            ),
+            Reason::Transport => (
+                format!("{host} answered what WeChat Pay would not: {}", error.message),
+                "name WeChat Pay's own address, or look at what stands in between (a proxy, a captive portal)",
+            ),
+            Reason::Platform if error.code.is_none() => (
+                format!("{host} is out of order: {}", error.message),
+                "try again in a few minutes; if it stays, name WeChat Pay's own address, or look at what stands in \
+                 between (a proxy)",
+            ),
+            Reason::RateLimited | Reason::Platform => {
+                let message = format!("{host} has trouble of its own: {error}");
+                return Some(Finding::warning(self.key, message, "try again in a few minutes"));
+            }
+            _ => return None,
+        };
+        let is_backup = self.key == "backup_url";
+        Some(if is_backup { Finding::warning(self.key, message, fix) } else { Finding::error(self.key, message, fix) })
+    }
+
+    /// What a host says that the first one does not.
+    pub fn contradicts(self, error: &ProviderError) -> Finding {
+        let message = format!("{} does not answer as base_url does: {error}", self.url);
+        Finding::warning(self.key, message, "name WeChat Pay's second address, or none")
     }
 }
 
-/// Asks after an order that nobody made: a question that needs host, merchant and keys to be right,
-/// and changes nothing.
+/// A question after an order that nobody made: it needs host, merchant and keys to be right, and changes nothing.
+pub fn question(random: &dyn Random, now: Timestamp) -> PayOrder {
+    trial(random, now, None, "https://example.com/notify")
+}
+
+/// Whether the answer to [`question`] is the right one.
 ///
 /// # Errors
 /// What the kind has to explain.
-pub async fn ask(provider: &dyn Provider, random: &dyn Random, now: Timestamp) -> Result<(), ProviderError> {
-    let order = trial(random, now, None, "https://example.com/notify");
-    let status = provider.query(&order).await?.into_inner();
-    match status.word {
+pub fn nobody_made(status: &OrderStatus) -> Result<(), ProviderError> {
+    match &status.word {
         OrderWord::Missing => Ok(()),
         other => {
             let message = format!("an order that nobody made is known to the platform ({other:?})");

@@ -9,7 +9,7 @@ use dukou_spi::{ErrorKind, ProviderError, Reason};
 use dukou_domain::Secret;
 use tokio::time::Instant;
 
-use crate::account::Account;
+use crate::account::{Account, host_of};
 
 /// Of the account's time-out, the tenths that a silent first host is waited for where there is a backup host. A
 /// connection is given up earlier, after half of it at most.
@@ -41,6 +41,14 @@ pub fn honest(maybe_done: bool, mut error: ProviderError) -> ProviderError {
     error
 }
 
+/// Where a call goes, and how long it may take.
+#[derive(Debug, Clone, Copy)]
+pub struct Route<'a> {
+    pub first: &'a str,
+    pub backup: Option<&'a str>,
+    pub timeout: Duration,
+}
+
 /// How an account connects.
 pub fn options(account: &Account, identity_pem: Option<Secret>, answer_limit: usize) -> TransportOptions {
     TransportOptions {
@@ -58,26 +66,26 @@ pub fn options(account: &Account, identity_pem: Option<Secret>, answer_limit: us
 /// What `request` says, or [`from_transport`] makes of the last failure; of the first one, if the backup host did not
 /// get the call.
 pub async fn send(
-    account: &Account,
+    route: Route<'_>,
     transport: &dyn Transport,
     is_final: impl Fn(&HttpAnswer) -> bool + Send + Sync,
     request: impl Fn(&str) -> Result<HttpRequest, ProviderError> + Send + Sync,
 ) -> Result<Answered, ProviderError> {
     let only = |answer| Answered { http: answer, maybe_done: false };
-    let Some(backup) = &account.backup_url else {
-        return transport.send(request(&account.base_url)?).await.map(only).map_err(from_transport);
+    let Some(backup) = route.backup else {
+        return transport.send(request(route.first)?).await.map(only).map_err(from_transport);
     };
     let started = Instant::now();
-    let share = account.timeout / 10 * FIRST_TENTHS;
-    let first = within(share, transport, request(&account.base_url)?, account.host()).await;
+    let share = route.timeout / 10 * FIRST_TENTHS;
+    let first = within(share, transport, request(route.first)?, host_of(route.first)).await;
     let maybe_done = match &first {
         Ok(answer) if is_final(answer) => return first.map(only).map_err(from_transport),
         Err(TransportError::NotSent { .. }) => false,
         Ok(_) | Err(_) => true,
     };
     let again = request(backup).map_err(|error| honest(maybe_done, error))?;
-    let rest = account.timeout.saturating_sub(started.elapsed()) + GRACE;
-    match within(rest, transport, again, backup).await {
+    let rest = route.timeout.saturating_sub(started.elapsed()) + GRACE;
+    match within(rest, transport, again, host_of(backup)).await {
         Ok(answer) => Ok(Answered { http: answer, maybe_done }),
         Err(TransportError::NotSent { .. }) if maybe_done => first.map(only).map_err(from_transport),
         Err(error) => Err(from_transport(error)),

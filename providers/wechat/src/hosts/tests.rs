@@ -62,7 +62,7 @@ async fn both_hosts_together_have_the_time_out() {
             Ok(HttpRequest { method: HttpMethod::Get, url, headers: Vec::new(), body: Default::default() })
         };
         let started = Instant::now();
-        let sent = super::send(&account, &Hosts(hosts), |answer| answer.status < 500, request).await;
+        let sent = super::send(account.route(), &Hosts(hosts), |answer| answer.status < 500, request).await;
         let elapsed = started.elapsed();
         assert_eq!(
             sent.map(|answer| (answer.http.status, answer.maybe_done)).map_err(|error| error.kind),

@@ -8,7 +8,7 @@ use dukou_spi::{ErrorKind, ProviderError, Reason};
 
 use super::config::Settings;
 use crate::account::Account;
-use crate::hosts::{self, Answered, options};
+use crate::hosts::{self, Answered, Route, options};
 
 /// Longest answer of a call, in bytes; its XML is refused above 64 KiB.
 const ANSWER_LIMIT: usize = 64 * 1024;
@@ -42,12 +42,12 @@ impl Client {
         &self.plain
     }
 
-    pub async fn post(&self, account: &Account, path: &str, xml: String) -> Result<Answered, ProviderError> {
-        send(account, &*self.plain, path, xml).await
+    pub async fn post(&self, route: Route<'_>, path: &str, xml: String) -> Result<Answered, ProviderError> {
+        send(route, &*self.plain, path, xml).await
     }
 
     pub async fn post_for_bill(&self, account: &Account, path: &str, xml: String) -> Result<Answered, ProviderError> {
-        send(account, &*self.bills, path, xml).await
+        send(account.route(), &*self.bills, path, xml).await
     }
 
     /// Sends with the client certificate.
@@ -59,20 +59,15 @@ impl Client {
                 "no client certificate is configured, and a refund needs one",
             ));
         };
-        send(account, &**mutual, path, xml).await
+        send(account.route(), &**mutual, path, xml).await
     }
 }
 
-async fn send(
-    account: &Account,
-    transport: &dyn Transport,
-    path: &str,
-    xml: String,
-) -> Result<Answered, ProviderError> {
+async fn send(route: Route<'_>, transport: &dyn Transport, path: &str, xml: String) -> Result<Answered, ProviderError> {
     let body = Bytes::from(xml);
     // WeChat's own word comes with 200, whatever it is.
     let is_final = |answer: &HttpAnswer| answer.status < 500;
-    hosts::send(account, transport, is_final, |host| {
+    hosts::send(route, transport, is_final, |host| {
         Ok(HttpRequest {
             method: HttpMethod::Post,
             url: format!("{host}{path}"),

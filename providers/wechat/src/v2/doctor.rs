@@ -1,40 +1,56 @@
 //! Findings about a `wechat-v2` section.
 
 use dukou_domain::Timestamp;
-use dukou_spi::{Checkup, Finding, Provider, ProviderError, Random, Reason};
+use dukou_spi::{Checkup, Finding, ProviderError, Reason};
 
 use super::config::Settings;
-use crate::doctor::{PayingApp, ask, expiry, login, notify_address, unreachable, user};
-use crate::token::{self, TokenHolder};
+use super::provider::WechatV2;
+use crate::doctor::{PayingApp, expiry, login, nobody_made, notify_address, payment_hosts, question, user};
+use crate::token;
 
 /// Everything about one account.
-pub async fn diagnose(
-    provider: &dyn Provider,
-    settings: &Settings,
-    tokens: Option<&TokenHolder>,
-    random: &dyn Random,
-    now: Timestamp,
-    checkup: &Checkup,
-) -> Vec<Finding> {
+pub async fn diagnose(provider: &WechatV2, checkup: &Checkup) -> Vec<Finding> {
+    let (settings, random, now) = (&provider.settings, &*provider.random, provider.clock.now());
     let account = &settings.account;
     let mut findings = vec![notify_address(account, checkup), certificate(settings, now)];
     if !checkup.live {
         return findings;
     }
-    if let Err(error) = ask(provider, random, now).await {
-        findings.push(unreachable(account, &error).unwrap_or_else(|| explain(&error)));
+    if !answers(provider, now, &mut findings).await {
         return findings;
     }
     findings.push(Finding::good("api_key", format!("{} and WeChat Pay sign alike", account.mch_id)));
     let app = PayingApp { id: &account.app_id, key: "app_id" };
     findings.push(login(provider, account, app).await);
-    if let Some(tokens) = tokens {
+    if let Some(tokens) = &provider.tokens {
         findings.push(token::look(tokens, account, app).await);
     }
     if let Some(openid) = &checkup.openid {
         findings.push(user(provider, app, random, now, checkup, openid).await);
     }
     findings
+}
+
+/// Asks both hosts, and says whether one of them answers.
+async fn answers(provider: &WechatV2, now: Timestamp, findings: &mut Vec<Finding>) -> bool {
+    let account = &provider.settings.account;
+    let mut answered = false;
+    for host in payment_hosts(account) {
+        let asked = provider.query_at(account.only(host.url), &question(&*provider.random, now)).await;
+        let Err(error) = asked.and_then(|status| nobody_made(status.get())) else {
+            answered = true;
+            continue;
+        };
+        match host.trouble(account, &error) {
+            Some(finding) => findings.push(finding),
+            None if answered => findings.push(host.contradicts(&error)),
+            None => {
+                findings.push(explain(&error));
+                return false;
+            }
+        }
+    }
+    answered
 }
 
 fn certificate(settings: &Settings, now: Timestamp) -> Finding {
@@ -78,3 +94,6 @@ fn explain(error: &ProviderError) -> Finding {
         _ => Finding::error("mch_id", message, "compare app_id, mch_id and api_key with the merchant platform"),
     }
 }
+
+#[cfg(test)]
+mod tests;

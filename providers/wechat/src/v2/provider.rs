@@ -21,7 +21,7 @@ use super::map::{self, Call};
 use super::xml::{self, Fields};
 use super::{doctor, invoke, kept, notify, wire};
 use crate::account::Account;
-use crate::hosts::{from_transport, unreadable};
+use crate::hosts::{Route, from_transport, unreadable};
 use crate::token::TokenHolder;
 use crate::{beijing, bill, check, login, text};
 
@@ -56,13 +56,38 @@ impl ProviderFactory for Factory {
     }
 }
 
-struct WechatV2 {
+pub(super) struct WechatV2 {
     info: ProviderInfo,
-    settings: Settings,
+    pub settings: Settings,
     client: Client,
-    tokens: Option<TokenHolder>,
-    clock: Arc<dyn Clock>,
-    random: Arc<dyn Random>,
+    pub tokens: Option<TokenHolder>,
+    pub clock: Arc<dyn Clock>,
+    pub random: Arc<dyn Random>,
+}
+
+impl WechatV2 {
+    /// Asks after an order on that way.
+    pub async fn query_at(&self, route: Route<'_>, order: &PayOrder) -> Result<Verified<OrderStatus>, ProviderError> {
+        let request = wire::about_order(&self.settings, &*self.random, order).into_xml();
+        let answer = self.client.post(route, "/pay/orderquery", request).await?;
+        let signed = answer::verify(Call::Query, &answer, &self.settings)?;
+        let (word, platform_word) = if signed.err_code() == Some("ORDERNOTEXIST") {
+            (OrderWord::Missing, "ORDERNOTEXIST")
+        } else {
+            signed.accepted()?;
+            if signed.fields.get("out_trade_no").is_some_and(|number| number != order.trade_no.as_str()) {
+                return Err(unreadable("the answer is about another out_trade_no"));
+            }
+            let state = signed.require("trade_state")?;
+            let word = match map::unpaid_state(state) {
+                Some(word) => word,
+                None => OrderWord::Paid(answer::paid_facts(&signed.fields).map_err(unreadable)?),
+            };
+            (word, state)
+        };
+        let status = OrderStatus { trade_no: order.trade_no.clone(), word, platform_word: platform_word.to_owned() };
+        Ok(Verified::new(status, signed.proof))
+    }
 }
 
 #[async_trait]
@@ -94,7 +119,7 @@ impl Provider for WechatV2 {
             return Err(ProviderError::new(ErrorKind::Refused, Reason::Other, message));
         }
         let request = wire::unified_order(&self.settings, &*self.random, order).into_xml();
-        let answer = self.client.post(&self.settings.account, "/pay/unifiedorder", request).await?;
+        let answer = self.client.post(self.settings.account.route(), "/pay/unifiedorder", request).await?;
         let signed = answer::verify(Call::Pay, &answer, &self.settings)?;
         signed.accepted()?;
         let (field, life) = match order.method {
@@ -111,30 +136,12 @@ impl Provider for WechatV2 {
     }
 
     async fn query(&self, order: &PayOrder) -> Result<Verified<OrderStatus>, ProviderError> {
-        let request = wire::about_order(&self.settings, &*self.random, order).into_xml();
-        let answer = self.client.post(&self.settings.account, "/pay/orderquery", request).await?;
-        let signed = answer::verify(Call::Query, &answer, &self.settings)?;
-        let (word, platform_word) = if signed.err_code() == Some("ORDERNOTEXIST") {
-            (OrderWord::Missing, "ORDERNOTEXIST")
-        } else {
-            signed.accepted()?;
-            if signed.fields.get("out_trade_no").is_some_and(|number| number != order.trade_no.as_str()) {
-                return Err(unreadable("the answer is about another out_trade_no"));
-            }
-            let state = signed.require("trade_state")?;
-            let word = match map::unpaid_state(state) {
-                Some(word) => word,
-                None => OrderWord::Paid(answer::paid_facts(&signed.fields).map_err(unreadable)?),
-            };
-            (word, state)
-        };
-        let status = OrderStatus { trade_no: order.trade_no.clone(), word, platform_word: platform_word.to_owned() };
-        Ok(Verified::new(status, signed.proof))
+        self.query_at(self.settings.account.route(), order).await
     }
 
     async fn close(&self, order: &PayOrder) -> Result<(), ProviderError> {
         let request = wire::about_order(&self.settings, &*self.random, order).into_xml();
-        let answer = self.client.post(&self.settings.account, "/pay/closeorder", request).await?;
+        let answer = self.client.post(self.settings.account.route(), "/pay/closeorder", request).await?;
         let signed = answer::verify(Call::Close, &answer, &self.settings)?;
         // What is closed, and what never was, can not be paid: that is all that was asked.
         match signed.err_code() {
@@ -167,7 +174,7 @@ impl Provider for WechatV2 {
         let request = wire::Request::new(&self.settings, &*self.random)
             .with("out_refund_no", query.out_refund_no.as_str())
             .into_xml();
-        let answer = self.client.post(&self.settings.account, "/pay/refundquery", request).await?;
+        let answer = self.client.post(self.settings.account.route(), "/pay/refundquery", request).await?;
         let signed = answer::verify(Call::QueryRefund, &answer, &self.settings)?;
         let status = match signed.err_code() {
             // Some environments use the order's word for a refund that they do not know.
@@ -244,8 +251,7 @@ impl Provider for WechatV2 {
     }
 
     async fn diagnose(&self, checkup: &Checkup) -> Vec<Finding> {
-        let tokens = self.tokens.as_ref();
-        doctor::diagnose(self, &self.settings, tokens, &*self.random, self.clock.now(), checkup).await
+        doctor::diagnose(self, checkup).await
     }
 }
 

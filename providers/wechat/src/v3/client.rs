@@ -17,7 +17,7 @@ use super::map::{self, Call};
 use super::sign::{MerchantKey, Signature, Unsigned};
 use super::trust::{Fetch, Trust};
 use crate::account::Account;
-use crate::hosts::{self, Answered, from_transport, honest, options, unreadable};
+use crate::hosts::{self, Answered, Route, from_transport, honest, options, unreadable};
 use crate::text::{nonce, quote};
 
 /// Longest answer of a call, in bytes.
@@ -100,6 +100,14 @@ impl Client {
     /// # Errors
     /// `NotSent` too when there is no key yet that could verify the answer.
     pub async fn send(&self, request: Request) -> Result<Signed, ProviderError> {
+        self.send_on(self.account.route(), request).await
+    }
+
+    /// As [`Client::send`], on a way of its own.
+    ///
+    /// # Errors
+    /// As [`Client::send`].
+    pub async fn send_on(&self, route: Route<'_>, request: Request) -> Result<Signed, ProviderError> {
         if self.trust.own(self.clock.now()).is_none() {
             self.renew_trust().await.map_err(|error| {
                 let message = format!("the answer could not be verified: {}", error.message);
@@ -110,11 +118,11 @@ impl Client {
             let message = "no platform certificate is in force, so that no answer could be verified";
             return Err(ProviderError::new(ErrorKind::NotSent, Reason::Configuration, message));
         }
-        let mut answer = self.exchange(&request).await?;
+        let mut answer = self.exchange(route, &request).await?;
         let mut doubt = self.believe(&answer.http.headers, &answer.http.body).await;
         if doubt.as_ref().is_err_and(|doubt| *doubt == Doubt::Probe) {
             // The platform tests us, and may have done what was asked: the same numbers again.
-            answer = self.exchange(&request).await.map_err(|error| honest(true, error))?;
+            answer = self.exchange(route, &request).await.map_err(|error| honest(true, error))?;
             answer.maybe_done = true;
             doubt = self.believe(&answer.http.headers, &answer.http.body).await;
         }
@@ -163,13 +171,13 @@ impl Client {
         if apart.abs() >= TOLERANCE { Err(Doubt::OtherTime(apart)) } else { Ok(proof) }
     }
 
-    async fn exchange(&self, request: &Request) -> Result<Answered, ProviderError> {
+    async fn exchange(&self, route: Route<'_>, request: &Request) -> Result<Answered, ProviderError> {
         let (method, body) = match &request.body {
             Some(body) => (HttpMethod::Post, body.clone()),
             None => (HttpMethod::Get, Bytes::new()),
         };
         let is_final = |answer: &HttpAnswer| is_final(request.call, answer);
-        hosts::send(&self.account, &*self.plain, is_final, |base| self.signed(base, method, &request.target, &body))
+        hosts::send(route, &*self.plain, is_final, |base| self.signed(base, method, &request.target, &body))
             .await
             .inspect(|answer| note_request_id(answer.http.header("request-id").unwrap_or_default()))
     }
@@ -207,11 +215,11 @@ impl Fetch for Client {
     async fn certificates(&self) -> Result<CertificatesAnswer, ProviderError> {
         let target = "/v3/certificates".to_owned();
         let request = Request { call: Call::Certificates, target, body: None };
-        let mut answer = self.exchange(&request).await?.http;
+        let mut answer = self.exchange(self.account.route(), &request).await?.http;
         if read(&answer.headers).is_ok_and(|signature| signature.is_probe()) {
             // As in every answer: the same call again.
             tracing::debug!(merchant = self.account.mch_id, "the platform tests whether we look at its signature");
-            answer = self.exchange(&request).await?.http;
+            answer = self.exchange(self.account.route(), &request).await?.http;
         }
         if answer.status != 200 {
             return Err(unsigned(request.call, &answer));

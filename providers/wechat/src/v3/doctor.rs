@@ -8,7 +8,9 @@ use super::client::Client;
 use super::config::PUBLIC_KEY_PREFIX;
 use super::provider::WechatV3;
 use super::trust::Fetch as _;
-use crate::doctor::{PayingApp, ask, expiry, login, notify_address, unreachable, user};
+use crate::doctor::{
+    PayingApp, PaymentHost, expiry, login, nobody_made, notify_address, payment_hosts, question, user,
+};
 use crate::token;
 
 /// Everything about one account.
@@ -24,7 +26,9 @@ pub async fn diagnose(provider: &WechatV3, checkup: &Checkup) -> Vec<Finding> {
             Ok(()) => findings.extend(platform_certificates(client)),
             Err(error) => {
                 // Under a wrong clock nothing else can be told.
-                if let Some(finding) = wrong_clock(&error).or_else(|| unreachable(account, &error)) {
+                if let Some(finding) =
+                    wrong_clock(&error).or_else(|| PaymentHost::first(account).trouble(account, &error))
+                {
                     findings.push(finding);
                     return findings;
                 }
@@ -35,9 +39,7 @@ pub async fn diagnose(provider: &WechatV3, checkup: &Checkup) -> Vec<Finding> {
             }
         }
     }
-    if let Err(error) = ask(provider, &*client.random, now).await {
-        let known = wrong_clock(&error).or_else(|| unreachable(account, &error));
-        findings.push(known.unwrap_or_else(|| explain(client, &error)));
+    if !answers(provider, now, &mut findings).await {
         return findings;
     }
     findings
@@ -55,6 +57,29 @@ pub async fn diagnose(provider: &WechatV3, checkup: &Checkup) -> Vec<Finding> {
         findings.push(user(provider, app, &*client.random, now, checkup, openid).await);
     }
     findings
+}
+
+/// Asks both hosts, and says whether one of them answers.
+async fn answers(provider: &WechatV3, now: Timestamp, findings: &mut Vec<Finding>) -> bool {
+    let client = &provider.client;
+    let mut answered = false;
+    for host in payment_hosts(&client.account) {
+        let asked = provider.query_at(client.account.only(host.url), &question(&*client.random, now)).await;
+        let Err(error) = asked.and_then(|status| nobody_made(status.get())) else {
+            answered = true;
+            continue;
+        };
+        let clock = wrong_clock(&error);
+        match host.trouble(&client.account, &error) {
+            Some(finding) if clock.is_none() => findings.push(finding),
+            _ if answered => findings.push(host.contradicts(&error)),
+            _ => {
+                findings.push(clock.unwrap_or_else(|| explain(client, &error)));
+                return false;
+            }
+        }
+    }
+    answered
 }
 
 /// Of `partner/merchant` the merchant's, where it has one of its own.

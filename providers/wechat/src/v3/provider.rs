@@ -22,7 +22,7 @@ use super::config::{Partner, Settings};
 use super::map::{self, Call};
 use super::wire::{self, Caller};
 use super::{bills, doctor, notify};
-use crate::hosts::{from_transport, unreadable};
+use crate::hosts::{Route, from_transport, unreadable};
 use crate::token::TokenHolder;
 use crate::{check, login, text};
 
@@ -91,6 +91,27 @@ impl WechatV3 {
         sub.unwrap_or(&self.client.account.app_id)
     }
 
+    /// Asks after an order on that way.
+    pub async fn query_at(&self, route: Route<'_>, order: &PayOrder) -> Result<Verified<OrderStatus>, ProviderError> {
+        let target = wire::query(self.caller(), order);
+        let signed = self.client.send_on(route, Request { call: Call::Query, target, body: None }).await?;
+        let trade_no = order.trade_no.clone();
+        if let Some(code) = signed.code().filter(|code| matches!(code.as_str(), "ORDERNOTEXIST" | "RESOURCENOTEXISTS"))
+        {
+            let status = OrderStatus { trade_no, word: OrderWord::Missing, platform_word: code };
+            return Ok(Verified::new(status, signed.proof));
+        }
+        let found: Transaction = signed.json()?;
+        if found.out_trade_no != trade_no.as_str() {
+            return Err(unreadable("the answer is about another out_trade_no"));
+        }
+        let word = match map::unpaid_state(&found.trade_state) {
+            Some(word) => word,
+            None => OrderWord::Paid(found.paid_facts(self.caller(), Source::Answer).map_err(unreadable)?),
+        };
+        Ok(Verified::new(OrderStatus { trade_no, word, platform_word: found.trade_state }, signed.proof))
+    }
+
     async fn ask(&self, call: Call, target: String) -> Result<Signed, ProviderError> {
         self.client.send(Request { call, target, body: None }).await
     }
@@ -155,22 +176,7 @@ impl Provider for WechatV3 {
     }
 
     async fn query(&self, order: &PayOrder) -> Result<Verified<OrderStatus>, ProviderError> {
-        let signed = self.ask(Call::Query, wire::query(self.caller(), order)).await?;
-        let trade_no = order.trade_no.clone();
-        if let Some(code) = signed.code().filter(|code| matches!(code.as_str(), "ORDERNOTEXIST" | "RESOURCENOTEXISTS"))
-        {
-            let status = OrderStatus { trade_no, word: OrderWord::Missing, platform_word: code };
-            return Ok(Verified::new(status, signed.proof));
-        }
-        let found: Transaction = signed.json()?;
-        if found.out_trade_no != trade_no.as_str() {
-            return Err(unreadable("the answer is about another out_trade_no"));
-        }
-        let word = match map::unpaid_state(&found.trade_state) {
-            Some(word) => word,
-            None => OrderWord::Paid(found.paid_facts(self.caller(), Source::Answer).map_err(unreadable)?),
-        };
-        Ok(Verified::new(OrderStatus { trade_no, word, platform_word: found.trade_state }, signed.proof))
+        self.query_at(self.client.account.route(), order).await
     }
 
     async fn close(&self, order: &PayOrder) -> Result<(), ProviderError> {

@@ -1,5 +1,6 @@
 //! What is found with each answer of WeChat's.
 
+use dukou_spi::transport::TransportError;
 use dukou_spi::{Checkup, Finding, Grade, Provider};
 use serde_json::{Value, json};
 
@@ -18,9 +19,14 @@ async fn live(provider: &dyn Provider, openid: Option<&str>) -> Vec<Finding> {
     provider.diagnose(&Checkup { notify_url, live: true, openid: openid.map(str::to_owned) }).await
 }
 
-/// A section without logins, so that WeChat Pay alone is asked.
+/// A section without logins and without a backup host, so that one host of WeChat Pay's alone is asked.
 fn without_logins(mut changes: Value) -> Value {
     changes["app_secret"] = Value::Null;
+    at_one_host(changes)
+}
+
+fn at_one_host(mut changes: Value) -> Value {
+    changes["base_url"] = json!("https://pay.example.com");
     changes
 }
 
@@ -46,10 +52,6 @@ async fn in_public_key_mode_the_api_v3_key_is_judged_where_wechat_gives_somethin
         let provider = world.provider(without_logins(json!({})));
         world.answers(404, MISSING);
         world.answers(status, &body);
-        if status >= 500 {
-            // The second host.
-            world.answers(status, &body);
-        }
         let found = live(&*provider, None).await;
         let keys = about(&found, "api_v3_key");
         assert!(matches!(keys[..], [key] if key.grade == grade && key.message.contains(words)), "{body}: {found:#?}");
@@ -109,7 +111,7 @@ async fn a_clock_that_is_off_is_all_that_is_said() {
 async fn in_partner_mode_findings_about_users_name_the_app_that_pays_and_its_key() {
     const SUB_APP: &str = "wx7777777777777777";
     let world = World::default();
-    let provider = world.provider(partner_mode());
+    let provider = world.provider(at_one_host(partner_mode()));
     world.answers(404, MISSING);
     world.answers(404, NO_CERTIFICATES);
     world.replay.push(ok(r#"{"errcode":40013,"errmsg":"invalid appid"}"#));
@@ -121,7 +123,7 @@ async fn in_partner_mode_findings_about_users_name_the_app_that_pays_and_its_key
         assert!(finding.message.contains(SUB_APP), "{finding:#?}");
     }
 
-    let provider = world.provider(partner_mode());
+    let provider = world.provider(at_one_host(partner_mode()));
     world.answers(404, MISSING);
     world.answers(404, NO_CERTIFICATES);
     world.replay.push(ok(r#"{"errcode":40029,"errmsg":"invalid code"}"#));
@@ -129,4 +131,40 @@ async fn in_partner_mode_findings_about_users_name_the_app_that_pays_and_its_key
     let found = live(&*provider, None).await;
     assert!(about(&found, "app_secret").iter().all(|finding| finding.message.contains(SUB_APP)), "{found:#?}");
     assert_eq!(about(&found, "app_secret").len(), 2);
+}
+
+/// A call that the backup host answers says nothing about the first: each is asked by itself.
+#[tokio::test]
+async fn each_host_is_asked_by_itself() {
+    let dead = || Err(TransportError::NotSent { host: "h".into(), reason: "no connection".into() });
+    let silent = || Err(TransportError::Timeout { host: "h".into() });
+    let good = World::default();
+    let good = || good.signed_by(PUBLIC_KEY_ID, 404, MISSING);
+    let no = |status, body| crate::v2::testing::status(status, body);
+    for (hosts, keys, warned) in [
+        ([good(), good()], vec![], false),
+        ([dead(), good()], vec!["base_url"], false),
+        ([silent(), good()], vec!["base_url"], false),
+        ([no(502, "<html>"), good()], vec!["base_url"], false),
+        ([good(), dead()], vec![], true),
+        ([good(), no(401, r#"{"code":"SIGN_ERROR"}"#)], vec![], true),
+        ([dead(), silent()], vec!["base_url"], true),
+    ] {
+        let shown = format!("{hosts:?}");
+        let world = World::default();
+        let provider = world.provider(json!({ "app_secret": null }));
+        let answered = hosts.iter().flatten().any(|answer| answer.status == 404);
+        hosts.into_iter().for_each(|answer| world.replay.push(answer));
+        if answered {
+            world.answers(404, NO_CERTIFICATES);
+        }
+        let found = live(&*provider, None).await;
+        assert_eq!(errors(&found), keys, "{shown}: {found:#?}");
+        let backup = about(&found, "backup_url");
+        assert_eq!(backup.iter().any(|finding| finding.grade == Grade::Warning), warned, "{shown}: {found:#?}");
+        let sent = world.replay.sent();
+        for (request, host) in sent.iter().zip(["https://api.mch.weixin.qq.com/", "https://api2.mch.weixin.qq.com/"]) {
+            assert!(request.url.starts_with(&format!("{host}v3/pay")), "{shown}: {}", request.url);
+        }
+    }
 }

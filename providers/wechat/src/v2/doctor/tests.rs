@@ -1,0 +1,50 @@
+//! What is found with each answer of WeChat's.
+
+use dukou_spi::transport::{HttpAnswer, TransportError};
+use dukou_spi::{Grade, Provider};
+use serde_json::json;
+
+use super::*;
+use crate::v2::sign::SignType::Md5;
+use crate::v2::testing::{ok, provider, signed, status};
+
+type Answer = Result<HttpAnswer, TransportError>;
+
+fn missing() -> Answer {
+    ok(signed(Md5, &[("result_code", "FAIL"), ("err_code", "ORDERNOTEXIST"), ("err_code_des", "?")]))
+}
+
+async fn live(provider: &dyn Provider) -> Vec<Finding> {
+    let notify_url = "https://pay.bookshop.cn/notify/shop/wechat/payment".to_owned();
+    provider.diagnose(&Checkup { notify_url, live: true, openid: None }).await
+}
+
+fn keys(found: &[Finding], grade: Grade) -> Vec<&str> {
+    found.iter().filter(|finding| finding.grade == grade).map(|finding| finding.key).collect()
+}
+
+/// A call that the backup host answers says nothing about the first: each is asked by itself.
+#[tokio::test]
+async fn each_host_is_asked_by_itself() {
+    let dead = || -> Answer { Err(TransportError::NotSent { host: "h".into(), reason: "no connection".into() }) };
+    let silent = || -> Answer { Err(TransportError::Timeout { host: "h".into() }) };
+    for (hosts, wrong, backup) in [
+        ([missing(), missing()], vec![], false),
+        ([dead(), missing()], vec!["base_url"], false),
+        ([silent(), missing()], vec!["base_url"], false),
+        ([status(502, "<html>"), missing()], vec!["base_url"], false),
+        ([missing(), dead()], vec![], true),
+        ([missing(), status(502, "<html>")], vec![], true),
+        ([dead(), silent()], vec!["base_url"], true),
+    ] {
+        let shown = format!("{hosts:?}");
+        let (provider, replay) = provider(json!({ "app_secret": null }));
+        hosts.into_iter().for_each(|answer| replay.push(answer));
+        let found = live(&*provider).await;
+        assert_eq!(keys(&found, Grade::Error), wrong, "{shown}: {found:#?}");
+        assert_eq!(keys(&found, Grade::Warning).contains(&"backup_url"), backup, "{shown}: {found:#?}");
+        let urls: Vec<_> = replay.sent().into_iter().map(|request| request.url).collect();
+        let both = ["https://api.mch.weixin.qq.com/pay/orderquery", "https://api2.mch.weixin.qq.com/pay/orderquery"];
+        assert_eq!(urls, both, "{shown}");
+    }
+}
