@@ -68,7 +68,9 @@ impl Engine {
         number: &mut Option<String>,
     ) -> NotifyOutcome {
         let mut verified = AssertUnwindSafe(provider.notify(raw)).catch_unwind().await;
-        if let Ok(Err(NotifyError::BadSignature | NotifyError::Malformed(_))) = &verified {
+        if let Ok(Err(NotifyError::BadSignature | NotifyError::UnknownKey { .. } | NotifyError::Malformed(_))) =
+            &verified
+        {
             // What was ordered with the account that this one replaced is reported under that account's keys.
             for former in self.tenants.former_providers(&tenant.id, name) {
                 if let Ok(Ok(notice)) = AssertUnwindSafe(former.notify(raw)).catch_unwind().await {
@@ -84,13 +86,18 @@ impl Engine {
                 self.telemetry.probe(&tenant.id, name);
                 return NotifyOutcome::BadSignature;
             }
+            Ok(Err(error @ NotifyError::UnknownKey { again: true, .. })) => {
+                tracing::debug!(tenant = %tenant.id, provider = %name, kind = raw.kind.as_str(), %error, "a notify was refused");
+                return NotifyOutcome::BadSignature;
+            }
             Ok(Err(error)) => {
                 tracing::warn!(tenant = %tenant.id, provider = %name, kind = raw.kind.as_str(), %error, "a notify was refused");
                 return match error {
                     NotifyError::Malformed(_) => NotifyOutcome::Malformed,
-                    NotifyError::BadSignature | NotifyError::OtherTime { .. } | NotifyError::Probe => {
-                        NotifyOutcome::BadSignature
-                    }
+                    NotifyError::BadSignature
+                    | NotifyError::UnknownKey { .. }
+                    | NotifyError::OtherTime { .. }
+                    | NotifyError::Probe => NotifyOutcome::BadSignature,
                 };
             }
             Err(_) => {

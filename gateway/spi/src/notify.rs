@@ -85,6 +85,15 @@ pub enum NotifyError {
     /// The signature (or the decryption that stands for it) does not hold.
     #[error("the notify's signature does not hold")]
     BadSignature,
+    /// It names a key that is not here: a forgery, or a genuine message that the set-up has no key for.
+    #[error("the notify is signed with a key that is not here ({serial}): {setting}")]
+    UnknownKey {
+        serial: String,
+        /// What would bring the key, if it is the platform's.
+        setting: &'static str,
+        /// Another one was told of a short while ago: strangers have many serials.
+        again: bool,
+    },
     /// A wrong signature that the platform sends on purpose, to see that it is refused: no attack,
     /// and nothing to wake anybody for.
     #[error("the platform tests whether a wrong signature is refused")]

@@ -86,6 +86,8 @@ async fn what_cannot_be_believed_is_rejected_and_a_panic_stays_inside() {
     let house = House::new();
     house.create("N-1").await;
     assert_eq!(house.notify("forged").await, "Rejected");
+    assert_eq!(house.notify("unknown-key first").await, "Rejected");
+    assert_eq!(house.notify("unknown-key again").await, "Rejected");
     assert_eq!(house.notify("gibberish").await, "Rejected");
     assert_eq!(house.notify("panic").await, "TryAgain");
     assert_eq!(house.read("N-1").await.state, PaymentState::Pending);

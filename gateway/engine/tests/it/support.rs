@@ -183,7 +183,7 @@ impl Provider for Platform {
     }
 
     /// The body is one line of words: `paid NO FEN APP MERCHANT TRANSACTION`, `failed NO`, `refund NO WORD`,
-    /// `signed-refund NO ORDER FEN MERCHANT WORD`, `forged`, `probe`, `panic`.
+    /// `signed-refund NO ORDER FEN MERCHANT WORD`, `forged`, `unknown-key first|again`, `probe`, `panic`.
     async fn notify(&self, raw: &RawNotify) -> Result<Notice, NotifyError> {
         if self.script.lock().unwrap().refuse_notify {
             return Err(NotifyError::BadSignature);
@@ -219,6 +219,10 @@ impl Provider for Platform {
             }
             ["probe"] => return Err(NotifyError::Probe),
             ["forged"] => return Err(NotifyError::BadSignature),
+            ["unknown-key", again] => {
+                let again = *again == "again";
+                return Err(NotifyError::UnknownKey { serial: "5A".to_owned(), setting: "none", again });
+            }
             ["panic"] => panic!("the provider panics"),
             _ => return Err(NotifyError::Malformed("not a line of words".to_owned())),
         };

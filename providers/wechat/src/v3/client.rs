@@ -66,8 +66,8 @@ pub enum Doubt {
     Malformed(String),
     #[error("it was signed {0} s away from this machine's time")]
     OtherTime(i64),
-    #[error("it is signed with a key that is not known")]
-    UnknownKey,
+    #[error("it is signed with a key that is not known: {0}")]
+    UnknownKey(String),
     #[error("its signature does not hold")]
     Wrong,
     #[error("its signature is wrong on purpose")]
@@ -162,7 +162,11 @@ impl Client {
         }
         let now = self.clock.now();
         let apart = apart(&signature, now)?;
-        let key = self.trust.find_or_fetch(signature.serial, self).await.ok_or(Doubt::UnknownKey)?;
+        let key = self
+            .trust
+            .find_or_fetch(signature.serial, self)
+            .await
+            .ok_or_else(|| Doubt::UnknownKey(quote(signature.serial)))?;
         let proof = signature.verify(&key.key, body).ok_or(Doubt::Wrong)?;
         if let Some(seconds) = signature.seconds() {
             // It is genuine, so that its time is the platform's, if an old one perhaps.

@@ -4,7 +4,7 @@ use dukou_domain::Timestamp;
 use dukou_spi::{Checkup, ErrorKind, Finding, Provider as _, ProviderError, Reason};
 
 use super::certificates::Disbelief;
-use super::client::Client;
+use super::client::{Client, Doubt};
 use super::config::PUBLIC_KEY_PREFIX;
 use super::provider::WechatV3;
 use super::trust::Fetch as _;
@@ -46,7 +46,7 @@ pub async fn diagnose(provider: &WechatV3, checkup: &Checkup) -> Vec<Finding> {
         .push(Finding::good("private_key", format!("WeChat Pay accepts what serial_no and {} sign", account.mch_id)));
     findings.push(Finding::good(platform_key(client), "WeChat Pay's signature holds"));
     if !client.trust.has_certificates() {
-        findings.push(api_v3_key(client, now).await);
+        findings.extend(api_v3_key(client, now).await);
     }
     let app = paying_app(provider);
     findings.push(login(provider, account, app).await);
@@ -132,14 +132,26 @@ const SET_API_V3_KEY: &str = "set the APIv3 key that the merchant platform shows
 /// Whether the key opens what WeChat encrypts, for a merchant whom it signs for with its public key. A merchant who had
 /// platform certificates before can still list them, and nobody believes them for that; for one who never had any,
 /// nothing but a message is encrypted.
-async fn api_v3_key(client: &Client, now: Timestamp) -> Finding {
+async fn api_v3_key(client: &Client, now: Timestamp) -> Vec<Finding> {
     const KEY: &str = "api_v3_key";
     let own = client.trust.own(now);
     let known = |serial: &str| own.as_deref().filter(|key| key.serial == serial);
     let listed = client.certificates().await.map(|answer| answer.believe(client.trust.api_v3_key(), now, known));
     let why = match listed {
-        Ok(Ok(keys)) if !keys.is_empty() => return Finding::good(KEY, "decrypts WeChat Pay's certificates"),
-        Ok(Err(disbelief @ Disbelief::WrongKey)) => return Finding::error(KEY, disbelief.to_string(), SET_API_V3_KEY),
+        Ok(Ok(keys)) if !keys.is_empty() => {
+            return vec![
+                Finding::good(KEY, "decrypts WeChat Pay's certificates"),
+                Finding::warning(
+                    "platform_certificates",
+                    "is false, and WeChat Pay lists certificates for this merchant: while it moves a merchant to its \
+                     public key, it signs some of the notifies with them, and those are refused",
+                    "set it true, at least until the merchant platform says that the move is over",
+                ),
+            ];
+        }
+        Ok(Err(disbelief @ Disbelief::WrongKey)) => {
+            return vec![Finding::error(KEY, disbelief.to_string(), SET_API_V3_KEY)];
+        }
         Ok(Ok(_)) => "WeChat Pay lists no certificate for this merchant".to_owned(),
         Ok(Err(disbelief)) => disbelief.to_string(),
         Err(error) if error.reason == Reason::NotFound => {
@@ -147,12 +159,12 @@ async fn api_v3_key(client: &Client, now: Timestamp) -> Finding {
         }
         Err(error) => error.to_string(),
     };
-    Finding::warning(
+    vec![Finding::warning(
         KEY,
         format!("could not be checked: nothing encrypted with it can be asked for ({why})"),
         "compare it with the APIv3 key that was set on the merchant platform under API security, not the APIv2 key; the \
          first notify tells: under a wrong key the log says that its resource does not decrypt",
-    )
+    )]
 }
 
 fn explain_certificates(client: &Client, error: &ProviderError) -> Finding {
@@ -219,6 +231,9 @@ fn explain(client: &Client, error: &ProviderError) -> Finding {
             Finding::error("mch_id", error.to_string(), "have the product switched on for this merchant")
         }
         (Reason::BadSignature, _) => {
+            if let Some(finding) = unknown_key(client, error) {
+                return finding;
+            }
             let key = platform_key(client);
             let fix = if key == "platform_public_key" {
                 "set WeChat Pay's public key and its id, both as the merchant platform shows them (not the merchant's \
@@ -234,6 +249,29 @@ fn explain(client: &Client, error: &ProviderError) -> Finding {
         }
         _ => Finding::error("mch_id", error.to_string(), "compare the section with the merchant platform"),
     }
+}
+
+/// WeChat signs with a key that the section does not have.
+fn unknown_key(client: &Client, error: &ProviderError) -> Option<Finding> {
+    let source = error.source.as_deref()?.downcast_ref::<Doubt>()?;
+    let Doubt::UnknownKey(serial) = source else { return None };
+    let is_public_key = serial.starts_with(PUBLIC_KEY_PREFIX);
+    let (key, with, fix) = match (is_public_key, client.trust.has_certificates()) {
+        (true, _) => (
+            "platform_public_key_id",
+            "the public key",
+            "set platform_public_key_id to this, and platform_public_key to the file that the merchant platform (API \
+             security) gives beside it",
+        ),
+        (false, false) => (
+            "platform_certificates",
+            "the certificate",
+            "set platform_certificates = true: WeChat Pay has not moved this merchant to its public key, or not wholly",
+        ),
+        (false, true) => return None,
+    };
+    let message = format!("WeChat Pay signs its answers to this merchant with {with} {serial}, which is not here");
+    Some(Finding::error(key, message, fix))
 }
 
 #[cfg(test)]

@@ -25,7 +25,10 @@ pub async fn read(client: &Client, caller: Caller<'_>, raw: &RawNotify) -> Resul
         Doubt::Malformed(message) => NotifyError::Malformed(message),
         Doubt::OtherTime(seconds) => NotifyError::OtherTime { seconds },
         Doubt::Probe => NotifyError::Probe,
-        Doubt::UnknownKey | Doubt::Wrong => NotifyError::BadSignature,
+        Doubt::UnknownKey(serial) => {
+            NotifyError::UnknownKey { setting: client.trust.setting_for(&serial), again: client.trust.told(), serial }
+        }
+        Doubt::Wrong => NotifyError::BadSignature,
     })?;
     let Envelope { resource } = json(&raw.body, "body")?;
     let plain = client.trust.api_v3_key().open(&resource).ok_or_else(|| {

@@ -49,6 +49,8 @@ pub struct Trust {
     ring: RwLock<Arc<Ring>>,
     /// The last try to fetch; whoever holds it fetches, the others wait for what comes of it.
     tried: Mutex<Tried>,
+    /// When a message's unknown serial was last told of.
+    told_at: std::sync::Mutex<Option<Timestamp>>,
 }
 
 #[derive(Default)]
@@ -97,8 +99,8 @@ impl Trust {
             .public_key
             .map(|(serial, key)| Arc::new(PlatformKey { serial, key, valid_from: None, expires_at: None }));
         let certificates = platform.certificates;
-        let (ring, tried) = (RwLock::default(), Mutex::default());
-        Trust { account, api_v3_key, public_key, certificates, shelf, clock, ring, tried }
+        let (ring, tried, told_at) = (RwLock::default(), Mutex::default(), std::sync::Mutex::default());
+        Trust { account, api_v3_key, public_key, certificates, shelf, clock, ring, tried, told_at }
     }
 
     pub fn api_v3_key(&self) -> &ApiV3Key {
@@ -167,6 +169,35 @@ impl Trust {
             }
         }
         wanted()
+    }
+
+    /// What of the set-up would bring the key of a serial that is not here, if it is WeChat's.
+    pub fn setting_for(&self, serial: &str) -> &'static str {
+        let is_certificate = serial.len() == 40 && serial.bytes().all(|byte| byte.is_ascii_hexdigit());
+        if serial.starts_with(PUBLIC_KEY_PREFIX) {
+            return match &self.public_key {
+                Some(_) => "compare platform_public_key_id and platform_public_key with the merchant platform",
+                None => "if it is WeChat Pay's, set platform_public_key and platform_public_key_id",
+            };
+        }
+        match (is_certificate, self.certificates) {
+            (true, false) => {
+                "if WeChat Pay still moves the merchant to its public key, set platform_certificates = true until it has"
+            }
+            (true, true) => "WeChat Pay lists no such certificate for the merchant, or it has ended",
+            (false, _) => "it is no serial of WeChat Pay's",
+        }
+    }
+
+    /// Whether a serial that is not here was told of within the last minute; if not, this one is.
+    pub fn told(&self) -> bool {
+        let now = self.clock.now();
+        let mut told_at = self.told_at.lock().unwrap_or_else(PoisonError::into_inner);
+        if passed(*told_at, RATE, now) {
+            *told_at = Some(now);
+            return false;
+        }
+        true
     }
 
     /// Fetches certificates that are due, or that could not be fetched a while ago.

@@ -80,8 +80,9 @@ async fn in_certificate_mode_no_finding_names_a_key_that_is_not_configured() {
     world.replay.push(world.signed_by(OLD_SERIAL, 200, &list));
     world.answers(404, MISSING);
     let found = live(&*provider, None).await;
-    assert_eq!(errors(&found), ["platform_certificates"], "signed by a key that is not configured: {found:#?}");
-    assert!(found.iter().any(|finding| finding.fix.contains("set platform_public_key")), "{found:#?}");
+    let unknown = about(&found, "platform_public_key_id");
+    assert_eq!(errors(&found), ["platform_public_key_id"], "signed by a key that is not configured: {found:#?}");
+    assert!(unknown[0].message.contains(PUBLIC_KEY_ID) && unknown[0].fix.contains("platform_public_key"), "{found:#?}");
 }
 
 #[tokio::test]
@@ -166,5 +167,35 @@ async fn each_host_is_asked_by_itself() {
         for (request, host) in sent.iter().zip(["https://api.mch.weixin.qq.com/", "https://api2.mch.weixin.qq.com/"]) {
             assert!(request.url.starts_with(&format!("{host}v3/pay")), "{shown}: {}", request.url);
         }
+    }
+}
+
+#[tokio::test]
+async fn while_a_merchant_is_moved_to_the_public_key_the_certificates_are_asked_for() {
+    // The answers are signed with the public key, some notifies still with a certificate.
+    let world = World::default();
+    let provider = world.provider(without_logins(json!({})));
+    world.answers(404, MISSING);
+    world.answers(200, &certificate_list(API_V3_KEY, &[old_certificate()]));
+    let found = live(&*provider, None).await;
+    let told = about(&found, "platform_certificates");
+    assert!(
+        matches!(told[..], [told] if told.grade == Grade::Warning && told.fix.contains("set it true")),
+        "{found:#?}"
+    );
+    assert!(errors(&found).is_empty(), "{found:#?}");
+
+    // The public key is set too early, or belongs to another merchant.
+    for (serial, key, fix) in [
+        (OLD_SERIAL, "platform_certificates", "platform_certificates = true"),
+        ("PUB_KEY_ID_7", "platform_public_key_id", "set platform_public_key_id"),
+    ] {
+        let world = World::default();
+        let provider = world.provider(without_logins(json!({})));
+        world.replay.push(world.signed_by(serial, 404, MISSING));
+        let found = live(&*provider, None).await;
+        assert_eq!(errors(&found), [key], "{found:#?}");
+        let told = about(&found, key);
+        assert!(told[0].message.contains(serial) && told[0].fix.contains(fix), "{found:#?}");
     }
 }

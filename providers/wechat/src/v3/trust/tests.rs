@@ -31,7 +31,7 @@ fn notify(world: &World, serial: &str) -> RawNotify {
 async fn believed(world: &World, provider: &Arc<dyn Provider>, serial: &str) -> bool {
     match provider.notify(&notify(world, serial)).await {
         Ok(Notice::Payment(_)) => true,
-        Err(NotifyError::BadSignature) => false,
+        Err(NotifyError::UnknownKey { .. }) => false,
         other => panic!("{other:?}"),
     }
 }
@@ -43,6 +43,39 @@ fn lists(world: &World, signer: &str, certificates: &[(&str, &str)]) {
 
 fn fetches(world: &World) -> usize {
     world.replay.sent().iter().filter(|request| request.url.ends_with("/v3/certificates")).count()
+}
+
+/// A stranger's serials are told of once a minute; a genuine one comes with what would bring its key.
+#[tokio::test]
+async fn a_serial_that_is_not_here_is_told_with_the_setting_that_would_bring_it() {
+    let of_certificates = World::default();
+    for _ in 0..2 {
+        lists(&of_certificates, OLD_SERIAL, &[old_certificate()]);
+    }
+    let (of_key, other_id) = (World::default(), format!("{PUBLIC_KEY_ID}2"));
+    for (world, mode, serial, setting) in [
+        (&of_certificates, certificate_mode(), PUBLIC_KEY_ID, "set platform_public_key and"),
+        (&of_certificates, certificate_mode(), NEW_SERIAL, "lists no such certificate"),
+        (&of_key, json!({}), OLD_SERIAL, "set platform_certificates = true"),
+        (&of_key, json!({}), other_id.as_str(), "compare platform_public_key_id"),
+        (&of_key, json!({}), "nonsense", "no serial of WeChat Pay's"),
+    ] {
+        let provider = world.provider(mode);
+        let refused = |at: i64, expected: bool| {
+            let provider = &provider;
+            async move {
+                world.set_seconds(ROTATING + at);
+                let error = provider.notify(&notify(world, serial)).await.unwrap_err();
+                let NotifyError::UnknownKey { serial: named, setting: found, again } = error else { panic!("{error}") };
+                assert!(named == serial && found.contains(setting), "{named}: {found}");
+                assert_eq!(again, expected, "after {at} s");
+            }
+        };
+        refused(0, false).await;
+        refused(59, true).await;
+        refused(61, false).await;
+        refused(62, true).await;
+    }
 }
 
 #[tokio::test]
