@@ -141,8 +141,8 @@ impl<'a> PaymentHost<'a> {
                 "try again in a few minutes; if it stays, name WeChat Pay's own address, or look at what stands in \
                  between (a proxy)",
             ),
-            Reason::RateLimited | Reason::Platform => {
-                let message = format!("{host} has trouble of its own: {error}");
+            Reason::RateLimited => {
+                let message = format!("{host} takes no more questions for now, so that nothing was checked: {error}");
                 return Some(Finding::warning(self.key, message, "try again in a few minutes"));
             }
             _ => return None,

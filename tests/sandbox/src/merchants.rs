@@ -178,6 +178,11 @@ impl Merchants {
         all
     }
 
+    /// Whether a merchant's certificate has that number.
+    pub fn has_serial(&self, serial_no: &str) -> bool {
+        self.all().iter().any(|merchant| merchant.verifying_key().is_some_and(|(serial, _)| serial == serial_no))
+    }
+
     /// Whether any merchant has that app.
     pub fn knows_app(&self, app_id: &str) -> bool {
         self.0.read().unwrap_or_else(std::sync::PoisonError::into_inner).values().any(|m| m.has_app(app_id))

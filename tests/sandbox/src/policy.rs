@@ -31,6 +31,8 @@ pub struct Policy {
     pub v3_probe_share: f64,
     /// A v3 request whose nonce was seen within the timestamp's window is refused.
     pub v3_nonces_once: bool,
+    /// A v3 request with the serial number of another merchant's certificate is answered with 500 SYSTEM_ERROR, not 401.
+    pub v3_foreign_serial_busy: bool,
     /// v3 error codes are spelt as older systems do, such as ORDERPAID.
     pub v3_legacy_codes: bool,
     /// Fields of orders, by dotted path, as v3 tells of them in answers to queries and in notifications, whatever the
@@ -64,6 +66,7 @@ impl Default for Policy {
             date_skew_seconds: 0,
             v3_probe_share: 0.0,
             v3_nonces_once: true,
+            v3_foreign_serial_busy: false,
             v3_legacy_codes: false,
             v3_order_fields: BTreeMap::new(),
             v3_download_base: String::new(),

@@ -80,6 +80,11 @@ fn explain(error: &ProviderError) -> Finding {
         (_, Some("APPID_MCHID_NOT_MATCH")) => {
             Finding::error("app_id", message, "bind app_id and mch_id to each other on the merchant platform")
         }
+        (_, Some("SYSTEMERROR")) => Finding::error(
+            "mch_id",
+            format!("could not be checked: {message}"),
+            "try again in a few minutes; if it stays, compare app_id, mch_id and api_key with the merchant platform",
+        ),
         (_, Some("NOAUTH")) => Finding::error("mch_id", message, "have the product switched on for this merchant"),
         (Reason::BadSignature, _) => Finding::error(
             "api_key",

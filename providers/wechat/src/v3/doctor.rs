@@ -167,8 +167,16 @@ async fn api_v3_key(client: &Client, now: Timestamp) -> Vec<Finding> {
     )]
 }
 
+/// WeChat answers so to what it cannot make sense of, such as the serial number of another merchant's certificate.
+fn system_error(error: &ProviderError, fix: &'static str) -> Option<Finding> {
+    let is_system_error = error.code.as_deref().is_some_and(|code| super::map::normal(code) == "SYSTEMERROR");
+    is_system_error.then(|| Finding::error("serial_no", format!("could not be checked: {error}"), fix))
+}
+
 fn explain_certificates(client: &Client, error: &ProviderError) -> Finding {
-    if let Some(finding) = refused_signature(client, error) {
+    let fix = "try again in a few minutes; if it stays, compare serial_no and mch_id with the merchant platform, and see \
+               whether it shows a public key of WeChat Pay's (API security)";
+    if let Some(finding) = refused_signature(client, error).or_else(|| system_error(error, fix)) {
         return finding;
     }
     match (error.reason, error.code.as_deref()) {
@@ -216,7 +224,8 @@ fn refused_signature(client: &Client, error: &ProviderError) -> Option<Finding> 
 }
 
 fn explain(client: &Client, error: &ProviderError) -> Finding {
-    if let Some(finding) = refused_signature(client, error) {
+    let fix = "try again in a few minutes; if it stays, compare serial_no and mch_id with the merchant platform";
+    if let Some(finding) = refused_signature(client, error).or_else(|| system_error(error, fix)) {
         return finding;
     }
     let code = error.code.as_deref().map(super::map::normal);

@@ -76,6 +76,9 @@ pub fn caller(world: &World, incoming: &Incoming) -> Answered<Arc<Registered>> {
     }
     let merchant = world.merchants.get(&given.mchid).ok_or_else(|| sign_error("Authorization中的mchid不存在"))?;
     let Some((_, public)) = merchant.verifying_key().filter(|(serial, _)| *serial == given.serial_no) else {
+        if world.policy().v3_foreign_serial_busy && world.merchants.has_serial(&given.serial_no) {
+            return Err(ApiError::new("SYSTEM_ERROR", "系统繁忙，请稍后重试"));
+        }
         return Err(sign_error("商户证书序列号有误。请使用签名私钥匹配的证书序列号"));
     };
     let message = given.message(&incoming.method, &incoming.target, &incoming.body);

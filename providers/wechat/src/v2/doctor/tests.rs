@@ -48,3 +48,24 @@ async fn each_host_is_asked_by_itself() {
         assert_eq!(urls, both, "{shown}");
     }
 }
+
+/// What is wrong at the shop does not pass by itself.
+#[tokio::test]
+async fn what_wechat_refuses_is_an_error_in_its_own_words() {
+    let failed =
+        |words: &str| ok(format!("<xml><return_code>FAIL</return_code><return_msg>{words}</return_msg></xml>"));
+    let busy = ok(signed(Md5, &[("result_code", "FAIL"), ("err_code", "SYSTEMERROR"), ("err_code_des", "系统超时")]));
+    for (answer, key, words) in [
+        (failed("商户无权限"), "mch_id", "商户无权限"),
+        (failed("此商家的收款功能已被限制"), "mch_id", "收款功能已被限制"),
+        (failed("system error"), "mch_id", "system error"),
+        (failed("签名错误"), "api_key", "签名错误"),
+        (busy, "mch_id", "系统超时"),
+    ] {
+        let (provider, replay) = provider(json!({ "app_secret": null }));
+        replay.push(answer);
+        let found = live(&*provider).await;
+        assert_eq!(keys(&found, Grade::Error), [key], "{found:#?}");
+        assert!(found.iter().any(|finding| finding.message.contains(words)), "{found:#?}");
+    }
+}

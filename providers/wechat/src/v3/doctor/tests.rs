@@ -199,3 +199,18 @@ async fn while_a_merchant_is_moved_to_the_public_key_the_certificates_are_asked_
         assert!(told[0].message.contains(serial) && told[0].fix.contains(fix), "{found:#?}");
     }
 }
+
+/// The serial number of another merchant's certificate is answered so, among other things.
+#[tokio::test]
+async fn a_system_error_is_no_trouble_that_passes_by_itself() {
+    let busy = r#"{"code":"SYSTEM_ERROR","message":"系统繁忙，请稍后重试"}"#;
+    for mode in [json!({}), certificate_mode()] {
+        let world = World::default();
+        let provider = world.provider(without_logins(mode));
+        world.replay.push(crate::v2::testing::status(500, busy));
+        let found = live(&*provider, None).await;
+        assert_eq!(errors(&found), ["serial_no"], "{found:#?}");
+        let told = about(&found, "serial_no")[0];
+        assert!(told.message.contains("系统繁忙") && told.fix.contains("compare serial_no and mch_id"), "{told:#?}");
+    }
+}

@@ -139,3 +139,20 @@ async fn a_merchant_without_a_v3_key() {
     let shop = shop.become_merchant("1900000334", &made);
     assert_eq!(shop.get("/v3/certificates").await.code(), "403 NO_AUTH");
 }
+
+/// The other answer that was seen to the serial number of another merchant's certificate.
+#[tokio::test]
+async fn a_foreign_serial_may_be_answered_as_trouble() {
+    let shop = Shop::open();
+    let order = shop.order("T20260704110301").to_string();
+    let stranger = shop.bench.sandbox.merchant("1900000110").unwrap().serial_no;
+    let send = |serial_no: &str| {
+        let how = Bent { serial_no: serial_no.to_owned(), ..shop.bent() };
+        let (shop, order) = (&shop, &order);
+        async move { shop.send("POST", TARGET, order, how).await.unwrap() }
+    };
+    sign_error(&send(&stranger).await, "商户证书序列号有误");
+    shop.bench.must("/policy", json!({ "v3_foreign_serial_busy": true })).await;
+    assert_eq!(send(&stranger).await.code(), "500 SYSTEM_ERROR");
+    sign_error(&send(&"5A".repeat(20)).await, "商户证书序列号有误");
+}
