@@ -12,6 +12,14 @@ use crate::text;
 
 const BASE_URL: &str = "https://api.mch.weixin.qq.com";
 const BACKUP_URL: &str = "https://api2.mch.weixin.qq.com";
+/// WeChat Pay's hosts, by every name they have.
+const OWN_HOSTS: [&str; 5] = [
+    "api.mch.weixin.qq.com",
+    "api2.mch.weixin.qq.com",
+    "api.wechatpay.cn",
+    "api2.wechatpay.cn",
+    "apihk.mch.weixin.qq.com",
+];
 const PLATFORM_URL: &str = "https://api.weixin.qq.com";
 const PLATFORM_BACKUP_URL: &str = "https://api2.weixin.qq.com";
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -93,9 +101,10 @@ impl Account {
         Route { first: host, backup: None, timeout: self.timeout }
     }
 
-    /// Whether the account is at WeChat's own address, not at a sandbox's.
+    /// Whether the account is at one of WeChat's own hosts, not at a sandbox's.
     pub fn is_production(&self) -> bool {
-        self.base_url == BASE_URL
+        let host = self.host().to_ascii_lowercase();
+        OWN_HOSTS.contains(&host.strip_suffix(":443").unwrap_or(&host))
     }
 }
 

@@ -10,7 +10,7 @@ use dukou_spi::{
     Checkup, ErrorKind, Finding, OrderStatus, OrderWord, PayOrder, Provider, ProviderError, Random, Reason, TrustKey,
 };
 
-use crate::account::Account;
+use crate::account::{Account, host_of};
 use crate::check;
 
 /// A certificate that ends within this is spoken of.
@@ -36,6 +36,9 @@ const INNER_NAMES: [&str; 12] = [
     "test",
 ];
 
+/// Names that documents use, and nobody has (RFC 2606).
+const EXAMPLES: [&str; 3] = ["example.com", "example.net", "example.org"];
+
 /// The app whose users pay, and the key of the section that names it.
 #[derive(Clone, Copy)]
 pub struct PayingApp<'a> {
@@ -54,6 +57,8 @@ pub fn notify_address(account: &Account, checkup: &Checkup) -> Finding {
         "has a query, which WeChat refuses"
     } else if !url.starts_with("https://") {
         "is not https, which WeChat refuses"
+    } else if has_port(url) {
+        "names a port, which WeChat refuses"
     } else if is_inner(host(url)) {
         "names a host that WeChat cannot reach from the Internet"
     } else {
@@ -62,6 +67,11 @@ pub fn notify_address(account: &Account, checkup: &Checkup) -> Finding {
     let message = format!("the notify address {url} {wrong}");
     // A sandbox on this machine takes it.
     if account.is_production() { Finding::error(KEY, message, fix) } else { Finding::warning(KEY, message, fix) }
+}
+
+fn has_port(url: &str) -> bool {
+    let authority = host_of(url);
+    authority.rsplit(']').next().unwrap_or(authority).contains(':')
 }
 
 /// Without port, and without the brackets around an address of IPv6.
@@ -79,6 +89,9 @@ fn is_inner(host: &str) -> bool {
         return !is_public(address);
     }
     let name = host.trim_end_matches('.').to_ascii_lowercase();
+    if EXAMPLES.iter().any(|example| name == *example || name.ends_with(&format!(".{example}"))) {
+        return true;
+    }
     match name.rsplit_once('.') {
         Some((_, last)) => INNER_NAMES.contains(&last),
         None => true,

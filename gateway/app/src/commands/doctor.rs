@@ -12,6 +12,9 @@ use dukou_transport::Skew;
 use crate::config::{self, Loaded, TenantSettings};
 use crate::outside::Outside;
 
+/// Stands for a `server.public_url` that was refused, which is told already: what is found about it is left out.
+const NO_PUBLIC_URL: &str = "https://example.com";
+
 /// What somebody wants to know.
 pub struct Question<'a> {
     pub directory: &'a Path,
@@ -59,8 +62,12 @@ async fn look(question: &Question<'_>) -> Vec<Line> {
         }
         return lines;
     };
-    let public_url = loaded.gateway.as_ref().map(|gateway| gateway.public_url.clone()).unwrap_or_default();
-    lines.extend(diagnose(&settings.tenant, &settings.file, &public_url, question).await);
+    let public_url = loaded.gateway.as_ref().map(|gateway| gateway.public_url.as_str());
+    let mut found = diagnose(&settings.tenant, &settings.file, public_url.unwrap_or(NO_PUBLIC_URL), question).await;
+    if public_url.is_none() {
+        found.retain(|line| line.key != "server.public_url");
+    }
+    lines.extend(found);
     if question.live {
         let clock = clock(&outside);
         if clock.iter().any(|line| line.grade == Grade::Error) {
@@ -171,4 +178,39 @@ fn write(lines: &[Line], output: &mut impl Write) -> std::io::Result<()> {
         (errors, warnings) => writeln!(output, "{errors} wrong, {warnings} to look at")?,
     }
     output.flush()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_public_url_that_was_refused_is_told_once() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).expect("a file");
+        std::fs::create_dir(folder.path().join("tenants")).expect("a folder");
+        write("tenants/key", "0123456789abcdef0123456789abcdef");
+        write("tenants/backend", "sk-0123456789abcdef0123456789abcdef");
+        let tenant = "id = \"bookshop\"\napi_keys = [{ id = \"backend\", secret = \"file:backend\" }]\n\
+                      [providers.wechat]\nkind = \"wechat-v2\"\napp_id = \"wx8888888888888888\"\n\
+                      mch_id = \"1900000109\"\napi_key = \"file:key\"\n";
+        write("tenants/bookshop.toml", tenant);
+        let question = Question { directory: folder.path(), tenant: "bookshop", live: false, openid: None };
+        for (public_url, grade) in
+            [("https://pay.bookshop.cn:8443", Grade::Error), ("https://pay.bookshop.cn", Grade::Good)]
+        {
+            write("gateway.toml", &format!("[server]\npublic_url = \"{public_url}\"\n"));
+            let lines = look(&question).await;
+            let told: Vec<_> = lines.iter().filter(|line| line.key == "server.public_url").collect();
+            assert!(
+                matches!(told[..], [one] if one.grade == grade),
+                "{:?}",
+                lines.iter().map(|line| &line.message).collect::<Vec<_>>()
+            );
+            assert!(
+                lines.iter().any(|line| line.key == "providers.wechat.client_cert"),
+                "the tenant itself is looked at"
+            );
+        }
+    }
 }

@@ -7,7 +7,14 @@ use crate::v2::testing;
 fn an_address_that_leads_nowhere_outside_is_told() {
     let account = testing::settings("MD5").account;
     for (host, reachable) in [
-        ("pay.example.com", true),
+        ("pay.bookshop.cn", true),
+        ("myexample.com", true),
+        ("example.com", false),
+        ("pay.example.com", false),
+        ("pay.example.org.", false),
+        ("Pay.Example.NET", false),
+        ("pay.bookshop.cn:8443", false),
+        ("[2400:3200::1]:8443", false),
         ("pay.shop", true),
         ("8.8.8.8", true),
         ("[2400:3200::1]", true),
@@ -33,5 +40,26 @@ fn an_address_that_leads_nowhere_outside_is_told() {
         let found = notify_address(&account, &Checkup { notify_url, live: false, openid: None });
         let grade = if reachable { Grade::Good } else { Grade::Error };
         assert_eq!((found.grade, found.key), (grade, "server.public_url"), "{host}: {}", found.message);
+    }
+}
+
+/// What the gateway's own configuration lets through on a machine for trials is refused by WeChat all the same.
+#[test]
+fn at_every_name_of_wechats_the_address_is_judged_as_in_production() {
+    for (base_url, grade) in [
+        ("https://api.mch.weixin.qq.com", Grade::Error),
+        ("https://API.mch.weixin.qq.com:443/", Grade::Error),
+        ("https://api2.mch.weixin.qq.com", Grade::Error),
+        ("https://api.wechatpay.cn", Grade::Error),
+        ("https://api2.wechatpay.cn", Grade::Error),
+        ("https://apihk.mch.weixin.qq.com", Grade::Error),
+        ("https://127.0.0.1:8443", Grade::Warning),
+    ] {
+        let mut account = testing::settings("MD5").account;
+        base_url.trim_end_matches('/').clone_into(&mut account.base_url);
+        let notify_url = "https://pay.bookshop.cn:8443/notify/shop/wechat/payment".to_owned();
+        let found = notify_address(&account, &Checkup { notify_url, live: false, openid: None });
+        assert_eq!(found.grade, grade, "{base_url}");
+        assert!(found.message.contains("port"), "{}", found.message);
     }
 }

@@ -15,7 +15,7 @@ const MISSING: &str = r#"{"code":"ORDER_NOT_EXIST","message":"订单不存在"}"
 const NO_CERTIFICATES: &str = r#"{"code":"RESOURCE_NOT_EXISTS","message":"无可用的平台证书"}"#;
 
 async fn live(provider: &dyn Provider, openid: Option<&str>) -> Vec<Finding> {
-    let notify_url = "https://pay.example.com/notify/shop/wechat/payment".to_owned();
+    let notify_url = "https://pay.bookshop.cn/notify/shop/wechat/payment".to_owned();
     provider.diagnose(&Checkup { notify_url, live: true, openid: openid.map(str::to_owned) }).await
 }
 
