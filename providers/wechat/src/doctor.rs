@@ -238,14 +238,7 @@ pub async fn user(
     match provider.pay(&order).await {
         Ok(_) => match provider.close(&order).await {
             Ok(()) => Finding::good(app.key, format!("{openid} is a user of {}", app.id)),
-            Err(error) => Finding::warning(
-                app.key,
-                format!(
-                    "{openid} is a user of {}; the trial order {} could not be closed: {error}",
-                    app.id, order.trade_no
-                ),
-                "nothing: it ends by itself in five minutes",
-            ),
+            Err(error) => not_closed(app.key, &format!("{openid} is a user of {}", app.id), &order, &error),
         },
         Err(error) if error.reason == Reason::PayerMismatch => Finding::error(
             app.key,
@@ -258,6 +251,20 @@ pub async fn user(
             format!("see the other findings; merchant and {} must be bound on the merchant platform", app.key),
         ),
     }
+}
+
+/// What is good, but for the order that told it.
+pub fn not_closed(key: &'static str, good: &str, order: &PayOrder, error: &ProviderError) -> Finding {
+    Finding::warning(
+        key,
+        format!("{good}; the trial order {} could not be closed: {error}", order.trade_no),
+        "nothing: it ends by itself in five minutes",
+    )
+}
+
+/// An order that nobody is shown.
+pub fn native_trial(random: &dyn Random, now: Timestamp, checkup: &Checkup) -> PayOrder {
+    trial(random, now, None, &checkup.notify_url)
 }
 
 fn trial(random: &dyn Random, now: Timestamp, openid: Option<String>, notify_url: &str) -> PayOrder {

@@ -16,6 +16,8 @@ use x509_parser::pem::Pem;
 use x509_parser::prelude::FromDer as _;
 use zeroize::Zeroizing;
 
+use crate::account::is_merchant_id;
+
 const CERTIFICATE: &str = "CERTIFICATE";
 const EXPIRY_WARNING_DAYS: i64 = 60;
 
@@ -166,6 +168,7 @@ fn check(
     mch_id: Option<&str>,
     now: Timestamp,
 ) -> Option<Identity> {
+    const OWN: &str = "the certificate of this merchant";
     let Some((_, leaf)) = chain.first().and_then(|der| X509Certificate::from_der(der).ok()) else {
         return section.wrong(certificate_key, "holds no certificate that can be read", "an X.509 certificate");
     };
@@ -185,14 +188,12 @@ fn check(
             "a renewed one",
         );
     }
-    let is_of =
-        |mch_id: &str| leaf.subject().iter_common_name().any(|name| name.as_str().is_ok_and(|name| name == mch_id));
-    if mch_id.is_some_and(|mch_id| !is_of(mch_id)) {
-        section.warn(
-            certificate_key,
-            "holds a certificate whose common name is not the mch_id",
-            "the certificate of this merchant",
-        );
+    match mch_id.and_then(|mch_id| other_name(&leaf, mch_id)) {
+        Some(name) if is_merchant_id(&name) => {
+            return section.wrong(certificate_key, &format!("holds the certificate of merchant {name}"), OWN);
+        }
+        Some(_) => section.warn(certificate_key, "holds a certificate whose common name is not the mch_id", OWN),
+        None => {}
     }
     let mut pem = Zeroizing::new(String::new());
     for der in chain {
@@ -200,6 +201,13 @@ fn check(
     }
     encode(&mut pem, &key.label, &key.der);
     Some(Identity { pem: Secret::new(pem.as_str()), certificate: watched(&leaf) })
+}
+
+/// Whom a certificate names, where that is not the merchant. WeChat makes them for the merchant's number.
+pub fn other_name(certificate: &X509Certificate<'_>, mch_id: &str) -> Option<String> {
+    let mut names = certificate.subject().iter_common_name().filter_map(|name| name.as_str().ok());
+    let first = names.next().unwrap_or_default();
+    (first != mch_id && !names.any(|name| name == mch_id)).then(|| first.to_owned())
 }
 
 /// What is watched of a certificate: its serial number as WeChat writes it, and its end.

@@ -34,6 +34,7 @@ fn each_mistake_with_the_certificate_is_named() {
     let (certificate, key) = pair(MCH_ID, 2031);
     let (_, other_key) = pair(MCH_ID, 2031);
     let (stranger, stranger_key) = pair("somebody", 2031);
+    let (other, other_merchants_key) = pair("1900000110", 2031);
     let (expired, expired_key) = pair(MCH_ID, 2025);
     let (expiring, expiring_key) = pair(MCH_ID, 2026);
     for (name, text) in [
@@ -42,6 +43,8 @@ fn each_mistake_with_the_certificate_is_named() {
         ("other_key.pem", &other_key),
         ("stranger.pem", &stranger),
         ("stranger_key.pem", &stranger_key),
+        ("other.pem", &other),
+        ("other_merchants_key.pem", &other_merchants_key),
         ("expired.pem", &expired),
         ("expired_key.pem", &expired_key),
         ("expiring.pem", &expiring),
@@ -133,6 +136,10 @@ fn each_mistake_with_the_certificate_is_named() {
             Some(
                 "warning: shop.toml: providers.wechat.client_cert: holds a certificate whose common name is not the mch_id",
             ),
+        ),
+        (
+            pem("other.pem", "other_merchants_key.pem"),
+            Some("error: shop.toml: providers.wechat.client_cert: holds the certificate of merchant 1900000110"),
         ),
         (
             pem("expired.pem", "expired_key.pem"),

@@ -11,8 +11,8 @@ use x509_parser::prelude::FromDer as _;
 
 use super::cipher::ApiV3Key;
 use super::sign::MerchantKey;
-use crate::account::{self, Account};
-use crate::identity::{Block, blocks_of, watched};
+use crate::account::{self, Account, is_merchant_id};
+use crate::identity::{Block, blocks_of, other_name, watched};
 
 pub const PUBLIC_KEY_PREFIX: &str = "PUB_KEY_ID_";
 
@@ -61,7 +61,8 @@ impl Settings {
         let api_v3_key = account::api_key(section, "api_v3_key", "the APIv3 key").and_then(|key| ApiV3Key::new(&key));
         let serial_no = serial_no(section);
         let pair = private_key(section);
-        let certificate = certificate(section, serial_no.as_deref(), pair.as_ref(), context.clock.now());
+        let mch_id = account.as_ref().map(|account| account.mch_id.as_str());
+        let certificate = certificate(section, mch_id, serial_no.as_deref(), pair.as_ref(), context.clock.now());
         let platform = platform(section, pair.as_ref());
         let partner = partner(section);
         if section.has_errors() {
@@ -112,6 +113,7 @@ fn private_key(section: &mut Section<'_>) -> Option<RsaKeyPair> {
 /// number belong together.
 fn certificate(
     section: &mut Section<'_>,
+    mch_id: Option<&str>,
     serial_no: Option<&str>,
     pair: Option<&RsaKeyPair>,
     now: Timestamp,
@@ -136,6 +138,9 @@ fn certificate(
     }
     if pair.is_some_and(|pair| pair.public_key().as_ref() != leaf.public_key().subject_public_key.data.as_ref()) {
         section.wrong::<()>("private_key", "is not the key of the certificate", "the key made with this certificate");
+    }
+    if let Some(name) = mch_id.and_then(|mch_id| other_name(&leaf, mch_id)).filter(|name| is_merchant_id(name)) {
+        section.wrong::<()>(KEY, &format!("is that of merchant {name}"), "the certificate of this mch_id");
     }
     if own.expires_at.is_some_and(|end| end <= now) {
         section.warn(KEY, "has expired, so that WeChat refuses every call", "a renewed one, with its key");

@@ -1,5 +1,7 @@
 //! Findings about a `wechat-v3` section.
 
+mod trial;
+
 use dukou_domain::Timestamp;
 use dukou_spi::{Checkup, ErrorKind, Finding, Provider as _, ProviderError, Reason};
 
@@ -53,9 +55,10 @@ pub async fn diagnose(provider: &WechatV3, checkup: &Checkup) -> Vec<Finding> {
     if let Some(tokens) = &provider.tokens {
         findings.push(token::look(tokens, account, app).await);
     }
-    if let Some(openid) = &checkup.openid {
-        findings.push(user(provider, app, &*client.random, now, checkup, openid).await);
-    }
+    findings.push(match &checkup.openid {
+        Some(openid) => user(provider, app, &*client.random, now, checkup, openid).await,
+        None => trial::order(provider, checkup, now).await,
+    });
     findings
 }
 

@@ -62,7 +62,11 @@ fn each_mistake_is_named_and_no_secret_is_shown() {
             json!({ "platform_public_key": null, "platform_public_key_id": null, "platform_certificates": false }),
             Some(".platform_certificates: is false and there is no platform_public_key"),
         ),
-        // Key, certificate and serial number belong together.
+        // Key, certificate, serial number and merchant belong together.
+        (
+            json!({ "certificate": "file:keys.merchant.certificate_pem", "mch_id": "1900000110" }),
+            Some(".certificate: is that of merchant 1900000109"),
+        ),
         (
             json!({ "certificate": "file:keys.platform_cert_old.certificate_pem",
                 "serial_no": key_text("keys.platform_cert_old.serial_no") }),

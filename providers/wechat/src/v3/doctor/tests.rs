@@ -30,6 +30,12 @@ fn at_one_host(mut changes: Value) -> Value {
     changes
 }
 
+/// The trial order at the end of what is right: made and closed.
+fn takes_orders(world: &World, serial: &str) {
+    world.replay.push(world.signed_by(serial, 200, r#"{"code_url":"weixin://wxpay/bizpayurl?pr=1"}"#));
+    world.replay.push(world.signed_by(serial, 204, ""));
+}
+
 fn about<'f>(found: &'f [Finding], key: &str) -> Vec<&'f Finding> {
     found.iter().filter(|finding| finding.key == key).collect()
 }
@@ -52,6 +58,7 @@ async fn in_public_key_mode_the_api_v3_key_is_judged_where_wechat_gives_somethin
         let provider = world.provider(without_logins(json!({})));
         world.answers(404, MISSING);
         world.answers(status, &body);
+        takes_orders(&world, PUBLIC_KEY_ID);
         let found = live(&*provider, None).await;
         let keys = about(&found, "api_v3_key");
         assert!(matches!(keys[..], [key] if key.grade == grade && key.message.contains(words)), "{body}: {found:#?}");
@@ -67,6 +74,7 @@ async fn in_certificate_mode_no_finding_names_a_key_that_is_not_configured() {
     let list = certificate_list(API_V3_KEY, &[old_certificate()]);
     world.replay.push(world.signed_by(OLD_SERIAL, 200, &list));
     world.replay.push(world.signed_by(OLD_SERIAL, 404, MISSING));
+    takes_orders(&world, OLD_SERIAL);
     let found = live(&*provider, None).await;
     assert!(about(&found, "platform_public_key").is_empty(), "{found:#?}");
     assert!(
@@ -129,6 +137,7 @@ async fn in_partner_mode_findings_about_users_name_the_app_that_pays_and_its_key
     world.answers(404, NO_CERTIFICATES);
     world.replay.push(ok(r#"{"errcode":40029,"errmsg":"invalid code"}"#));
     world.replay.push(ok(r#"{"errcode":40125,"errmsg":"invalid appsecret"}"#));
+    takes_orders(&world, PUBLIC_KEY_ID);
     let found = live(&*provider, None).await;
     assert!(about(&found, "app_secret").iter().all(|finding| finding.message.contains(SUB_APP)), "{found:#?}");
     assert_eq!(about(&found, "app_secret").len(), 2);
@@ -158,6 +167,7 @@ async fn each_host_is_asked_by_itself() {
         hosts.into_iter().for_each(|answer| world.replay.push(answer));
         if answered {
             world.answers(404, NO_CERTIFICATES);
+            takes_orders(&world, PUBLIC_KEY_ID);
         }
         let found = live(&*provider, None).await;
         assert_eq!(errors(&found), keys, "{shown}: {found:#?}");
@@ -177,6 +187,7 @@ async fn while_a_merchant_is_moved_to_the_public_key_the_certificates_are_asked_
     let provider = world.provider(without_logins(json!({})));
     world.answers(404, MISSING);
     world.answers(200, &certificate_list(API_V3_KEY, &[old_certificate()]));
+    takes_orders(&world, PUBLIC_KEY_ID);
     let found = live(&*provider, None).await;
     let told = about(&found, "platform_certificates");
     assert!(
@@ -213,4 +224,40 @@ async fn a_system_error_is_no_trouble_that_passes_by_itself() {
         let told = about(&found, "serial_no")[0];
         assert!(told.message.contains("系统繁忙") && told.fix.contains("compare serial_no and mch_id"), "{told:#?}");
     }
+}
+
+/// A question after an order shows neither app nor sub-merchant: somebody has to order something.
+#[tokio::test]
+async fn a_set_up_in_which_no_order_can_be_made_is_not_right() {
+    let partner = partner_mode;
+    for (mode, status, code, words, key, grade) in [
+        (json!({}), 400, "APPID_MCHID_NOT_MATCH", "appid与mchid不匹配", "app_id", Grade::Error),
+        (partner(), 400, "APPID_MCHID_NOT_MATCH", "appid与mchid不匹配", "app_id", Grade::Error),
+        (partner(), 400, "APPID_MCHID_NOT_MATCH", "sub_appid与sub_mchid不匹配", "sub_app_id", Grade::Error),
+        (partner(), 400, "MCH_NOT_EXISTS", "sub_mchid不存在", "sub_mch_id", Grade::Error),
+        (partner(), 403, "NO_AUTH", "受理关系不存在", "sub_mch_id", Grade::Error),
+        (json!({}), 403, "NO_AUTH", "商户未开通Native支付", "mch_id", Grade::Warning),
+        (json!({}), 400, "PARAM_ERROR", "参数错误", "mch_id", Grade::Error),
+        (json!({}), 500, "SYSTEM_ERROR", "系统繁忙", "mch_id", Grade::Warning),
+    ] {
+        let world = World::default();
+        let provider = world.provider(without_logins(mode));
+        world.answers(404, MISSING);
+        world.answers(404, NO_CERTIFICATES);
+        world.answers(status, &json!({ "code": code, "message": words }).to_string());
+        let found = live(&*provider, None).await;
+        let told = about(&found, key);
+        let is_told = told.iter().any(|finding| finding.grade == grade && finding.message.contains(words));
+        assert!(is_told, "{words}: {found:#?}");
+        assert_eq!(errors(&found).len(), usize::from(grade == Grade::Error), "{found:#?}");
+    }
+    let world = World::default();
+    let provider = world.provider(without_logins(json!({})));
+    world.answers(404, MISSING);
+    world.answers(404, NO_CERTIFICATES);
+    takes_orders(&world, PUBLIC_KEY_ID);
+    let found = live(&*provider, None).await;
+    assert!(about(&found, "app_id").iter().any(|finding| finding.message.contains("takes orders")), "{found:#?}");
+    let urls: Vec<_> = world.replay.sent().into_iter().map(|request| request.url).collect();
+    assert!(urls[2].ends_with("/native") && urls[3].ends_with("/close"), "{urls:?}");
 }
