@@ -164,6 +164,12 @@ impl Sandbox {
             if let Some(app) = merchant.apps.first() {
                 certs::write_secret(&folder.join("app_secret"), app.app_secret.expose_secret().as_bytes())?;
             }
+            for sub in &merchant.sub_merchants {
+                let Some(app) = sub.apps.first() else { continue };
+                let folder = directory.join(&sub.mch_id);
+                std::fs::create_dir_all(&folder)?;
+                certs::write_secret(&folder.join("app_secret"), app.app_secret.expose_secret().as_bytes())?;
+            }
         }
         for app in self.running.world.douyin.apps.all() {
             let folder = directory.join(&app.client_key);

@@ -37,7 +37,7 @@ pub struct Merchant {
 pub struct SubMerchant {
     pub mch_id: String,
     #[serde(default)]
-    pub apps: Vec<String>,
+    pub apps: Vec<App>,
 }
 
 /// A mini-program or another app, and the secret its back end logs people in with.
@@ -45,6 +45,12 @@ pub struct SubMerchant {
 pub struct App {
     pub app_id: String,
     pub app_secret: SecretString,
+}
+
+impl App {
+    fn new(app_id: &str, app_secret: &str) -> Self {
+        Self { app_id: app_id.to_owned(), app_secret: app_secret.to_owned().into() }
+    }
 }
 
 impl Merchant {
@@ -68,10 +74,10 @@ impl Merchant {
         self
     }
 
-    /// Lets the merchant act for another, which has these apps.
+    /// Lets the merchant act for another, which has these apps: their ids and secrets.
     #[must_use]
-    pub fn acts_for(mut self, mch_id: &str, apps: &[&str]) -> Self {
-        let apps = apps.iter().map(|app| (*app).to_owned()).collect();
+    pub fn acts_for(mut self, mch_id: &str, apps: &[(&str, &str)]) -> Self {
+        let apps = apps.iter().map(|(app_id, app_secret)| App::new(app_id, app_secret)).collect();
         self.sub_merchants.push(SubMerchant { mch_id: mch_id.to_owned(), apps });
         self
     }
@@ -79,7 +85,7 @@ impl Merchant {
     /// Binds an app.
     #[must_use]
     pub fn app(mut self, app_id: &str, app_secret: &str) -> Self {
-        self.apps.push(App { app_id: app_id.to_owned(), app_secret: app_secret.to_owned().into() });
+        self.apps.push(App::new(app_id, app_secret));
         self
     }
 
@@ -89,11 +95,11 @@ impl Merchant {
             Self::new("1900000109", "3f7c9d0ab1e24c6f8a5d7e9012b3c4d5")
                 .app("wx8888888888888888", "bookshop-app-secret")
                 .v3("Dev0nlyV3Key-abcdefghijklmnop123", TrustMode::PublicKey)
-                .acts_for("1900000200", &["wx6666666666666666"]),
+                .acts_for("1900000200", &[("wx6666666666666666", "bookshop-branch-app-secret")]),
             Self::new("1900000110", "9b1e6a4cf07d42d3a58e23c17f60b9d2")
                 .app("wx7777777777777777", "teahouse-app-secret")
                 .v3("Teahouse0V3Key-qrstuvwxyz0123456", TrustMode::Certificate)
-                .acts_for("1900000201", &["wx5555555555555555"]),
+                .acts_for("1900000201", &[("wx5555555555555555", "teahouse-branch-app-secret")]),
         ]
     }
 }
@@ -183,15 +189,17 @@ impl Merchants {
         self.all().iter().any(|merchant| merchant.verifying_key().is_some_and(|(serial, _)| serial == serial_no))
     }
 
-    /// Whether any merchant has that app.
+    /// Whether anybody has that app.
     pub fn knows_app(&self, app_id: &str) -> bool {
-        self.0.read().unwrap_or_else(std::sync::PoisonError::into_inner).values().any(|m| m.has_app(app_id))
+        self.app_secret(app_id).is_some()
     }
 
-    /// The secret of an app, whoever's it is.
+    /// The secret of an app, whoever's it is, a sub-merchant's too.
     pub fn app_secret(&self, app_id: &str) -> Option<SecretString> {
         let all = self.0.read().unwrap_or_else(std::sync::PoisonError::into_inner);
-        all.values().flat_map(|m| &m.merchant.apps).find(|app| app.app_id == app_id).map(|app| app.app_secret.clone())
+        let subs = all.values().flat_map(|m| &m.merchant.sub_merchants).flat_map(|sub| &sub.apps);
+        let mut apps = all.values().flat_map(|m| &m.merchant.apps).chain(subs);
+        apps.find(|app| app.app_id == app_id).map(|app| app.app_secret.clone())
     }
 }
 

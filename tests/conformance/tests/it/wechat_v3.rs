@@ -4,7 +4,7 @@ use std::fs;
 
 use async_trait::async_trait;
 use dukou_domain::Secret;
-use dukou_sandbox::{Merchant, Options, Sandbox};
+use dukou_sandbox::{Options, Sandbox};
 use dukou_spi::{Invoke, PayOrder, RefundOrder, RefundWord};
 use serde_json::{Map, Value, json};
 use time::UtcOffset;
@@ -46,14 +46,11 @@ const TEAHOUSE: Account = Account {
 };
 /// Whom the bookshop acts for.
 const SUB: (&str, &str) = ("1900000200", "wx6666666666666666");
-const SUB_SECRET: &str = "sub-merchants-app-secret";
+const SUB_SECRET: &str = "bookshop-branch-app-secret";
 
 /// A provider over a sandbox of its own.
 pub fn subject(mode: Mode) -> Subject {
-    let mut options = Options::default();
-    // Whose users can log in, too.
-    options.merchants.push(Merchant::new(SUB.0, "sub-merchant-key-of-32-characters").app(SUB.1, SUB_SECRET));
-    let sandbox = Sandbox::start(options).unwrap();
+    let sandbox = Sandbox::start(Options::default()).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| {
         fs::write(folder.path().join(name), text).unwrap();

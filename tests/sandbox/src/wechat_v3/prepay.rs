@@ -71,7 +71,7 @@ fn bound(world: &World, request: &Request, parameters: &Fields) -> Answered<()> 
     if let Some(sub_mch_id) = text("sub_mch_id") {
         let sub = request.merchant.sub_merchant(sub_mch_id);
         let sub = sub.ok_or_else(|| ApiError::new("MCH_NOT_EXISTS", "sub_mchid不存在或不是此服务商的特约商户"))?;
-        if text("sub_appid").is_some_and(|app| !sub.apps.iter().any(|own| own == app)) {
+        if text("sub_appid").is_some_and(|app| !sub.apps.iter().any(|own| own.app_id == app)) {
             return Err(not_bound("sub_appid与sub_mchid不匹配"));
         }
     }

@@ -59,3 +59,14 @@ async fn refusals() {
     bench.must("/clock", json!({ "advance_seconds": 301 })).await;
     assert_eq!(exchange(&bench, APP, SECRET, &old).await["errcode"], 40029);
 }
+
+/// In partner mode the users may be those of the sub-merchant's app.
+#[tokio::test]
+async fn a_sub_merchants_app_has_logins_too() {
+    const SUB_APP: &str = "wx6666666666666666";
+    let bench = Bench::start();
+    let fresh = code(&bench, json!({ "app_id": SUB_APP, "openid": "oBranch" })).await;
+    assert_eq!(exchange(&bench, SUB_APP, SECRET, &fresh).await["errcode"], 40125);
+    assert_eq!(exchange(&bench, APP, SECRET, &fresh).await["errcode"], 40029);
+    assert_eq!(exchange(&bench, SUB_APP, "bookshop-branch-app-secret", &fresh).await["openid"], "oBranch");
+}

@@ -22,6 +22,7 @@ fn a_directory_keeps_certificates_from_one_run_to_the_next() {
     assert_eq!(read("1900000109/apiclient_cert.pem"), files.client_cert_pem);
     assert_eq!(read("1900000109/api_key"), "3f7c9d0ab1e24c6f8a5d7e9012b3c4d5");
     assert_eq!(read("1900000109/app_secret"), "bookshop-app-secret");
+    assert_eq!(read("1900000200/app_secret"), "bookshop-branch-app-secret");
 
     // And for v3: the merchant's serial number and key, and the platform's keys.
     assert_eq!(second.merchant(MCH).unwrap().serial_no, files.serial_no);
