@@ -118,6 +118,10 @@ impl Store for Away {
         away()
     }
 
+    async fn pending_request(&self, _: &TenantId, _: PaymentId) -> Result<Option<RefundRequest>, StoreError> {
+        away()
+    }
+
     /// An empty log is away too.
     async fn events(&self, _: &TenantId, after: i64, limit: u32) -> Result<Vec<Event>, StoreError> {
         self.events_from(after, limit).await

@@ -115,6 +115,14 @@ impl Store for MeasuredStore {
         timed(&self.read, self.inner.refund_request(tenant, id)).await
     }
 
+    async fn pending_request(
+        &self,
+        tenant: &TenantId,
+        payment: PaymentId,
+    ) -> Result<Option<RefundRequest>, StoreError> {
+        timed(&self.read, self.inner.pending_request(tenant, payment)).await
+    }
+
     async fn events(&self, tenant: &TenantId, after: i64, limit: u32) -> Result<Vec<Event>, StoreError> {
         timed(&self.events, self.inner.events(tenant, after, limit)).await
     }

@@ -184,6 +184,10 @@ pub trait Store: Send + Sync {
     async fn refund_request(&self, tenant: &TenantId, id: RefundRequestId)
     -> Result<Option<RefundRequest>, StoreError>;
 
+    /// The request about a payment that nobody has decided yet.
+    async fn pending_request(&self, tenant: &TenantId, payment: PaymentId)
+    -> Result<Option<RefundRequest>, StoreError>;
+
     /// The tenant's events after a position (0 is before the first), oldest first.
     async fn events(&self, tenant: &TenantId, after: i64, limit: u32) -> Result<Vec<Event>, StoreError>;
 

@@ -11,9 +11,7 @@ use crate::delivery::Try;
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::number;
-use crate::records::{
-    Event, EventKind, NewEvent, Notification, Payment, PlatformCall, Recorded, Refund, RefundRequest, Subject,
-};
+use crate::records::{EventKind, NewEvent, Notification, Payment, PlatformCall, Recorded, Refund};
 use crate::tenant::Tenant;
 
 /// So many of each kind are shown, the newest.
@@ -25,7 +23,6 @@ pub struct Timeline {
     pub payment: Payment,
     /// Oldest first.
     pub refunds: Vec<Refund>,
-    pub requests: Vec<RefundRequest>,
     /// Oldest first; of what happened in one millisecond, the cause first.
     pub entries: Vec<Entry>,
     /// The most pressing first; empty when nothing is left to happen.
@@ -74,6 +71,7 @@ impl Engine {
         self.write_calls().await;
         let payment = self.store.payment(&tenant.id, out_trade_no).await?.ok_or(EngineError::NotFound)?;
         let refunds = self.store.refunds(&tenant.id, payment.id).await?;
+        let undecided = self.store.pending_request(&tenant.id, payment.id).await?;
         let history = self.store.history();
         let calls = history.calls_about(&tenant.id, payment.id, SHOWN).await?;
         let events = history.events_about(&tenant.id, payment.id, SHOWN).await?;
@@ -82,11 +80,10 @@ impl Engine {
         let deliveries = self.store.deliveries().deliveries_of(&tenant.id, positions).await?;
         let endpoint = self.store.deliveries().endpoint(&tenant.id).await?;
 
-        let requests = requests(&events);
         let waiting = waiting::of(&waiting::Known {
             payment: &payment,
             refunds: &refunds,
-            requests: &requests,
+            undecided: undecided.as_ref(),
             deliveries: &deliveries,
             endpoint,
             waits_for_payer: payment.attempt.openid.is_none() && waits_for_payer(tenant, &payment),
@@ -104,7 +101,7 @@ impl Engine {
         }
         // Stable: what was put in first stands first.
         entries.sort_by_key(|entry| entry.at);
-        Ok(Timeline { payment, refunds, requests, entries, waiting })
+        Ok(Timeline { payment, refunds, entries, waiting })
     }
 }
 
@@ -117,18 +114,6 @@ fn numbers(payment: &Payment, refunds: &[Refund]) -> Vec<String> {
     let orders = payment.attempts().into_iter().map(|attempt| attempt.trade_no.to_string());
     let refunds = refunds.iter().filter_map(|refund| number::platform_refund_no(payment, &refund.out_refund_no));
     orders.chain(refunds.map(|number| number.to_string())).collect()
-}
-
-/// As the newest event about each says.
-fn requests(events: &[Event]) -> Vec<RefundRequest> {
-    let mut found: Vec<RefundRequest> = Vec::new();
-    for event in events {
-        if let Subject::RefundRequest(request) = &event.event.subject {
-            found.retain(|one| one.id != request.id);
-            found.push(request.as_ref().clone());
-        }
-    }
-    found
 }
 
 fn waits_for_payer(tenant: &Tenant, payment: &Payment) -> bool {

@@ -1,6 +1,6 @@
 //! What a payment waits for now, out of its records alone.
 
-use dukou_domain::{DeliveryState, OutRefundNo, PaymentState, RefundRequestState, RefundState, Timestamp};
+use dukou_domain::{DeliveryState, OutRefundNo, PaymentState, RefundState, Timestamp};
 
 use crate::delivery::{Delivery, Endpoint};
 use crate::records::{Check, EventKind, Payment, Refund, RefundRequest};
@@ -36,7 +36,8 @@ pub enum Waiting {
 pub(super) struct Known<'a> {
     pub payment: &'a Payment,
     pub refunds: &'a [Refund],
-    pub requests: &'a [RefundRequest],
+    /// What the buyer asked for.
+    pub undecided: Option<&'a RefundRequest>,
     pub deliveries: &'a [Delivery],
     pub endpoint: Endpoint,
     /// Nobody said yet who pays.
@@ -46,8 +47,7 @@ pub(super) struct Known<'a> {
 pub(super) fn of(known: &Known<'_>) -> Vec<Waiting> {
     let mut waiting: Vec<Waiting> = payment(known).into_iter().collect();
     waiting.extend(known.refunds.iter().filter_map(refund));
-    let undecided = known.requests.iter().filter(|request| request.state == RefundRequestState::Pending);
-    waiting.extend(undecided.map(|request| Waiting::Decision { requested_at: request.requested_at }));
+    waiting.extend(known.undecided.map(|request| Waiting::Decision { requested_at: request.requested_at }));
     deliveries(known, &mut waiting);
     waiting
 }

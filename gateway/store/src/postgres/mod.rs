@@ -297,6 +297,12 @@ impl Store for PostgresStore {
         self.read(move |connection| Box::pin(async move { requests::by_id(connection, &tenant, id).await })).await
     }
 
+    async fn pending_request(&self, tenant: &TenantId, payment: PaymentId) -> Result<Option<RefundRequest>> {
+        let tenant = tenant.clone();
+        self.read(move |connection| Box::pin(async move { requests::pending(connection, &tenant, payment).await }))
+            .await
+    }
+
     async fn events(&self, tenant: &TenantId, after: i64, limit: u32) -> Result<Vec<Event>> {
         let tenant = tenant.clone();
         self.read(move |connection| Box::pin(async move { events::after(connection, &tenant, after, limit).await }))

@@ -1,6 +1,6 @@
 //! Buyers' wishes to get money back.
 
-use dukou_domain::{OutRefundNo, RefundRequestId, RefundRequestState, TenantId, Timestamp};
+use dukou_domain::{OutRefundNo, PaymentId, RefundRequestId, RefundRequestState, TenantId, Timestamp};
 use dukou_engine::ports::StoreError;
 use dukou_engine::records::{Page, PageCursor, RefundRequest, RefundRequestFilter};
 use sqlx::postgres::PgConnection;
@@ -17,6 +17,10 @@ macro_rules! columns {
 }
 
 const BY_ID: &str = concat!("SELECT ", columns!(), " FROM refund_requests WHERE tenant = $1 AND id = $2");
+
+/// In the words of the index that makes it the only one.
+const PENDING: &str =
+    concat!("SELECT ", columns!(), " FROM refund_requests WHERE tenant = $1 AND payment = $2 AND state = 'pending'");
 
 const INSERT: &str = concat!(
     "INSERT INTO refund_requests (",
@@ -42,6 +46,16 @@ pub(super) async fn by_id(
     id: RefundRequestId,
 ) -> Result<Option<RefundRequest>> {
     let asked = sqlx::query(BY_ID).bind(tenant.as_str()).bind(id.as_uuid());
+    let row = asked.fetch_optional(connection).await.map_err(store_error)?;
+    row.as_ref().map(|row| rows::request(&mut Columns::new(row))).transpose()
+}
+
+pub(super) async fn pending(
+    connection: &mut PgConnection,
+    tenant: &TenantId,
+    payment: PaymentId,
+) -> Result<Option<RefundRequest>> {
+    let asked = sqlx::query(PENDING).bind(tenant.as_str()).bind(payment.as_uuid());
     let row = asked.fetch_optional(connection).await.map_err(store_error)?;
     row.as_ref().map(|row| rows::request(&mut Columns::new(row))).transpose()
 }

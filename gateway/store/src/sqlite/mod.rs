@@ -227,6 +227,11 @@ impl Store for SqliteStore {
         self.inner.readers.read(move |connection| requests::by_id(connection, &tenant, id)).await
     }
 
+    async fn pending_request(&self, tenant: &TenantId, payment: PaymentId) -> Result<Option<RefundRequest>> {
+        let tenant = tenant.clone();
+        self.inner.readers.read(move |connection| requests::pending(connection, &tenant, payment)).await
+    }
+
     async fn events(&self, tenant: &TenantId, after: i64, limit: u32) -> Result<Vec<Event>> {
         let tenant = tenant.clone();
         self.inner.readers.read(move |connection| events::after(connection, &tenant, after, limit)).await

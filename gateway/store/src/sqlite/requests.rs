@@ -1,6 +1,6 @@
 //! Buyers' wishes to get money back.
 
-use dukou_domain::{OutRefundNo, RefundRequestId, RefundRequestState, TenantId, Timestamp};
+use dukou_domain::{OutRefundNo, PaymentId, RefundRequestId, RefundRequestState, TenantId, Timestamp};
 use dukou_engine::ports::StoreError;
 use dukou_engine::records::{Page, PageCursor, RefundRequest, RefundRequestFilter};
 use rusqlite::{Connection, Row, named_params, params};
@@ -19,6 +19,12 @@ macro_rules! columns {
 
 const BY_ID: &str = concat!("SELECT ", columns!(), " FROM refund_requests WHERE tenant = ?1 AND id = ?2");
 
+const PENDING: &str = concat!(
+    "SELECT ",
+    columns!(),
+    " FROM refund_requests INDEXED BY refund_requests_pending WHERE payment = ?1 AND tenant = ?2 AND state = 'pending'"
+);
+
 const INSERT: &str = concat!(
     "INSERT INTO refund_requests (",
     columns!(),
@@ -36,6 +42,12 @@ fn read(row: &Row<'_>) -> Result<RefundRequest> {
 pub(super) fn by_id(connection: &Connection, tenant: &TenantId, id: RefundRequestId) -> Result<Option<RefundRequest>> {
     let mut statement = connection.prepare_cached(BY_ID).map_err(store_error)?;
     let mut rows = statement.query(params![tenant.as_str(), id.as_uuid().into_bytes()]).map_err(store_error)?;
+    rows.next().map_err(store_error)?.map(read).transpose()
+}
+
+pub(super) fn pending(connection: &Connection, tenant: &TenantId, payment: PaymentId) -> Result<Option<RefundRequest>> {
+    let mut statement = connection.prepare_cached(PENDING).map_err(store_error)?;
+    let mut rows = statement.query(params![payment.as_uuid().into_bytes(), tenant.as_str()]).map_err(store_error)?;
     rows.next().map_err(store_error)?.map(read).transpose()
 }
 

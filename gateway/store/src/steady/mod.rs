@@ -144,6 +144,14 @@ impl Store for SteadySchedules {
         self.inner.refund_request(tenant, id).await
     }
 
+    async fn pending_request(
+        &self,
+        tenant: &TenantId,
+        payment: PaymentId,
+    ) -> Result<Option<RefundRequest>, StoreError> {
+        self.inner.pending_request(tenant, payment).await
+    }
+
     async fn events(&self, tenant: &TenantId, after: i64, limit: u32) -> Result<Vec<Event>, StoreError> {
         self.inner.events(tenant, after, limit).await
     }

@@ -1,8 +1,8 @@
 //! What every store must find of one payment's history.
 
-use dukou_domain::{OutRefundNo, TenantId};
-use dukou_engine::ports::{Old, Store};
-use dukou_engine::records::{CallOutcome, Payment, PlatformCall};
+use dukou_domain::{OutRefundNo, RefundRequestState, TenantId};
+use dukou_engine::ports::{Change, Old, Store};
+use dukou_engine::records::{CallOutcome, Payment, PlatformCall, RefundRequest};
 
 use crate::records::*;
 
@@ -60,4 +60,33 @@ pub async fn what_happened_to_a_payment_is_found(store: &dyn Store) {
 
     assert_eq!(store.forget(Old::PlatformCalls, at(5), 100).await.unwrap(), 2);
     assert_eq!(history.calls_about(&tenant(), one.id, 100).await.unwrap().len(), 2);
+}
+
+pub async fn what_a_buyer_asks_for_waits_until_it_is_decided(store: &dyn Store) {
+    let (one, other) = (payment("B1", 1_000), payment("B2", 1_000));
+    for payment in [&one, &other] {
+        create(store, payment).await.unwrap();
+    }
+    let put = async |number: &str, request: &RefundRequest| {
+        let request = request.clone();
+        apply(store, target(number), move |_| Change { request: Some(request.clone()), ..Change::default() })
+            .await
+            .unwrap();
+    };
+    let pending = async |payment: &Payment| store.pending_request(&tenant(), payment.id).await.unwrap();
+    let (asked, others) = (request(&one, 50), request(&other, 50));
+    put("B1", &asked).await;
+    put("B2", &others).await;
+    assert_eq!(pending(&one).await, Some(asked.clone()));
+    let stranger = TenantId::new("other").unwrap();
+    assert_eq!(store.pending_request(&stranger, one.id).await.unwrap(), None);
+
+    let decided = |state| RefundRequest { state, decided_at: Some(at(9)), ..asked.clone() };
+    put("B1", &decided(RefundRequestState::Rejected)).await;
+    assert_eq!(pending(&one).await, None);
+    let again = request(&one, 40);
+    put("B1", &again).await;
+    assert_eq!(pending(&one).await, Some(again.clone()), "another may follow");
+    put("B1", &RefundRequest { id: again.id, ..decided(RefundRequestState::Approved) }).await;
+    assert_eq!((pending(&one).await, pending(&other).await), (None, Some(others)));
 }

@@ -1,14 +1,12 @@
 //! Everything that the embedded store keeps is in PostgreSQL after a move.
 
 use bytes::Bytes;
-use dukou_domain::{
-    AttemptId, DeliveryId, DeliveryState, OutRefundNo, PluginName, RefundRequestId, RefundRequestState, Secret, TradeNo,
-};
+use dukou_domain::{AttemptId, DeliveryId, DeliveryState, OutRefundNo, PluginName, Secret, TradeNo};
 use dukou_engine::delivery::{DeliveryFilter, Tried, Try, TryError};
 use dukou_engine::ports::{Change, DocumentOwner, NewDelivery, Store, StoreError, Target};
 use dukou_engine::records::{
-    Begun, CallOutcome, EventKind, IdempotentCall, PaymentFilter, PlatformCall, RefundRequest, RefundRequestFilter,
-    StoredAnswer, Subject,
+    Begun, CallOutcome, EventKind, IdempotentCall, PaymentFilter, PlatformCall, RefundRequestFilter, StoredAnswer,
+    Subject,
 };
 use dukou_spi::Kept;
 use dukou_spi::plugin::{Document, Write};
@@ -63,20 +61,7 @@ async fn fill(store: &dyn Store) {
     .unwrap();
     let paid = store.payment(&tenant(), &number("B1")).await.unwrap().unwrap();
     let new = refund(&paid, "R-1", 50);
-    let request = RefundRequest {
-        id: RefundRequestId::from_uuid(Uuid::now_v7()),
-        tenant: tenant(),
-        payment: paid.id,
-        out_trade_no: paid.out_trade_no.clone(),
-        openid: "o".into(),
-        amount: fen(50),
-        reason: Some("破损".into()),
-        state: RefundRequestState::Pending,
-        out_refund_no: None,
-        requested_at: at(5),
-        decided_at: None,
-        decided_by: None,
-    };
+    let request = request(&paid, 50);
     apply(store, target("B1"), move |_| Change {
         refund: Some(new.clone()),
         request: Some(request.clone()),

@@ -5,11 +5,13 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use dukou_domain::{
     AttemptId, AttemptState, Currency, EventId, Method, Money, OutRefundNo, OutTradeNo, PaymentId, PaymentState,
-    ProviderName, RefundId, RefundState, TenantId, Timestamp, TradeNo, TransactionId,
+    ProviderName, RefundId, RefundRequestId, RefundRequestState, RefundState, TenantId, Timestamp, TradeNo,
+    TransactionId,
 };
 use dukou_engine::ports::{Change, PaymentKey, Store, StoreError, Target, View};
 use dukou_engine::records::{
-    Attempt, Check, EventKind, MessageKind, NewEvent, Notification, NotificationKey, Payment, Recorded, Refund, Subject,
+    Attempt, Check, EventKind, MessageKind, NewEvent, Notification, NotificationKey, Payment, Recorded, Refund,
+    RefundRequest, Subject,
 };
 use dukou_spi::Prepay;
 use uuid::Uuid;
@@ -96,6 +98,23 @@ pub fn refund(payment: &Payment, out_refund_no: &str, minor: i64) -> Refund {
         succeeded_at: None,
         check: Some(Check { at: at(payment.created_at.as_millis() + 5_000), asked: 0 }),
         version: 0,
+    }
+}
+
+pub fn request(payment: &Payment, minor: i64) -> RefundRequest {
+    RefundRequest {
+        id: RefundRequestId::from_uuid(Uuid::now_v7()),
+        tenant: payment.tenant.clone(),
+        payment: payment.id,
+        out_trade_no: payment.out_trade_no.clone(),
+        openid: "o".into(),
+        amount: fen(minor),
+        reason: Some("破损".into()),
+        state: RefundRequestState::Pending,
+        out_refund_no: None,
+        requested_at: at(5),
+        decided_at: None,
+        decided_by: None,
     }
 }
 

@@ -1,6 +1,6 @@
 //! Somebody asks at night where a payment is.
 
-use dukou_e2e::{Behaviour, Finished, Sink, Tenant, V3Trust, World, dukou, eventually};
+use dukou_e2e::{Behaviour, Buyer, Finished, Sink, Tenant, V3Trust, World, dukou, eventually};
 use serde_json::{Value, json};
 
 use crate::{SOON, becomes, refund_becomes};
@@ -111,6 +111,28 @@ async fn a_call_over_apiv3_has_the_platforms_own_number() {
     assert_eq!(notify["fields"]["trade_state"], "SUCCESS", "what was encrypted is shown: {notify:#}");
     assert_eq!(notify["fields"]["resource.ciphertext"], "***");
     assert!(waits(&told).iter().all(|code| *code == "delivery"), "{told:#}");
+}
+
+#[tokio::test]
+async fn what_a_buyer_asked_for_waits_for_the_merchant_until_it_is_decided() {
+    let world = World::builder().env("DUKOU__ADMIN__TOKEN", TOKEN).start().await;
+    let (tenant, merchant) = world.bookshop();
+    let buyer = Buyer::log_in(&world, &tenant).await;
+    for (number, decision, status) in [("TRACE-4", "approve", "refunded"), ("TRACE-5", "reject", "succeeded")] {
+        let mut order = merchant.order(number, 101);
+        order["payer"] = json!({ "openid": buyer.openid });
+        merchant.create(&order).await.expect(201);
+        world.control.pay(&tenant, number).await;
+        becomes(&merchant, number, "succeeded").await;
+        let asked = buyer.ask_refund(number, 101).await.expect(201);
+        assert!(waits(&timeline(&world, number).await).contains(&"decision"), "{number}");
+
+        let decide = format!("/refund-requests/{}/{decision}", asked["id"].as_str().unwrap());
+        merchant.post(&decide, &json!({})).await.expect(200);
+        becomes(&merchant, number, status).await;
+        let told = timeline(&world, number).await;
+        assert!(!waits(&told).contains(&"decision"), "{told:#}");
+    }
 }
 
 #[tokio::test]
