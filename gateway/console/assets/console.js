@@ -2,18 +2,57 @@
 
 const main = document.querySelector("#main");
 const mark = document.querySelector("#live");
+let shown = main.innerHTML;
+let connected = false;
 let waiting = false;
 let asking = false;
+let pressing = false;
 
-// Whoever is choosing, typing or about to press something is not disturbed.
+// The page is not called live while it is behind.
+const tell = () => { mark.hidden = !connected || waiting; };
+
+// Whether a field holds something else than it came with.
+const isFilled = (field) => {
+  if (!(field instanceof HTMLSelectElement)) return field.value !== field.defaultValue;
+  const first = [...field.options].findIndex((option) => option.defaultSelected);
+  return field.selectedIndex !== Math.max(first, Math.min(0, field.options.length - 1));
+};
+
+// Whoever is choosing, typing or pressing something is not disturbed, nor is what was filled in and not sent.
 const busy = () => {
+  const fields = [...main.querySelectorAll("input, select, textarea")];
+  return pressing || fields.some((field) => field === document.activeElement || isFilled(field));
+};
+
+// What can be opened or have the focus, by what stays the same while the page around it changes.
+const parts = () => {
+  const found = new Map();
+  for (const one of main.querySelectorAll("a, button, details, summary")) {
+    const place = one.href ?? one.form?.action ?? one.closest("li")?.textContent;
+    const name = `${one.localName}\n${place}\n${one.textContent}`;
+    let nth = 0;
+    while (found.has(`${name}\n${nth}`)) nth += 1;
+    found.set(`${name}\n${nth}`, one);
+  }
+  return found;
+};
+
+// What was open stays open, and the focus where it was.
+const replace = (fresh) => {
   const at = document.activeElement;
-  return main.contains(at) && at !== main && at.matches("input, select, textarea, button, a, summary");
+  const kept = [...parts()].filter(([, one]) => one.open || one === at);
+  main.replaceChildren(...fresh.childNodes);
+  const now = parts();
+  for (const [name, one] of kept) {
+    if (one.open && now.has(name)) now.get(name).open = true;
+    if (one === at) (now.get(name) ?? main).focus({ preventScroll: true });
+  }
 };
 
 const exchange = async () => {
   if (asking || busy() || document.hidden) {
     waiting = true;
+    tell();
     return;
   }
   waiting = false;
@@ -23,14 +62,18 @@ const exchange = async () => {
     if (!answer.ok) return;
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     const fresh = page.querySelector("#main");
-    if (!fresh || busy() || fresh.innerHTML === main.innerHTML) return;
-    const open = new Set([...main.querySelectorAll("details[open]")].map((one) => one.parentElement.textContent));
-    main.replaceChildren(...fresh.childNodes);
-    for (const one of main.querySelectorAll("details")) one.open = open.has(one.parentElement.textContent);
+    if (!fresh || fresh.innerHTML === shown) return;
+    if (busy()) {
+      waiting = true;
+      return;
+    }
+    shown = fresh.innerHTML;
+    replace(fresh);
   } catch {
     // Logged out, or the gateway is away: the page stays as it is.
   } finally {
     asking = false;
+    tell();
   }
 };
 
@@ -38,10 +81,12 @@ const exchange = async () => {
 const isLooking = !document.querySelector(".asking, .note");
 if (isLooking) {
   const stream = new EventSource("/console/live");
-  stream.addEventListener("open", () => { mark.hidden = false; });
-  stream.addEventListener("error", () => { mark.hidden = true; });
+  stream.addEventListener("open", () => { connected = true; tell(); });
+  stream.addEventListener("error", () => { connected = false; tell(); });
   stream.addEventListener("changed", exchange);
-  for (const event of ["focusout", "visibilitychange"]) {
+  document.addEventListener("pointerdown", () => { pressing = true; });
+  for (const event of ["pointerup", "pointercancel"]) document.addEventListener(event, () => { pressing = false; });
+  for (const event of ["focusout", "pointerup", "pointercancel", "visibilitychange"]) {
     document.addEventListener(event, () => setTimeout(() => waiting && exchange(), 0));
   }
 }

@@ -160,6 +160,43 @@ async fn an_operators_day() {
 }
 
 #[tokio::test]
+async fn a_page_stays_current_beside_what_is_open_and_waits_for_what_is_filled_in() {
+    let world = World::builder().env("DUKOU__ADMIN__TOKEN", TOKEN).start().await;
+    let merchant = world.merchant("bookshop");
+    paid(&world, "LIVE-1", 300).await;
+    let browser = Browser::start(1240, 860).await;
+    log_in(&browser, &world).await;
+    browser.open(&format!("{}/console/payments/bookshop/LIVE-1", world.gateway.admin_url())).await;
+    browser.run("window.sameDocument = true;").await;
+    // Who has read the details and left the focus there sees what comes, with the details still open.
+    browser.press(".timeline .notify summary").await;
+    browser.shows(".timeline .notify details[open]", "transaction_id").await;
+    for (refund, state) in [("R-1", "部分退款"), ("R-2", "已退款")] {
+        merchant.refund("LIVE-1", refund, 150).await.expect(201);
+        browser.shows(".head", state).await;
+        let kept = "const at = document.activeElement; \
+                    return at.matches('.timeline .notify summary') && at.parentElement.open && window.sameDocument;";
+        assert_eq!(browser.run(kept).await, true, "{refund}");
+        browser.shows("#live", "实时更新").await;
+    }
+
+    // What somebody chose and has not sent is not taken away, and the page is not called live meanwhile.
+    browser.press("nav a[href='/console/payments']").await;
+    browser.shows("tbody", "LIVE-1").await;
+    browser.run("document.querySelector('input[name=number]').focus();").await;
+    browser.keys("LIVE").await;
+    browser.run("document.querySelector('nav a').focus();").await;
+    merchant.pending("LIVE-2", 100).await;
+    let hidden = async || browser.run("return document.querySelector('#live').hidden;").await.as_bool();
+    eventually("the page says that it is behind", SOON, async || hidden().await.filter(|hidden| *hidden)).await;
+    assert_eq!(browser.run("return document.querySelector('input[name=number]').value;").await, "LIVE");
+    assert!(!browser.text("tbody").await.contains("LIVE-2"));
+    browser.run("document.querySelector('input[name=number]').value = '';").await;
+    browser.shows("tbody", "LIVE-2").await;
+    browser.shows("#live", "实时更新").await;
+}
+
+#[tokio::test]
 async fn nobody_gets_in_by_another_way() {
     let world = World::builder().env("DUKOU__ADMIN__TOKEN", TOKEN).start().await;
     let (tenant, merchant) = world.bookshop();
