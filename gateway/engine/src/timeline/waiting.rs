@@ -22,6 +22,8 @@ pub enum Waiting {
     UnsentRefund { out_refund_no: OutRefundNo, check: Option<Check> },
     /// The platform works on a refund.
     Refund { out_refund_no: OutRefundNo, check: Option<Check> },
+    /// A refund that the payer's account did not take; somebody has to handle it on the merchant platform.
+    AbnormalRefund { out_refund_no: OutRefundNo, check: Option<Check> },
     /// The merchant decides what a buyer asked for.
     Decision { requested_at: Timestamp },
     /// The merchant's endpoint is switched off; events wait.
@@ -72,9 +74,15 @@ fn refund(refund: &Refund) -> Option<Waiting> {
     match refund.state {
         RefundState::Unknown => Some(Waiting::LostRefund { out_refund_no, check }),
         RefundState::Created => Some(Waiting::UnsentRefund { out_refund_no, check }),
+        RefundState::Processing if is_abnormal(refund) => Some(Waiting::AbnormalRefund { out_refund_no, check }),
         RefundState::Processing => Some(Waiting::Refund { out_refund_no, check }),
         RefundState::Succeeded | RefundState::Failed => None,
     }
+}
+
+/// Whether the platform's last word about one that it works on is that it failed; once somebody acted, it says another.
+fn is_abnormal(refund: &Refund) -> bool {
+    refund.failure.as_ref().is_some_and(|failure| failure.code == refund.platform_word)
 }
 
 fn deliveries(known: &Known<'_>, waiting: &mut Vec<Waiting>) {

@@ -3,7 +3,7 @@
 use dukou_e2e::{Behaviour, Buyer, Finished, Sink, Tenant, V3Trust, World, dukou, eventually};
 use serde_json::{Value, json};
 
-use crate::{SOON, becomes, refund_becomes};
+use crate::{SOON, becomes, paid, refund_becomes};
 
 const TOKEN: &str = "an-operators-token-0123456789";
 
@@ -133,6 +133,26 @@ async fn what_a_buyer_asked_for_waits_for_the_merchant_until_it_is_decided() {
         let told = timeline(&world, number).await;
         assert!(!waits(&told).contains(&"decision"), "{told:#}");
     }
+}
+
+#[tokio::test]
+async fn a_refund_that_came_back_from_the_bank_waits_for_somebody_and_not_for_the_platform() {
+    let world = World::builder().env("DUKOU__ADMIN__TOKEN", TOKEN).start().await;
+    let (tenant, merchant) = world.bookshop();
+    world.control.policy(&json!({ "auto_settle": false })).await;
+    paid(&world, "TRACE-6", 100).await;
+    merchant.refund("TRACE-6", "R-6", 40).await.expect(201);
+    assert!(waits(&timeline(&world, "TRACE-6").await).contains(&"refund"));
+    world.control.settle(&tenant, "TRACE-6", "R-6", "CHANGE").await;
+    let told = eventually("the timeline says so", SOON, async || {
+        let told = timeline(&world, "TRACE-6").await;
+        waits(&told).contains(&"abnormal_refund").then_some(told)
+    })
+    .await;
+    assert!(!waits(&told).contains(&"refund"), "{told:#}");
+    world.control.settle(&tenant, "TRACE-6", "R-6", "SUCCESS").await;
+    refund_becomes(&merchant, "R-6", "succeeded").await;
+    assert!(!waits(&timeline(&world, "TRACE-6").await).contains(&"abnormal_refund"));
 }
 
 #[tokio::test]

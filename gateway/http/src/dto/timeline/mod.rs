@@ -59,8 +59,8 @@ pub struct Words {
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[schema(as = Waiting)]
 pub struct WaitingBody {
-    /// `lost_answer`, `unsent`, `payer`, `payment`, `lost_refund`, `unsent_refund`, `refund`, `decision`,
-    /// `endpoint`, `delivery` or `exhausted`.
+    /// `lost_answer`, `unsent`, `payer`, `payment`, `lost_refund`, `unsent_refund`, `refund`,
+    /// `abnormal_refund`, `decision`, `endpoint`, `delivery` or `exhausted`.
     pub code: String,
     /// When the gateway itself does something about it.
     #[schema(required = true, format = DateTime)]
@@ -166,7 +166,8 @@ impl From<&Waiting> for WaitingBody {
             | Waiting::Payment { check, .. }
             | Waiting::LostRefund { check, .. }
             | Waiting::UnsentRefund { check, .. }
-            | Waiting::Refund { check, .. } => check.map(|check| check.at),
+            | Waiting::Refund { check, .. }
+            | Waiting::AbnormalRefund { check, .. } => check.map(|check| check.at),
             Waiting::Delivery { next_at, .. } => *next_at,
             Waiting::Payer { .. } | Waiting::Decision { .. } | Waiting::Endpoint { .. } | Waiting::Exhausted { .. } => {
                 None

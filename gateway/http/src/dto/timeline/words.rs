@@ -84,6 +84,11 @@ pub fn waiting(waiting: &Waiting) -> (&'static str, Words) {
             let en = format!("the platform works on refund {out_refund_no}{en}");
             ("refund", words(format!("平台正在处理退款 {out_refund_no}{zh}"), en))
         }
+        Waiting::AbnormalRefund { out_refund_no, check } => {
+            let (zh, en) = asked(check.as_ref());
+            let en = format!("refund {out_refund_no} is abnormal and has to be handled on the merchant platform{en}");
+            ("abnormal_refund", words(format!("退款 {out_refund_no} 异常，需在商户平台处理{zh}"), en))
+        }
         Waiting::Decision { requested_at } => {
             let at = rfc3339(*requested_at);
             (
@@ -255,6 +260,7 @@ mod tests {
             (Waiting::LostRefund { out_refund_no: number(), check }, "lost_refund"),
             (Waiting::UnsentRefund { out_refund_no: number(), check }, "unsent_refund"),
             (Waiting::Refund { out_refund_no: number(), check }, "refund"),
+            (Waiting::AbnormalRefund { out_refund_no: number(), check }, "abnormal_refund"),
             (Waiting::Decision { requested_at: at }, "decision"),
             (Waiting::Endpoint { disabled_at: at, events: 2 }, "endpoint"),
             (Waiting::Delivery { kind, failed: 2, next_at: Some(at) }, "delivery"),
