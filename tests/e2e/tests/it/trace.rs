@@ -76,6 +76,11 @@ async fn a_lost_answer_a_copy_a_dead_webhook_and_a_refund_stand_in_one_timeline(
     for event in ["payment.created", "payment.unknown", "payment.pending", "payment.succeeded", "refund.succeeded"] {
         assert!(entries.iter().any(|entry| entry["kind"] == "event" && entry["event_type"] == event), "{event}");
     }
+    let back = entries.iter().find(|entry| entry["event_type"] == "payment.partially_refunded").unwrap();
+    assert_eq!(
+        back["words"],
+        json!({ "zh": "部分退款：共 1.01 CNY，已退 0.40 CNY", "en": "partly refunded: 0.40 CNY of 1.01 CNY" })
+    );
     let notify = entries.iter().find(|entry| entry["kind"] == "notify" && entry["about"] == "payment").unwrap();
     assert_eq!((&notify["outcome"], &notify["fields"]["total_fee"]), (&json!("applied"), &json!("101")));
     for hidden in ["sign", "nonce_str"] {

@@ -169,6 +169,10 @@ fn of_event(event: &NewEvent) -> Words {
     let more = match &event.subject {
         Subject::Refund(refund) => format!(" {} {}", refund.out_refund_no, amount(refund.amount)),
         Subject::RefundRequest(request) => format!(" {}", amount(request.amount)),
+        Subject::Payment(payment) if event.kind == EventKind::PaymentPartiallyRefunded => {
+            let (refunded, all) = (amount(payment.refunded), amount(payment.amount));
+            return words(format!("{zh}：共 {all}，已退 {refunded}"), format!("{en}: {refunded} of {all}"));
+        }
         Subject::Payment(payment) => format!(" {}", amount(payment.amount)),
         Subject::Duplicate { attempt, .. } => format!(" {}", attempt.trade_no),
         Subject::Mismatch { differences, .. } => {
