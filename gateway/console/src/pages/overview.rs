@@ -10,7 +10,7 @@ use askama::Template;
 use dukou_domain::{Currency, DeliveryState, RefundRequestState, Timestamp};
 use dukou_engine::delivery::DeliveryFilter;
 use dukou_engine::open::OpenKind;
-use dukou_engine::records::{PaymentFilter, RefundRequestFilter};
+use dukou_engine::records::{Page, PaymentFilter, RefundRequestFilter};
 use dukou_engine::tenant::Tenant;
 use dukou_engine::{Engine, EngineError};
 use dukou_http::ReadyStatus;
@@ -19,6 +19,7 @@ use dukou_spi::Provider;
 use super::all_tenants;
 use super::health::{DAY_SECONDS, SOON_DAYS};
 use crate::figures::{self, Counts};
+use crate::texts::Texts;
 use crate::visitor::{Visitor, let_in};
 use crate::{Console, amounts, answer, moments};
 
@@ -142,19 +143,26 @@ async fn of_tenant(engine: &Engine, tenant: &Tenant, visitor: &Visitor) -> Resul
     let mut needs = Vec::new();
     let state = Some(RefundRequestState::Pending);
     let filter = RefundRequestFilter { tenant: id.clone(), state, cursor: None, limit: COUNTED };
-    let undecided = engine.refund_requests(filter).await?.items.len();
-    if undecided > 0 {
+    if let Some(undecided) = counted(&engine.refund_requests(filter).await?, texts) {
         let words = format!("{id}: {undecided} {}", texts.undecided);
         needs.push(Need { words, href: format!("/console/requests?tenant={id}&status=pending") });
     }
     let state = Some(DeliveryState::Exhausted);
     let filter = DeliveryFilter { tenant: id.clone(), state, cursor: None, limit: COUNTED };
-    let exhausted = engine.deliveries(filter).await?.items.len();
-    if exhausted > 0 {
+    if let Some(exhausted) = counted(&engine.deliveries(filter).await?, texts) {
         let words = format!("{id}: {exhausted} {}", texts.exhausted);
         needs.push(Need { words, href: format!("/console/deliveries?tenant={id}&status=exhausted") });
     }
     Ok(needs)
+}
+
+/// How many there are, in words; `None` for none.
+fn counted<T>(page: &Page<T>, texts: &Texts) -> Option<String> {
+    match (page.items.len(), &page.next) {
+        (0, _) => None,
+        (count, None) => Some(count.to_string()),
+        (count, Some(_)) => Some(format!("{} {count}", texts.at_least)),
+    }
 }
 
 /// Keys and certificates that end soon, of any tenant.
@@ -216,4 +224,22 @@ fn charts(console: &Console, visitor: &Visitor) -> Vec<Chart> {
     ];
     charts.push(Chart { name: texts.waiting, now: now.waiting, unit: "", bars: Vec::new() });
     charts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::texts::Language;
+    use dukou_engine::records::PageCursor;
+    use uuid::Uuid;
+
+    #[test]
+    fn what_was_not_counted_to_its_end_is_at_least_so_many() {
+        let next = Some(PageCursor { created_at: Timestamp::from_millis(0), id: Uuid::nil() });
+        let of = |items: Vec<u8>, next, language: Language| counted(&Page { items, next }, language.texts());
+        assert_eq!(of(vec![], None, Language::Zh), None);
+        assert_eq!(of(vec![0; 100], None, Language::Zh).as_deref(), Some("100"));
+        assert_eq!(of(vec![0; 100], next, Language::Zh).as_deref(), Some("至少 100"));
+        assert_eq!(of(vec![0; 100], next, Language::En).as_deref(), Some("at least 100"));
+    }
 }
