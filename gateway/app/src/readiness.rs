@@ -20,47 +20,62 @@ pub struct GatewayReadiness {
 #[async_trait]
 impl Readiness for GatewayReadiness {
     async fn checks(&self) -> Vec<ReadyCheck> {
-        let (status, detail) = match self.store.ready().await {
+        let store = match self.store.ready().await {
             Ok(()) => behind(self.redis.as_ref().and_then(|redis| redis.behind())),
-            Err(error) => (ReadyStatus::Unready, error.to_string()),
+            Err(error) => check("store", ReadyStatus::Unready, error.to_string(), format!("存储不可用：{error}")),
         };
-        let store = ReadyCheck { name: "store".to_owned(), status, detail };
         // Without it everything still works from the store: no reason to send requests elsewhere.
-        let (status, detail) = match self.coordinator.health() {
-            Health::Working => (ReadyStatus::Ready, String::new()),
-            Health::Degraded(why) => (ReadyStatus::Degraded, why),
+        let name = self.coordinator.backend();
+        let coordinator = match self.coordinator.health() {
+            Health::Working => well(name),
+            Health::Degraded(why) => {
+                let zh = format!("暂不可用，改由存储处理，会慢一些：{why}");
+                check(name, ReadyStatus::Degraded, why, zh)
+            }
         };
-        let coordinator = ReadyCheck { name: self.coordinator.backend().to_owned(), status, detail };
         vec![store, coordinator, clock(&self.clocks.skews())]
     }
 }
 
+fn check(name: &str, status: ReadyStatus, detail: String, detail_zh: String) -> ReadyCheck {
+    ReadyCheck { name: name.to_owned(), status, detail, detail_zh }
+}
+
+fn well(name: &str) -> ReadyCheck {
+    check(name, ReadyStatus::Ready, String::new(), String::new())
+}
+
 /// A store that lost part of its log works, and somebody should know.
-fn behind(behind: Option<(i64, i64)>) -> (ReadyStatus, String) {
-    match behind {
-        None => (ReadyStatus::Ready, String::new()),
-        Some((store, seen)) => {
-            let lost = seen.saturating_sub(store);
-            let detail = format!(
-                "opened {lost} events behind what redis has seen of it: it was restored from an older backup; what was \
-                 paid since is learned from the platforms' notifies and by `?refresh=true`"
-            );
-            (ReadyStatus::Degraded, detail)
-        }
-    }
+fn behind(behind: Option<(i64, i64)>) -> ReadyCheck {
+    let Some((store, seen)) = behind else { return well("store") };
+    let lost = seen.saturating_sub(store);
+    let detail = format!(
+        "opened {lost} events behind what redis has seen of it: it was restored from an older backup; what was paid \
+         since is learned from the platforms' notifies and by `?refresh=true`"
+    );
+    let zh = format!(
+        "打开时比 Redis 见过的少 {lost} 个事件：它是从较早的备份恢复的；此后的付款由平台的通知和 `?refresh=true` 补上"
+    );
+    check("store", ReadyStatus::Degraded, detail, zh)
 }
 
 /// A platform refuses what is signed at the wrong time, or comes too late for it; much still works,
 /// and another instance on this machine would do no better.
 fn clock(skews: &[Skew]) -> ReadyCheck {
-    let wrong: Vec<String> = skews.iter().filter(|skew| skew.wrong).map(describe).collect();
-    let status = if wrong.is_empty() { ReadyStatus::Ready } else { ReadyStatus::Degraded };
-    ReadyCheck { name: "clock".to_owned(), status, detail: wrong.join("; ") }
+    let wrong: Vec<(String, String)> = skews.iter().filter(|skew| skew.wrong).map(describe).collect();
+    if wrong.is_empty() {
+        return well("clock");
+    }
+    let (detail, zh): (Vec<String>, Vec<String>) = wrong.into_iter().unzip();
+    check("clock", ReadyStatus::Degraded, detail.join("; "), zh.join("；"))
 }
 
-fn describe(skew: &Skew) -> String {
-    let side = if skew.millis > 0 { "ahead of" } else { "behind" };
-    format!("this machine's clock is {} s {side} that of {}", skew.millis.unsigned_abs() / 1000, skew.host)
+/// In English and in Chinese.
+fn describe(skew: &Skew) -> (String, String) {
+    let (side, zh) = if skew.millis > 0 { ("ahead of", "快") } else { ("behind", "慢") };
+    let (seconds, host) = (skew.millis.unsigned_abs() / 1000, &skew.host);
+    let en = format!("this machine's clock is {seconds} s {side} that of {host}");
+    (en, format!("本机的时钟比 {host} 的{zh} {seconds} 秒"))
 }
 
 #[cfg(test)]
@@ -69,9 +84,12 @@ mod tests {
 
     #[test]
     fn a_store_from_a_backup_is_named() {
-        assert_eq!(behind(None), (ReadyStatus::Ready, String::new()));
-        let (status, detail) = behind(Some((40, 52)));
-        assert!(status == ReadyStatus::Degraded && detail.starts_with("opened 12 events behind"), "{detail}");
+        let well = behind(None);
+        assert_eq!((well.status, well.detail.as_str(), well.detail_zh.as_str()), (ReadyStatus::Ready, "", ""));
+        let wrong = behind(Some((40, 52)));
+        assert!(wrong.status == ReadyStatus::Degraded, "{wrong:?}");
+        assert!(wrong.detail.starts_with("opened 12 events behind"), "{wrong:?}");
+        assert!(wrong.detail_zh.contains("少 12 个事件"), "{wrong:?}");
     }
 
     #[test]
@@ -83,5 +101,6 @@ mod tests {
         let expected = "this machine's clock is 600 s ahead of that of a.example; \
                         this machine's clock is 61 s behind that of b.example";
         assert_eq!((wrong.status, wrong.detail.as_str()), (ReadyStatus::Degraded, expected));
+        assert_eq!(wrong.detail_zh, "本机的时钟比 a.example 的快 600 秒；本机的时钟比 b.example 的慢 61 秒");
     }
 }

@@ -1,5 +1,7 @@
 //! Every word of the pages, in both languages: what one lacks does not compile.
 
+use dukou_http::dto::Words;
+
 /// Chinese first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Language {
@@ -28,6 +30,14 @@ impl Language {
         match (self, word) {
             (Language::Zh, "pending") => "待处理",
             _ => self.state(word),
+        }
+    }
+
+    /// A sentence of the interface.
+    pub fn said(self, words: &Words) -> &str {
+        match self {
+            Language::Zh => &words.zh,
+            Language::En => &words.en,
         }
     }
 
@@ -79,7 +89,12 @@ pub struct Texts {
     pub foreign_form: &'static str,
     pub not_found: &'static str,
     pub not_possible: &'static str,
+    pub exceeds: &'static str,
+    pub decided_already: &'static str,
+    pub provider_gone: &'static str,
+    pub delivered_already: &'static str,
     pub not_now: &'static str,
+    pub store_away: &'static str,
     pub tenant: &'static str,
     pub state: &'static str,
     pub all: &'static str,
@@ -187,7 +202,12 @@ const ZH: Texts = Texts {
     foreign_form: "这个表单不是从控制台的页面发出的，没有执行。请返回页面再试。",
     not_found: "没有找到。",
     not_possible: "现在不能这样做：",
+    exceeds: "超过还可以退的金额。",
+    decided_already: "这个申请已经决定过了：",
+    provider_gone: "付款所用的渠道已不在这个租户的配置中。",
+    delivered_already: "这个事件已经送达，不必再投递。",
     not_now: "暂时无法完成：",
+    store_away: "存储没有完成这件事",
     tenant: "租户",
     state: "状态",
     all: "全部",
@@ -295,7 +315,12 @@ const EN: Texts = Texts {
     foreign_form: "This form did not come from a page of the console; nothing was done. Go back and try again.",
     not_found: "There is no such thing.",
     not_possible: "That is not possible:",
+    exceeds: "it is more than can still be refunded.",
+    decided_already: "This request has been decided:",
+    provider_gone: "the account it was paid through is not configured for this tenant any more.",
+    delivered_already: "the event was delivered already.",
     not_now: "That cannot be done right now:",
+    store_away: "the store did not do it",
     tenant: "Tenant",
     state: "Status",
     all: "All",

@@ -62,16 +62,22 @@ impl Visitor {
         answer::page(status, &Note { v: self, tab: "", words })
     }
 
-    /// What went wrong, in the engine's words.
+    /// What cannot be done as things are, and why.
+    pub fn refused(&self, why: &str) -> HttpResponse {
+        self.note(StatusCode::CONFLICT, &format!("{} {why}", self.texts.not_possible))
+    }
+
+    /// What went wrong. Pages say themselves what they know better than the engine's words, which are English.
     pub fn failed(&self, error: &EngineError) -> HttpResponse {
-        let (status, words) = match error {
-            EngineError::NotFound => (StatusCode::NOT_FOUND, self.texts.not_found.to_owned()),
-            EngineError::InvalidState(why) | EngineError::RefundExceedsPayment(why) => {
-                (StatusCode::CONFLICT, format!("{} {why}", self.texts.not_possible))
-            }
-            other => (StatusCode::SERVICE_UNAVAILABLE, format!("{} {other}", self.texts.not_now)),
+        let texts = self.texts;
+        let why = match error {
+            EngineError::NotFound => return self.note(StatusCode::NOT_FOUND, texts.not_found),
+            EngineError::InvalidState(why) => return self.refused(why),
+            EngineError::RefundExceedsPayment(_) => return self.refused(texts.exceeds),
+            EngineError::Store(error) => format!("{} ({error})", texts.store_away),
+            other => other.to_string(),
         };
-        self.note(status, &words)
+        self.note(StatusCode::SERVICE_UNAVAILABLE, &format!("{} {why}", texts.not_now))
     }
 }
 

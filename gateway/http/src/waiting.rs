@@ -26,7 +26,8 @@ impl WaitingFor {
 
     fn report(&self) -> ReadyReport {
         let detail = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let store = ReadyCheck { name: "store".to_owned(), status: ReadyStatus::Unready, detail };
+        let (status, detail_zh) = (ReadyStatus::Unready, detail.clone());
+        let store = ReadyCheck { name: "store".to_owned(), status, detail, detail_zh };
         ReadyReport::new(vec![store], false)
     }
 }

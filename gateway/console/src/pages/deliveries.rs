@@ -9,6 +9,7 @@ use askama::Template;
 use dukou_domain::{DeliveryId, DeliveryState};
 use dukou_engine::EngineError;
 use dukou_engine::delivery::{Delivery, DeliveryFilter};
+use dukou_http::dto::try_failure;
 
 use super::{Choice, PAGE, Query, chosen, states, tenant, unknown};
 use crate::texts::Language;
@@ -31,10 +32,7 @@ struct Row {
 impl Row {
     fn of(delivery: &Delivery, visitor: &Visitor) -> Self {
         let state = delivery.state.to_string();
-        let error = delivery.tries.last().and_then(|tried| {
-            let status = tried.status.map(|status| format!(" HTTP {status}")).unwrap_or_default();
-            tried.error.map(|error| format!("{}{status}", error.as_str()))
-        });
+        let error = delivery.tries.last().and_then(try_failure);
         Row {
             event: delivery.kind.as_str().to_owned(),
             id: delivery.event.to_string(),
@@ -43,7 +41,7 @@ impl Row {
             created_at: moments::shown(delivery.created_at, visitor.language),
             made: delivery.made,
             next_at: delivery.next_at.map(|at| moments::shown(at, visitor.language)).unwrap_or_default(),
-            error: error.unwrap_or_default(),
+            error: error.map(|words| visitor.language.said(&words).to_owned()).unwrap_or_default(),
             retry: (delivery.state != DeliveryState::Delivered)
                 .then(|| format!("/console/deliveries/{}/{}/retry", delivery.tenant, delivery.id)),
         }
@@ -92,6 +90,7 @@ pub async fn retry(console: Data<Console>, request: HttpRequest, form: Form<Hash
     };
     match console.engine.retry_delivery(&tenant, id).await {
         Ok(_) => answer::see(&format!("/console/deliveries?tenant={}", tenant.id)),
+        Err(EngineError::InvalidState(_)) => visitor.refused(visitor.texts.delivered_already),
         Err(error) => visitor.failed(&error),
     }
 }

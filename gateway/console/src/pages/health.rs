@@ -5,11 +5,12 @@ use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
 use dukou_domain::Timestamp;
-use dukou_http::ReadyStatus;
+use dukou_http::{ReadyCheck, ReadyStatus};
 use dukou_spi::TrustKey;
 
 use super::all_tenants;
 use crate::figures::Calls;
+use crate::texts::Language;
 use crate::visitor::{Visitor, let_in};
 use crate::{Console, answer, moments};
 
@@ -57,7 +58,7 @@ pub async fn show(console: Data<Console>, request: HttpRequest) -> HttpResponse 
             ReadyStatus::Degraded => ("warn", visitor.texts.degraded),
             ReadyStatus::Unready => ("bad", visitor.texts.unready),
         };
-        Check { name: check.name, class, word, detail: check.detail }
+        Check { class, word, detail: detail(&check, visitor.language).to_owned(), name: check.name }
     });
     let mut accounts = Vec::new();
     for tenant in all_tenants(&console) {
@@ -72,6 +73,14 @@ pub async fn show(console: Data<Console>, request: HttpRequest) -> HttpResponse 
     }
     let (checks, calls) = (checks.collect(), console.figures.calls());
     answer::page(StatusCode::OK, &Page { v: &visitor, tab: "health", checks, accounts, calls })
+}
+
+/// What is wrong, in the reader's language.
+pub fn detail(check: &ReadyCheck, language: Language) -> &str {
+    match language {
+        Language::Zh => &check.detail_zh,
+        Language::En => &check.detail,
+    }
 }
 
 fn shown(key: &TrustKey, now: Timestamp, visitor: &Visitor) -> Key {

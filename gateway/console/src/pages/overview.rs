@@ -17,7 +17,7 @@ use dukou_http::ReadyStatus;
 use dukou_spi::Provider;
 
 use super::all_tenants;
-use super::health::{DAY_SECONDS, SOON_DAYS};
+use super::health::{self, DAY_SECONDS, SOON_DAYS};
 use crate::figures::{self, Counts};
 use crate::texts::Texts;
 use crate::visitor::{Visitor, let_in};
@@ -186,7 +186,7 @@ async fn of_gateway(console: &Console, visitor: &Visitor, now: Timestamp) -> Res
             ReadyStatus::Degraded => texts.degraded,
             ReadyStatus::Unready => texts.unready,
         };
-        let words = format!("{}: {words} {}", check.name, check.detail);
+        let words = format!("{}: {words} {}", check.name, health::detail(&check, visitor.language));
         needs.push(Need { words, href: "/console/health".to_owned() });
     }
     for open in console.engine.store().oldest_open().await? {

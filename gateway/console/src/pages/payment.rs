@@ -10,7 +10,6 @@ use dukou_engine::timeline::Timeline;
 use dukou_http::dto::{EntryDetails, TimelineBody, Words};
 
 use super::tenant;
-use crate::texts::Language;
 use crate::visitor::{Visitor, let_in};
 use crate::{Console, amounts, answer, moments};
 
@@ -64,10 +63,7 @@ pub async fn show(console: Data<Console>, request: HttpRequest) -> HttpResponse 
 
 fn page<'a>(v: &'a Visitor, timeline: &Timeline) -> Page<'a> {
     let (payment, told) = (&timeline.payment, TimelineBody::from(timeline));
-    let said = |words: &Words| match v.language {
-        Language::Zh => moments::localized(&words.zh, v.language),
-        Language::En => moments::localized(&words.en, v.language),
-    };
+    let said = |words: &Words| moments::localized(v.language.said(words), v.language);
     let state = payment.state.to_string();
     let attempts = payment.attempts().into_iter().map(|attempt| {
         let state = attempt.state.to_string();

@@ -8,6 +8,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
 use dukou_domain::{RefundRequestId, RefundRequestState};
 use dukou_engine::records::{RefundRequest, RefundRequestFilter};
+use dukou_engine::tenant::Tenant;
 use dukou_engine::{Decision, EngineError};
 
 use super::{Choice, PAGE, Query, chosen, payments, states, tenant, unknown};
@@ -121,6 +122,9 @@ pub async fn ask(console: Data<Console>, request: HttpRequest) -> HttpResponse {
         Ok(None) => return visitor.failed(&EngineError::NotFound),
         Err(error) => return visitor.failed(&error.into()),
     };
+    if let Some(words) = decided(&found, &visitor) {
+        return visitor.note(StatusCode::OK, &words);
+    }
     let (words, button) = match decision {
         Decision::Approve => (visitor.texts.confirm_approve, visitor.texts.approve),
         Decision::Reject => (visitor.texts.confirm_reject, visitor.texts.reject),
@@ -144,7 +148,27 @@ pub async fn decide(console: Data<Console>, request: HttpRequest, form: Form<Has
             tracing::info!(tenant = %tenant.id, %id, state = %request.state, "a refund request was decided in the console");
             answer::see(&format!("/console/requests?tenant={}", tenant.id))
         }
+        Ok(Err(EngineError::InvalidState(_))) => not_now(&console, &tenant, id, &visitor).await,
         Ok(Err(error)) => visitor.failed(&error),
         Err(_) => visitor.note(StatusCode::INTERNAL_SERVER_ERROR, visitor.texts.not_now),
     }
+}
+
+/// Why a decision does not count.
+async fn not_now(console: &Console, tenant: &Tenant, id: RefundRequestId, visitor: &Visitor) -> HttpResponse {
+    let found = match console.engine.store().refund_request(&tenant.id, id).await {
+        Ok(found) => found,
+        Err(error) => return visitor.failed(&error.into()),
+    };
+    match found.and_then(|request| decided(&request, visitor)) {
+        Some(words) => visitor.note(StatusCode::CONFLICT, &words),
+        None => visitor.refused(visitor.texts.provider_gone),
+    }
+}
+
+/// How a request was decided; `None` while it waits.
+fn decided(request: &RefundRequest, visitor: &Visitor) -> Option<String> {
+    let row = Row::of(request, visitor);
+    let words = format!("{} {} {}", visitor.texts.decided_already, row.state_name, row.decided);
+    row.decide.is_none().then_some(words)
 }

@@ -84,8 +84,10 @@ pub async fn enable(console: Data<Console>, request: HttpRequest, form: Form<Has
     let Some(tenant) = tenant(&console, request.match_info().get("tenant").unwrap_or_default()) else {
         return visitor.failed(&EngineError::NotFound);
     };
+    let texts = visitor.texts;
     match console.engine.enable_webhook(&tenant).await {
         Ok(_) => answer::see("/console/tenants"),
+        Err(EngineError::InvalidState(_)) => visitor.refused(&format!("{} {}", texts.webhook, texts.webhook_none)),
         Err(error) => visitor.failed(&error),
     }
 }

@@ -27,5 +27,5 @@ pub use refund::{RefundBody, RefundList};
 pub use refund_request::{CreateRefundBody, read_refund};
 pub use session::{CreateSessionBody, KeptSession, SessionBody, read_login};
 pub use timeline::{
-    CallBody, EntryDetails, MessageBody, TimelineBody, TimelineEntry, TracedPayment, WaitingBody, Words,
+    CallBody, EntryDetails, MessageBody, TimelineBody, TimelineEntry, TracedPayment, WaitingBody, Words, try_failure,
 };

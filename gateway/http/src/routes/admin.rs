@@ -36,6 +36,9 @@ pub struct ReadyCheck {
     pub status: ReadyStatus,
     /// What is wrong, for people; empty when nothing is.
     pub detail: String,
+    /// The same in Chinese, for the console.
+    #[serde(skip)]
+    pub detail_zh: String,
 }
 
 /// Looks at everything the gateway needs. Must answer within a probe's patience, a second or two.
@@ -74,6 +77,7 @@ impl ReadyReport {
                 name: "shutdown".to_owned(),
                 status: ReadyStatus::Unready,
                 detail: "shutting down: finishing what is in flight".to_owned(),
+                detail_zh: "正在停止：处理完在途的请求".to_owned(),
             });
         }
         let status = checks.iter().map(|check| check.status).max().unwrap_or(ReadyStatus::Ready);
@@ -153,7 +157,7 @@ mod tests {
     use super::*;
 
     fn check(status: ReadyStatus) -> ReadyCheck {
-        ReadyCheck { name: "store".into(), status, detail: String::new() }
+        ReadyCheck { name: "store".into(), status, detail: String::new(), detail_zh: String::new() }
     }
 
     #[test]

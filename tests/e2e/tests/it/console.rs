@@ -274,6 +274,50 @@ async fn nobody_gets_in_by_another_way() {
     assert_eq!(client.get(format!("{}/console", world.gateway.url())).send().await.unwrap().status(), 404);
 }
 
+#[tokio::test]
+async fn what_cannot_be_done_any_more_is_said_in_the_readers_language() {
+    let sink = Sink::start(Behaviour::Status(500)).await;
+    let world = world(&sink).await;
+    let (tenant, merchant) = world.bookshop();
+    let buyer = Buyer::log_in(&world, &tenant).await;
+    let mut order = merchant.order("SAID-1", 100);
+    order["payer"] = json!({ "openid": buyer.openid });
+    merchant.create(&order).await.expect(201);
+    world.control.pay(&tenant, "SAID-1").await;
+    becomes(&merchant, "SAID-1", "succeeded").await;
+    let id = buyer.ask_refund("SAID-1", 100).await.expect(201)["id"].as_str().unwrap().to_owned();
+
+    let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+    let console = format!("{}/console", world.gateway.admin_url());
+    let cookie = cookie_of(&client, &world.gateway.admin_url()).await;
+    let get = async |path: &str, language: &str| {
+        let cookie = format!("{cookie}; dukou_language={language}");
+        client.get(format!("{console}{path}")).header("cookie", cookie).send().await.unwrap().text().await.unwrap()
+    };
+    // A page that asks, opened before somebody else decided.
+    let reject = format!("/requests/bookshop/{id}/reject");
+    let asking = get(&reject, "zh").await;
+    let token = asking.split("name=\"token\" value=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+    merchant.post(&format!("/refund-requests/{id}/approve"), &json!({})).await.expect(200);
+    for (language, decided, asks) in [("zh", "已同意", "确定吗"), ("en", "approved", "Are you sure")] {
+        let late = format!("{cookie}; dukou_language={language}");
+        let sent = client.post(format!("{console}{reject}")).header("cookie", late).form(&[("token", &token)]);
+        let sent = sent.send().await.unwrap();
+        assert_eq!(sent.status(), 409);
+        let again = get(&format!("/requests/bookshop/{id}/approve"), language).await;
+        for page in [sent.text().await.unwrap(), again] {
+            assert!(page.contains(decided) && !page.contains(asks), "{page}");
+            assert!(language == "en" || !page.contains("the request is"), "{page}");
+        }
+    }
+    for (language, why) in [("zh", "应答 HTTP 500"), ("en", "answered HTTP 500")] {
+        eventually("the failed try is listed", SOON, async || {
+            get("/deliveries?tenant=bookshop", language).await.contains(why).then_some(())
+        })
+        .await;
+    }
+}
+
 /// Somebody who was let in, as a browser without scripts.
 async fn cookie_of(client: &reqwest::Client, admin: &str) -> String {
     let entered = client.post(format!("{admin}/console/login")).form(&[("token", TOKEN)]).send().await.unwrap();

@@ -9,6 +9,8 @@ use dukou_engine::timeline::{Entry, Message, Timeline, Waiting, What};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+pub use words::failure as try_failure;
+
 use super::{AttemptBody, DeliveryAttempt, FailureBody, rfc3339};
 
 /// Everything that happened to one payment, and what it waits for.

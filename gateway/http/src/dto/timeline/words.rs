@@ -3,7 +3,7 @@
 use dukou_domain::Money;
 #[cfg(test)]
 use dukou_domain::Timestamp;
-use dukou_engine::delivery::Try;
+use dukou_engine::delivery::{Try, TryError};
 use dukou_engine::records::{CallOutcome, Check, EventKind, NewEvent, PlatformCall, Recorded, Subject};
 use dukou_engine::timeline::{Message, Waiting, What};
 
@@ -225,18 +225,36 @@ fn of_message(message: &Message) -> Words {
 }
 
 fn of_delivery(kind: &str, tried: &Try) -> Words {
-    let status = tried.status.map(|status| format!(" HTTP {status}")).unwrap_or_default();
-    match tried.error {
-        None => words(format!("{kind} 已送达商户{status}"), format!("{kind} reached the merchant{status}")),
-        Some(error) => {
-            let error = error.as_str();
+    match failure(tried) {
+        None => {
+            let status = status(tried);
+            words(format!("{kind} 已送达商户{status}"), format!("{kind} reached the merchant{status}"))
+        }
+        Some(Words { zh, en }) => {
             let number = tried.number;
             words(
-                format!("{kind} 第 {number} 次送往商户失败：{error}{status}"),
-                format!("{kind}: try {number} to reach the merchant failed: {error}{status}"),
+                format!("{kind} 第 {number} 次送往商户失败：{zh}"),
+                format!("{kind}: try {number} to reach the merchant failed: {en}"),
             )
         }
     }
+}
+
+/// Why a try to reach the merchant failed; `None` when it did not.
+pub fn failure(tried: &Try) -> Option<Words> {
+    let (zh, en) = match tried.error? {
+        TryError::Address => ("地址不可用", "its name leads to no address that may be called"),
+        TryError::Connect => ("无法连接", "no connection"),
+        TryError::Timeout => ("没有及时应答", "no answer in time"),
+        TryError::Broken => ("连接中断", "the connection broke"),
+        TryError::Status => ("应答", "answered"),
+    };
+    let status = status(tried);
+    Some(words(format!("{zh}{status}"), format!("{en}{status}")))
+}
+
+fn status(tried: &Try) -> String {
+    tried.status.map(|status| format!(" HTTP {status}")).unwrap_or_default()
 }
 
 /// For tests and people: a moment as the sentences write it.
@@ -278,5 +296,18 @@ mod tests {
             assert!(words.zh.chars().any(|c| c > '\u{4e00}') && words.en.is_ascii(), "{words:?}");
         }
         assert_eq!(waiting(&Waiting::Exhausted { kind }).0, "exhausted");
+    }
+
+    #[test]
+    fn a_try_that_failed_says_why_in_both_languages() {
+        for error in TryError::ALL {
+            let status = (error == TryError::Status).then_some(500);
+            let at = Timestamp::from_millis(0);
+            let tried = Try { number: 1, at, status, error: Some(error), millis: 3 };
+            let Words { zh, en } = failure(&tried).unwrap();
+            assert!(zh.chars().any(|c| c > '\u{4e00}') && en.is_ascii(), "{zh} {en}");
+            assert_eq!((zh.ends_with("HTTP 500"), en.ends_with("HTTP 500")), (status.is_some(), status.is_some()));
+            assert_eq!(failure(&Try { error: None, ..tried }).map(|words| words.zh), None);
+        }
     }
 }
