@@ -56,6 +56,11 @@ impl Figures {
         counts(&(self.metrics)())
     }
 
+    /// Tenants' files that are not served as they are now.
+    pub fn refused_files(&self) -> u64 {
+        gauge(&(self.metrics)(), "dukou_config_refused_files")
+    }
+
     /// The calls to the platforms since the start.
     pub fn calls(&self) -> Vec<Calls> {
         calls(&(self.metrics)())
@@ -87,6 +92,12 @@ fn counts(metrics: &str) -> Counts {
         delivered: sum(metrics, "dukou_webhook_deliveries_total", "outcome=\"delivered\""),
         waiting: sum(metrics, "dukou_webhook_backlog", ""),
     }
+}
+
+/// A metric without labels.
+fn gauge(metrics: &str, name: &str) -> u64 {
+    let mut values = metrics.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    values.next().and_then(|value| value.split('.').next()?.parse().ok()).unwrap_or(0)
 }
 
 /// The sum of a metric's series that have a label.
@@ -150,6 +161,14 @@ mod tests {
     fn series_are_summed_by_label() {
         let counts = counts(TEXT);
         assert_eq!((counts.created, counts.succeeded, counts.waiting, counts.notified), (7, 2, 5, 0));
+    }
+
+    #[test]
+    fn a_metric_without_labels_is_read() {
+        let text =
+            "# TYPE dukou_config_refused_files gauge\ndukou_config_refused_files_x 5\ndukou_config_refused_files 2\n";
+        assert_eq!(gauge(text, "dukou_config_refused_files"), 2);
+        assert_eq!(gauge("", "dukou_config_refused_files"), 0);
     }
 
     #[test]

@@ -64,6 +64,10 @@ impl History for Away {
         away()
     }
 
+    async fn troubles(&self, _: &TenantId, _: Timestamp, _: u32) -> Result<Vec<Event>, StoreError> {
+        away()
+    }
+
     async fn messages_about(&self, _: &TenantId, _: Vec<String>, _: u32) -> Result<Vec<Notification>, StoreError> {
         away()
     }

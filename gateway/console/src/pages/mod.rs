@@ -8,6 +8,7 @@ pub mod payment;
 pub mod payments;
 pub mod requests;
 pub mod tenants;
+mod troubles;
 
 use std::sync::Arc;
 

@@ -16,8 +16,8 @@ use dukou_engine::{Engine, EngineError};
 use dukou_http::ReadyStatus;
 use dukou_spi::Provider;
 
-use super::all_tenants;
 use super::health::{self, DAY_SECONDS, SOON_DAYS};
+use super::{all_tenants, troubles};
 use crate::figures::{self, Counts};
 use crate::texts::Texts;
 use crate::visitor::{Visitor, let_in};
@@ -32,8 +32,8 @@ const TENANTS: usize = 20;
 const LONG_SECONDS: u64 = 15 * 60;
 /// A key that ends sooner needs somebody.
 const SOON: Duration = Duration::from_secs(SOON_DAYS * DAY_SECONDS);
-/// Requests and deliveries that are counted.
-const COUNTED: u32 = 100;
+/// Requests, deliveries and events that are counted.
+pub const COUNTED: u32 = 100;
 
 #[derive(Default)]
 struct Today {
@@ -60,9 +60,10 @@ struct Chart {
     bars: Vec<(usize, u64, usize, u64)>,
 }
 
-struct Need {
-    words: String,
-    href: String,
+/// Something that a person should see to, and where.
+pub struct Need {
+    pub words: String,
+    pub href: String,
 }
 
 #[derive(Template)]
@@ -85,7 +86,7 @@ pub async fn show(console: Data<Console>, request: HttpRequest) -> HttpResponse 
     let mut needs = Vec::new();
     for tenant in tenants.iter().take(TENANTS) {
         let summed = sum_up(&console.engine, tenant, moments::midnight(now, visitor.language)).await;
-        let needed = of_tenant(&console.engine, tenant, &visitor).await;
+        let needed = of_tenant(&console.engine, tenant, &visitor, now).await;
         match (summed, needed) {
             (Ok(summed), Ok(needed)) => {
                 today.push(summed);
@@ -138,31 +139,38 @@ async fn sum_up(engine: &Engine, tenant: &Tenant, since: Timestamp) -> Result<To
 }
 
 /// What a person should see to.
-async fn of_tenant(engine: &Engine, tenant: &Tenant, visitor: &Visitor) -> Result<Vec<Need>, EngineError> {
+async fn of_tenant(
+    engine: &Engine,
+    tenant: &Tenant,
+    visitor: &Visitor,
+    now: Timestamp,
+) -> Result<Vec<Need>, EngineError> {
     let (id, texts) = (&tenant.id, visitor.texts);
-    let mut needs = Vec::new();
+    let mut needs = troubles::of_tenant(engine, tenant, visitor, now).await?;
     let state = Some(RefundRequestState::Pending);
     let filter = RefundRequestFilter { tenant: id.clone(), state, cursor: None, limit: COUNTED };
-    if let Some(undecided) = counted(&engine.refund_requests(filter).await?, texts) {
+    if let Some(undecided) = listed(&engine.refund_requests(filter).await?, texts) {
         let words = format!("{id}: {undecided} {}", texts.undecided);
         needs.push(Need { words, href: format!("/console/requests?tenant={id}&status=pending") });
     }
     let state = Some(DeliveryState::Exhausted);
     let filter = DeliveryFilter { tenant: id.clone(), state, cursor: None, limit: COUNTED };
-    if let Some(exhausted) = counted(&engine.deliveries(filter).await?, texts) {
+    if let Some(exhausted) = listed(&engine.deliveries(filter).await?, texts) {
         let words = format!("{id}: {exhausted} {}", texts.exhausted);
         needs.push(Need { words, href: format!("/console/deliveries?tenant={id}&status=exhausted") });
     }
     Ok(needs)
 }
 
-/// How many there are, in words; `None` for none.
-fn counted<T>(page: &Page<T>, texts: &Texts) -> Option<String> {
-    match (page.items.len(), &page.next) {
-        (0, _) => None,
-        (count, None) => Some(count.to_string()),
-        (count, Some(_)) => Some(format!("{} {count}", texts.at_least)),
-    }
+/// How many a list has, in words; `None` for none.
+fn listed<T>(page: &Page<T>, texts: &Texts) -> Option<String> {
+    let count = page.items.len();
+    (count > 0).then(|| counted(count, page.next.is_some(), texts))
+}
+
+/// How many there are, or at least so many where there may be more.
+pub fn counted(count: usize, more: bool, texts: &Texts) -> String {
+    if more { format!("{} {count}", texts.at_least) } else { count.to_string() }
 }
 
 /// Keys and certificates that end soon, of any tenant.
@@ -188,6 +196,11 @@ async fn of_gateway(console: &Console, visitor: &Visitor, now: Timestamp) -> Res
         };
         let words = format!("{}: {words} {}", check.name, health::detail(&check, visitor.language));
         needs.push(Need { words, href: "/console/health".to_owned() });
+    }
+    let refused = console.figures.refused_files();
+    if refused > 0 {
+        let words = format!("{refused} {}", texts.refused_files);
+        needs.push(Need { words, href: "/console/tenants".to_owned() });
     }
     for open in console.engine.store().oldest_open().await? {
         if open.since > now || now.since(open.since).as_secs() < LONG_SECONDS {
@@ -236,7 +249,7 @@ mod tests {
     #[test]
     fn what_was_not_counted_to_its_end_is_at_least_so_many() {
         let next = Some(PageCursor { created_at: Timestamp::from_millis(0), id: Uuid::nil() });
-        let of = |items: Vec<u8>, next, language: Language| counted(&Page { items, next }, language.texts());
+        let of = |items: Vec<u8>, next, language: Language| listed(&Page { items, next }, language.texts());
         assert_eq!(of(vec![], None, Language::Zh), None);
         assert_eq!(of(vec![0; 100], None, Language::Zh).as_deref(), Some("100"));
         assert_eq!(of(vec![0; 100], next, Language::Zh).as_deref(), Some("至少 100"));

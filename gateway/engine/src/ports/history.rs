@@ -1,7 +1,7 @@
 //! What happened to one payment, for people who ask.
 
 use async_trait::async_trait;
-use dukou_domain::{PaymentId, TenantId};
+use dukou_domain::{PaymentId, TenantId, Timestamp};
 
 use super::StoreError;
 use crate::records::{Event, Notification, PlatformCall};
@@ -23,6 +23,10 @@ pub trait History: Send + Sync {
     /// The newest events about a payment, its refunds and the requests for them, at most `limit`, oldest
     /// first.
     async fn events_about(&self, tenant: &TenantId, payment: PaymentId, limit: u32) -> Result<Vec<Event>, StoreError>;
+
+    /// Of the tenant's newest `limit` events that somebody should look into, those since `since`, newest first:
+    /// contradictions, orders that are not known, second successes, refunds that failed or came back.
+    async fn troubles(&self, tenant: &TenantId, since: Timestamp, limit: u32) -> Result<Vec<Event>, StoreError>;
 
     /// Messages of the platforms that were kept and are about one of these numbers, which are an
     /// order's or a refund's there; at most `limit` for each.

@@ -1,7 +1,7 @@
 //! What happened to one payment.
 
 use async_trait::async_trait;
-use dukou_domain::{OutRefundNo, PaymentId, TenantId};
+use dukou_domain::{OutRefundNo, PaymentId, TenantId, Timestamp};
 use dukou_engine::ports::History;
 use dukou_engine::records::{Event, Notification, PlatformCall};
 use sqlx::postgres::PgConnection;
@@ -20,6 +20,11 @@ const CALLS: &str = "SELECT refund, provider, operation, at, millis, outcome, co
 
 const EVENTS: &str = "SELECT position, id, kind, at, subject FROM events WHERE tenant = $1 AND payment = $2 \
      ORDER BY position DESC LIMIT $3";
+
+/// In the words of its index.
+const TROUBLES: &str = "SELECT * FROM (SELECT position, id, kind, at, subject FROM events WHERE tenant = $1 \
+     AND kind IN ('payment.mismatch', 'payment.unknown_order', 'payment.duplicate', 'refund.failed', \
+     'refund.abnormal') ORDER BY position DESC LIMIT $3) t WHERE at >= $2 ORDER BY position DESC";
 
 /// A message's digest begins with the number that it is about, and a colon, after which `;` comes.
 const MESSAGES: &str = "SELECT digest, provider, kind, outcome, payment, trade_no, received_at, body \
@@ -47,6 +52,18 @@ impl History for PostgresStore {
                 let rows = asked.fetch_all(connection).await.map_err(store_error)?;
                 let newest_first = rows.iter().rev();
                 newest_first.map(|row| rows::event(&mut Columns::new(row), |_| Ok(tenant.clone()))).collect()
+            })
+        })
+        .await
+    }
+
+    async fn troubles(&self, tenant: &TenantId, since: Timestamp, limit: u32) -> Result<Vec<Event>> {
+        let tenant = tenant.clone();
+        self.read(move |connection| {
+            Box::pin(async move {
+                let asked = sqlx::query(TROUBLES).bind(tenant.as_str()).bind(since.as_millis()).bind(i64::from(limit));
+                let rows = asked.fetch_all(connection).await.map_err(store_error)?;
+                rows.iter().map(|row| rows::event(&mut Columns::new(row), |_| Ok(tenant.clone()))).collect()
             })
         })
         .await

@@ -28,6 +28,7 @@ pub(super) const STEPS: &[Step] = &[
         name: "questions in turn",
         sql: include_str!("../../migrations/postgres/0004_questions_in_turn.sql"),
     },
+    Step { version: 5, name: "troubles", sql: include_str!("../../migrations/postgres/0005_troubles.sql") },
 ];
 
 /// Held while steps are applied, so that instances that start together do it one after another.

@@ -1,7 +1,7 @@
 //! What happened to one payment.
 
 use async_trait::async_trait;
-use dukou_domain::{OutRefundNo, PaymentId, TenantId};
+use dukou_domain::{OutRefundNo, PaymentId, TenantId, Timestamp};
 use dukou_engine::ports::History;
 use dukou_engine::records::{Event, Notification, PlatformCall};
 use rusqlite::{Connection, params};
@@ -21,6 +21,11 @@ const CALLS: &str = "SELECT refund, provider, operation, at, millis, outcome, co
 
 const EVENTS: &str = "SELECT position, id, kind, at, subject FROM events INDEXED BY events_payment \
      WHERE payment = ?1 AND tenant = ?2 ORDER BY position DESC LIMIT ?3";
+
+/// In the very words of its index.
+const TROUBLES: &str = "SELECT * FROM (SELECT position, id, kind, at, subject FROM events INDEXED BY events_troubles \
+     WHERE tenant = ?1 AND kind IN ('payment.mismatch', 'payment.unknown_order', 'payment.duplicate', \
+     'refund.failed', 'refund.abnormal') ORDER BY position DESC LIMIT ?3) WHERE at >= ?2 ORDER BY position DESC";
 
 /// A message's digest begins with the number that it is about, and a colon, after which `;` comes.
 const MESSAGES: &str = "SELECT digest, provider, kind, outcome, payment, trade_no, received_at, body \
@@ -48,6 +53,20 @@ impl History for SqliteStore {
                 found.push(rows::event(&mut Columns::new(row), |_| Ok(tenant.clone()))?);
             }
             found.reverse();
+            Ok(found)
+        })
+        .await
+    }
+
+    async fn troubles(&self, tenant: &TenantId, since: Timestamp, limit: u32) -> Result<Vec<Event>> {
+        let tenant = tenant.clone();
+        self.read(move |connection| {
+            let mut statement = connection.prepare_cached(TROUBLES).map_err(store_error)?;
+            let mut rows = statement.query(params![tenant.as_str(), since.as_millis(), limit]).map_err(store_error)?;
+            let mut found = Vec::new();
+            while let Some(row) = rows.next().map_err(store_error)? {
+                found.push(rows::event(&mut Columns::new(row), |_| Ok(tenant.clone()))?);
+            }
             Ok(found)
         })
         .await

@@ -37,6 +37,7 @@ pub(super) const STEPS: &[Step] = &[
         name: "questions in turn",
         sql: include_str!("../../migrations/sqlite/0011_questions_in_turn.sql"),
     },
+    Step { version: 12, name: "troubles", sql: include_str!("../../migrations/sqlite/0012_troubles.sql") },
 ];
 
 /// How long a statement waits for a lock that another process holds, a backup for example.

@@ -2,7 +2,7 @@
 
 use dukou_domain::{OutRefundNo, RefundRequestState, TenantId};
 use dukou_engine::ports::{Change, Old, Store};
-use dukou_engine::records::{CallOutcome, Payment, PlatformCall, RefundRequest};
+use dukou_engine::records::{CallOutcome, EventKind, NewEvent, Payment, PlatformCall, RefundRequest, Subject};
 
 use crate::records::*;
 
@@ -60,6 +60,33 @@ pub async fn what_happened_to_a_payment_is_found(store: &dyn Store) {
 
     assert_eq!(store.forget(Old::PlatformCalls, at(5), 100).await.unwrap(), 2);
     assert_eq!(history.calls_about(&tenant(), one.id, 100).await.unwrap().len(), 2);
+}
+
+pub async fn what_somebody_should_look_into_is_found(store: &dyn Store) {
+    let one = payment("B1", 1_000);
+    create(store, &one).await.unwrap();
+    let troubles = [
+        EventKind::PaymentMismatch,
+        EventKind::PaymentUnknownOrder,
+        EventKind::PaymentDuplicate,
+        EventKind::RefundFailed,
+        EventKind::RefundAbnormal,
+    ];
+    for (millis, kind) in (1..).zip(troubles.into_iter().chain([EventKind::PaymentSucceeded])) {
+        let happened = NewEvent { at: at(millis), ..event(kind, Subject::Payment(Box::new(one.clone()))) };
+        apply(store, target("B1"), move |_| Change { events: vec![happened.clone()], ..Change::default() })
+            .await
+            .unwrap();
+    }
+    let found = async |tenant: &TenantId, since, limit| {
+        let found = store.history().troubles(tenant, at(since), limit).await.unwrap();
+        found.into_iter().map(|event| event.event.kind).collect::<Vec<_>>()
+    };
+    let newest_first: Vec<EventKind> = troubles.into_iter().rev().collect();
+    assert_eq!(found(&tenant(), 0, 10).await, newest_first);
+    assert_eq!(found(&tenant(), 4, 10).await, newest_first[..2]);
+    assert_eq!(found(&tenant(), 0, 3).await, newest_first[..3]);
+    assert!(found(&TenantId::new("other").unwrap(), 0, 10).await.is_empty());
 }
 
 pub async fn what_a_buyer_asks_for_waits_until_it_is_decided(store: &dyn Store) {

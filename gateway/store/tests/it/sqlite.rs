@@ -411,6 +411,12 @@ async fn a_page_comes_from_the_index() {
              AND state = 'c' AND check_at IS NOT NULL ORDER BY check_at LIMIT 5",
             "INDEX refunds_due (tenant=? AND provider=? AND state=? AND check_at>?)",
         ),
+        (
+            "SELECT position FROM events INDEXED BY events_troubles WHERE tenant = 'a' AND kind IN ('payment.mismatch', \
+             'payment.unknown_order', 'payment.duplicate', 'refund.failed', 'refund.abnormal') \
+             ORDER BY position DESC LIMIT 5",
+            "INDEX events_troubles",
+        ),
     ] {
         let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
         let plan: Vec<String> =

@@ -318,6 +318,49 @@ async fn what_cannot_be_done_any_more_is_said_in_the_readers_language() {
     }
 }
 
+#[tokio::test]
+async fn what_went_wrong_of_late_stands_in_the_overview() {
+    let world = World::builder().env("DUKOU__ADMIN__TOKEN", TOKEN).start().await;
+    let (tenant, merchant) = world.bookshop();
+    let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+    let admin = world.gateway.admin_url();
+    let cookie = cookie_of(&client, &admin).await;
+    let overview = async |language: &str| {
+        let cookie = format!("{cookie}; dukou_language={language}");
+        let page = client.get(format!("{admin}/console")).header("cookie", cookie).send().await.unwrap();
+        page.text().await.unwrap()
+    };
+    assert!(!overview("zh").await.contains("（24 小时内）"));
+
+    world.control.policy(&json!({ "auto_settle": false })).await;
+    for (number, outcome, zh, en) in [
+        (
+            "WRONG-1",
+            "CHANGE",
+            "1 个退款异常，需在商户平台处理（24 小时内）",
+            "1 refunds to handle on the merchant platform",
+        ),
+        ("WRONG-2", "REFUNDCLOSE", "1 个退款失败（24 小时内）", "1 refunds failed (last 24 hours)"),
+    ] {
+        paid(&world, number, 100).await;
+        merchant.refund(number, &format!("R-{number}"), 40).await.expect(201);
+        world.control.settle(&tenant, number, &format!("R-{number}"), outcome).await;
+        for (language, words) in [("zh", zh), ("en", en)] {
+            eventually("it stands in the overview", SOON, async || {
+                overview(language).await.contains(words).then_some(())
+            })
+            .await;
+        }
+        assert!(overview("zh").await.contains(&format!("href=\"/console/payments/bookshop/{number}\"")), "{number}");
+    }
+    std::fs::write(world.gateway.config().join("tenants/broken.toml"), "id = 1").unwrap();
+    eventually("the file that is wrong stands in the overview", SOON, async || {
+        overview("zh").await.contains("1 个租户文件有错").then_some(())
+    })
+    .await;
+    assert!(!overview("zh").await.contains("没有要处理的事"));
+}
+
 /// Somebody who was let in, as a browser without scripts.
 async fn cookie_of(client: &reqwest::Client, admin: &str) -> String {
     let entered = client.post(format!("{admin}/console/login")).form(&[("token", TOKEN)]).send().await.unwrap();
