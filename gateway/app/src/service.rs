@@ -149,13 +149,14 @@ impl Service {
         let retention = Retention { settings: settings.retention, metrics: Arc::clone(&metrics.retention) };
         let render_metrics: Arc<dyn Fn() -> String + Send + Sync> = Arc::new(move || metrics.render());
         let token = AdminToken(settings.admin_token);
-        let console = Arc::new(Console::new(
+        let console = Console::new(
             Arc::clone(&engine),
             Arc::clone(&readiness) as _,
             token.clone(),
             &console_key,
             Arc::clone(&render_metrics),
-        ));
+        );
+        let console = Arc::new(console.context("the console")?);
         let state = Data::new(AdminState {
             render_metrics,
             readiness,

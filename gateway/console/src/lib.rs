@@ -6,6 +6,7 @@
 
 mod amounts;
 mod answer;
+mod ended;
 mod figures;
 mod live;
 mod moments;
@@ -17,11 +18,12 @@ mod visitor;
 use std::sync::Arc;
 
 use actix_web::web::{self, Data, ServiceConfig};
-use dukou_domain::Secret;
+use dukou_domain::{InvalidId, Secret};
 use dukou_engine::Engine;
 use dukou_http::{AdminToken, Readiness};
 use tokio::sync::watch;
 
+use ended::Ended;
 use figures::Figures;
 use live::Live;
 use session::Sessions;
@@ -31,6 +33,7 @@ pub struct Console {
     engine: Arc<Engine>,
     readiness: Arc<dyn Readiness>,
     sessions: Sessions,
+    ended: Ended,
     figures: Figures,
     live: Live,
 }
@@ -38,15 +41,19 @@ pub struct Console {
 impl Console {
     /// `secret` is a key that the store made once and keeps: sessions live through a restart, and over all
     /// instances. `metrics` gives what a scrape gets.
+    ///
+    /// # Errors
+    /// Never, as long as the console's name is a legal one.
     pub fn new(
         engine: Arc<Engine>,
         readiness: Arc<dyn Readiness>,
         token: AdminToken,
         secret: &Secret,
         metrics: Arc<dyn Fn() -> String + Send + Sync>,
-    ) -> Self {
+    ) -> Result<Self, InvalidId> {
         let live = Live::new(engine.store().watch());
-        Console { engine, readiness, sessions: Sessions::new(token, secret), figures: Figures::new(metrics), live }
+        let (sessions, ended) = (Sessions::new(token, secret), Ended::new()?);
+        Ok(Console { engine, readiness, sessions, ended, figures: Figures::new(metrics), live })
     }
 
     /// Keeps the charts fed until it is told to stop.

@@ -49,7 +49,7 @@ impl Drop for Place {
 }
 
 pub async fn stream(console: Data<Console>, request: HttpRequest) -> HttpResponse {
-    if Visitor::of(&console, &request).is_err() {
+    if Visitor::of(&console, &request).await.is_err() {
         // A stream cannot be led to a page.
         return HttpResponse::build(StatusCode::NO_CONTENT).finish();
     }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use aws_lc_rs::hmac;
 use dukou_domain::{Secret, Timestamp};
 use dukou_http::AdminToken;
+use uuid::Uuid;
 
 /// The cookie's name.
 pub const COOKIE: &str = "dukou_console";
@@ -27,6 +28,13 @@ pub enum Refused {
     Wrong,
     /// Too many wrong ones; not even looked at.
     TooMany,
+}
+
+/// Somebody's being let in.
+pub struct Session {
+    /// Tells it from others, and opens nothing.
+    pub name: String,
+    pub until: Timestamp,
 }
 
 pub struct Sessions {
@@ -69,15 +77,19 @@ impl Sessions {
             wrong.entry(from).or_insert((Instant::now(), 0)).1 += 1;
             return Err(Refused::Wrong);
         }
-        let until = now.plus(LASTS).as_millis();
-        Ok(format!("{until}.{}", self.mark("session", &until.to_string())))
+        // Two who enter at the same moment have a session each.
+        let session = format!("{}-{}", now.plus(LASTS).as_millis(), Uuid::now_v7().simple());
+        Ok(format!("{session}.{}", self.mark("session", &session)))
     }
 
-    /// Whether a cookie was made here and has not ended.
-    pub fn holds(&self, cookie: &str, now: Timestamp) -> bool {
-        let Some((until, mark)) = cookie.split_once('.') else { return false };
-        let in_time = until.parse::<i64>().is_ok_and(|until| now.as_millis() < until);
-        in_time && self.is_open() && self.is_mark("session", until, mark)
+    /// The session of a cookie that was made here and whose time has not come.
+    pub fn of(&self, cookie: &str, now: Timestamp) -> Option<Session> {
+        let (session, mark) = cookie.split_once('.')?;
+        let (until, _) = session.split_once('-')?;
+        let until = until.parse::<i64>().ok().filter(|until| now.as_millis() < *until)?;
+        let known = self.is_open() && self.is_mark("session", session, mark);
+        // By what was signed: a mark can be written in more than one way.
+        known.then(|| Session { name: self.mark("name", session), until: Timestamp::from_millis(until) })
     }
 
     /// What a form of this session carries, so that no other site's can be sent in its name.
@@ -119,13 +131,21 @@ mod tests {
     fn a_cookie_holds_until_its_end_and_only_here() {
         let (now, here) = (Timestamp::from_millis(1_000_000), sessions(Some("let-me-in")));
         let cookie = here.enter("let-me-in", None, now).unwrap();
-        assert!(here.holds(&cookie, now) && here.holds(&cookie, now.plus(LASTS - Duration::from_millis(1))));
-        assert!(!here.holds(&cookie, now.plus(LASTS)), "it has ended");
-        assert!(!sessions(Some("another")).holds(&cookie, now), "the token was changed");
+        assert!(
+            here.of(&cookie, now).is_some() && here.of(&cookie, now.plus(LASTS - Duration::from_millis(1))).is_some()
+        );
+        assert!(here.of(&cookie, now.plus(LASTS)).is_none(), "it has ended");
+        assert!(sessions(Some("another")).of(&cookie, now).is_none(), "the token was changed");
         let (_, mark) = cookie.split_once('.').unwrap();
-        for forged in ["", ".", "9999999999999999.", &format!("9999999999999999.{mark}"), &cookie[..cookie.len() - 1]] {
-            assert!(!here.holds(forged, now), "{forged}");
+        let later = format!("9999999999999999-{}.{mark}", Uuid::nil().simple());
+        for forged in ["", ".", "9999999999999999.", "9999999999999999-.", &later, &cookie[..cookie.len() - 1]] {
+            assert!(here.of(forged, now).is_none(), "{forged}");
         }
+        let name = |cookie: &str| here.of(cookie, now).map(|session| session.name);
+        let (session, mark) = cookie.split_once('.').unwrap();
+        let shouted = format!("{session}.{}", mark.to_uppercase());
+        assert_eq!(name(&shouted), name(&cookie), "however it is written, it is the same session");
+        assert_ne!(name(&here.enter("let-me-in", None, now).unwrap()), name(&cookie));
         let form = here.form_token(&cookie);
         assert!(here.is_form_token(&cookie, &form) && !here.is_form_token("other", &form) && form != mark);
     }

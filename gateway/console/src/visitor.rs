@@ -8,7 +8,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
 use dukou_engine::EngineError;
 
-use crate::session::COOKIE;
+use crate::session::{COOKIE, Session};
 use crate::texts::{Language, Texts};
 use crate::{Console, answer};
 
@@ -23,21 +23,24 @@ pub struct Visitor {
     pub form_token: String,
     /// The address that was asked for, to come back to.
     pub here: String,
+    pub session: Session,
     cookie: String,
 }
 
 impl Visitor {
     /// # Errors
     /// The way to the login, for who was not let in.
-    pub fn of(console: &Console, request: &HttpRequest) -> Result<Self, Box<HttpResponse>> {
+    pub async fn of(console: &Console, request: &HttpRequest) -> Result<Self, Box<HttpResponse>> {
         let cookie = cookie(request, COOKIE).unwrap_or_default();
-        if !console.sessions.holds(&cookie, console.engine.clock().now()) {
-            return Err(Box::new(answer::see("/console/login")));
+        let stranger = || Box::new(answer::see("/console/login"));
+        let session = console.sessions.of(&cookie, console.engine.clock().now()).ok_or_else(stranger)?;
+        if console.ended.holds(&**console.engine.store(), &session.name).await {
+            return Err(stranger());
         }
         let language = language(request);
         let form_token = console.sessions.form_token(&cookie);
         let here = request.uri().path_and_query().map_or("/console", |path| path.as_str()).to_owned();
-        Ok(Visitor { language, texts: language.texts(), form_token, here, cookie })
+        Ok(Visitor { language, texts: language.texts(), form_token, here, session, cookie })
     }
 
     /// Whether a form was sent from a page of this session, and not by another site in its name.
@@ -84,7 +87,7 @@ impl Visitor {
 /// Who looks at a page, or what a stranger is answered; with a form, only one of the session's own.
 macro_rules! let_in {
     ($console:expr, $request:expr) => {
-        match Visitor::of(&$console, &$request) {
+        match Visitor::of(&$console, &$request).await {
             Ok(visitor) => visitor,
             Err(login) => return *login,
         }

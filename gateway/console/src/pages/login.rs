@@ -9,7 +9,7 @@ use askama::Template;
 
 use crate::session::{COOKIE, LASTS, Refused};
 use crate::texts::{Language, Texts};
-use crate::visitor::{self, LANGUAGE, Visitor};
+use crate::visitor::{self, LANGUAGE, Visitor, let_in};
 use crate::{Console, answer};
 
 #[derive(Template)]
@@ -69,10 +69,12 @@ pub async fn leave(
     request: HttpRequest,
     fields: Form<HashMap<String, String>>,
 ) -> HttpResponse {
-    let sent = Visitor::of(&console, &request).and_then(|visitor| visitor.sent(&console, &request, &fields));
-    match sent {
+    let visitor = let_in!(console, request, fields);
+    let (session, now) = (&visitor.session, console.engine.clock().now());
+    // Whoever kept the cookie is not let in with it any more.
+    match console.ended.end(&**console.engine.store(), &session.name, session.until, now).await {
         Ok(()) => answer::see_with_cookie("/console/login", &cookie(COOKIE, "", 0)),
-        Err(refused) => *refused,
+        Err(error) => visitor.failed(&error.into()),
     }
 }
 

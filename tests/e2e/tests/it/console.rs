@@ -361,6 +361,27 @@ async fn what_went_wrong_of_late_stands_in_the_overview() {
     assert!(!overview("zh").await.contains("没有要处理的事"));
 }
 
+#[tokio::test]
+async fn who_logged_out_is_out_everywhere_and_nobody_else_is() {
+    let world = World::builder().env("DUKOU__ADMIN__TOKEN", TOKEN).start().await;
+    let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+    let admin = world.gateway.admin_url();
+    let get = async |cookie: &str| {
+        client.get(format!("{admin}/console/tenants")).header("cookie", cookie).send().await.unwrap()
+    };
+    let [leaving, staying] = [cookie_of(&client, &admin).await, cookie_of(&client, &admin).await];
+    assert_ne!(leaving, staying);
+    let page = get(&leaving).await.text().await.unwrap();
+    let token = page.split("name=\"token\" value=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+    let leave = client.post(format!("{admin}/console/logout")).header("cookie", &leaving).form(&[("token", &token)]);
+    assert_eq!(leave.send().await.unwrap().status(), 303);
+    let (session, mark) = leaving.split_once('.').unwrap();
+    for kept in [leaving.clone(), format!("{session}.{}", mark.to_uppercase())] {
+        assert_eq!(get(&kept).await.status(), 303, "{kept}");
+    }
+    assert_eq!(get(&staying).await.status(), 200);
+}
+
 /// Somebody who was let in, as a browser without scripts.
 async fn cookie_of(client: &reqwest::Client, admin: &str) -> String {
     let entered = client.post(format!("{admin}/console/login")).form(&[("token", TOKEN)]).send().await.unwrap();
