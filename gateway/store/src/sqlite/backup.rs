@@ -58,10 +58,6 @@ pub fn back_up(from: &Path, to: &Path) -> Result<Copied> {
 }
 
 fn copy_whole(source: &Connection, half: &Path) -> Result<Copied> {
-    // What a copy that was broken off has left.
-    if half.exists() {
-        std::fs::remove_file(half).map_err(|error| unavailable(half, error))?;
-    }
     private(half)?;
     let name = half.to_str().ok_or_else(|| unavailable(half, "is not a name in UTF-8"))?;
     source.execute("VACUUM INTO ?1", [name]).map_err(store_error)?;
@@ -85,8 +81,9 @@ pub fn restore(from: &Path, to: &Path, replace: bool, stamp: &str) -> Result<Res
         return Err(unavailable(to, "is there already; --replace keeps it beside the restored one"));
     }
     let half = beside(to, ".partial");
-    private(&half)?;
-    std::fs::copy(from, &half).map_err(|error| unavailable(&half, error))?;
+    // The bytes alone: whoever may read or write the copy, the ledger is its owner's.
+    let mut source = File::open(from).map_err(|error| unavailable(from, error))?;
+    io::copy(&mut source, &mut private(&half)?).map_err(|error| unavailable(&half, error))?;
     sync(&half)?;
     // From here on the ledger does not open before the restoring is complete.
     std::fs::rename(&half, pending(to)).map_err(|error| unavailable(to, error))?;
@@ -147,13 +144,15 @@ fn existing(path: &Path) -> Result<Connection> {
     open::open(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)
 }
 
-/// A new file that only its owner reads: payers' identifiers are in it.
-fn private(path: &Path) -> Result<()> {
+/// A new file that only its owner reads: payers' identifiers are in it. What a try that was broken
+/// off has left there goes, whatever its rights are.
+fn private(path: &Path) -> Result<File> {
+    remove(path)?;
     let mut options = OpenOptions::new();
-    options.create(true).write(true).truncate(true);
+    options.create_new(true).write(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path).map(drop).map_err(|error| unavailable(path, error))
+    options.open(path).map_err(|error| unavailable(path, error))
 }
 
 fn keep(path: &Path, under: &Path) -> Result<()> {

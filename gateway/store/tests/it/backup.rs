@@ -58,6 +58,35 @@ async fn a_copy_is_one_moment_of_an_open_ledger_and_comes_back_over_a_newer_one(
     assert_eq!(state(&restored.before.unwrap(), "B2").await, Some(PaymentState::Pending));
 }
 
+/// A copy that was put away read-only, one that everybody reads, and what a broken try left under
+/// the name in between: none of their rights becomes the ledger's.
+#[cfg(unix)]
+#[tokio::test]
+async fn the_ledger_is_its_owners_alone_whatever_the_copys_rights_are() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let (path, copy) = (folder.path().join("ledger.db"), folder.path().join("copy.db"));
+    let rights = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let leave = |name: &str, mode: u32| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, "what a try that was broken off has left").unwrap();
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(mode)).unwrap();
+    };
+    let store = open(&path);
+    create(&store, &payment("B1", 1_000)).await.unwrap();
+    leave("copy.db.partial", 0o444);
+    back_up(&path, &copy).unwrap();
+    store.close().await;
+    assert_eq!(rights(&copy), 0o600);
+    for (mode, stamp) in [(0o400, "1"), (0o644, "2"), (0o444, "3")] {
+        std::fs::set_permissions(&copy, PermissionsExt::from_mode(mode)).unwrap();
+        leave("ledger.db.partial", mode);
+        restore(&copy, &path, true, stamp).unwrap();
+        assert_eq!(rights(&path), 0o600, "restored from {mode:o}");
+        assert_eq!(state(&path, "B1").await, Some(PaymentState::Pending));
+    }
+}
+
 #[tokio::test]
 async fn a_restoring_that_broke_off_is_noticed_and_done_again() {
     let folder = tempfile::tempdir().unwrap();
