@@ -111,3 +111,19 @@ fn every_alert_is_seen_to_fire_and_to_stay_silent() {
         assert!(expected.contains(&"exp_alerts: []"), "no test in ops/prometheus/tests keeps {alert} silent");
     }
 }
+
+/// A command that searches a list, `data[]`, searches all of it: what an alert is about may stand behind
+/// thousands. One that wants a few for a sample says so with `&limit=`.
+#[test]
+fn a_runbook_looks_through_all_pages_of_a_list() {
+    let mut loops = 0;
+    for path in files("ops/runbooks", "md") {
+        let text = read(&path);
+        let searches = text.lines().filter(|line| line.contains("'.data[]") && !line.contains("&limit="));
+        for line in searches {
+            assert!(line.ends_with(" <<< \"$page\""), "{} looks at one page alone: {line}", path.display());
+            loops += 1;
+        }
+    }
+    assert!(loops > 5, "{loops}");
+}
