@@ -19,6 +19,7 @@ mod text;
 mod vectors;
 mod visitor;
 mod webhook;
+mod whose;
 
 use std::sync::Arc;
 

@@ -18,7 +18,7 @@ use crate::probe::probe;
 use crate::request::read_share;
 use crate::share::Record;
 use crate::text::random;
-use crate::{api, authorization, message, oauth, page, share, sign, webhook};
+use crate::{api, authorization, message, oauth, page, share, sign, webhook, whose};
 
 /// Of a share's own id, in letters and digits: 100 bits.
 const ID_LENGTH: usize = 20;
@@ -184,6 +184,8 @@ impl DouyinShare {
         let record = Record::new(id, share_id, &share, converted, &call.caller, now);
         let schema = self.schema(&ticket, &record);
         let mut shown = record.shown(&host.page_url(&LANDING, &record.id), now);
+        // First: what nobody's share is known by does no harm.
+        whose::remember(&self.settings, host, &record.share_id).await?;
         host.documents().write(record.insert(shown.clone())).await?;
         shown["schema"] = Value::from(schema);
         Ok(PluginReply::json(201, &shown))
@@ -257,9 +259,7 @@ impl Plugin for DouyinShare {
     async fn due(&self, host: &dyn Host, document: Document) -> Result<(), PluginError> {
         let documents = host.documents();
         match document.collection.as_str() {
-            share::COLLECTION => {
-                Ok(share::due(documents, document, |id| host.page_url(&LANDING, id), self.now()).await?)
-            }
+            share::COLLECTION => Ok(share::due(self, host, document).await?),
             authorization::COLLECTION => authorization::due(&self.settings, host, document, self.now()).await,
             message::COLLECTION | oauth::STATES => Ok(documents.write(Batch::default().delete(&document)).await?),
             other => Err(PluginError::Internal(format!("a document of {other} is never due"))),

@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use dukou_domain::{EventKind, Timestamp};
-use dukou_spi::plugin::{Batch, Caller, Document, DocumentError, Documents};
+use dukou_spi::plugin::{Batch, Caller, Document, DocumentError, Documents, Host};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::convert::{Converted, Share};
+use crate::plugin::{DouyinShare, LANDING};
 use crate::text::rfc3339;
+use crate::whose;
 
 pub const COLLECTION: &str = "shares";
 /// From Douyin's share id to ours.
@@ -178,8 +180,7 @@ pub async fn find_by_share_id(
     documents: &dyn Documents,
     share_id: &str,
 ) -> Result<Option<(Document, Record)>, DocumentError> {
-    let legal = (1..=64).contains(&share_id.len()) && share_id.bytes().all(|b| b.is_ascii_graphic());
-    if !legal {
+    if !is_share_id(share_id) {
         return Ok(None);
     }
     match documents.get(BY_SHARE_ID, share_id).await? {
@@ -189,25 +190,28 @@ pub async fn find_by_share_id(
 }
 
 /// What follows when a share's moment has come: its end, or, long after that, its removal.
-pub async fn due(
-    documents: &dyn Documents,
-    document: Document,
-    page_url: impl Fn(&str) -> String,
-    now: Timestamp,
-) -> Result<(), DocumentError> {
+pub async fn due(plugin: &DouyinShare, host: &dyn Host, document: Document) -> Result<(), DocumentError> {
+    let (documents, now) = (host.documents(), plugin.now());
     let mut record = Record::read(&document)?;
     if record.status == Status::Created {
         record.status = Status::Expired;
-        let shown = record.shown(&page_url(&record.id), now);
+        let shown = record.shown(&host.page_url(&LANDING, &record.id), now);
         let batch = Batch::default().put(record.replace(&document, now)).raise(EventKind::ShareExpired, shown);
         return documents.write(batch).await;
     }
+    // Before the share itself goes, since nothing else remembers that it has to.
+    whose::forget(&plugin.settings, host, &record.share_id).await?;
     let batch = Batch::default().delete(&document);
     let batch = match documents.get(BY_SHARE_ID, &record.share_id).await? {
         Some(index) => batch.delete(&index),
         None => batch,
     };
     documents.write(batch).await
+}
+
+/// Whether a text could be an id of Douyin's.
+pub fn is_share_id(text: &str) -> bool {
+    (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic())
 }
 
 pub fn is_id(text: &str) -> bool {

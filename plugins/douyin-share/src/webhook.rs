@@ -14,6 +14,7 @@ use crate::plugin::DouyinShare;
 use crate::share::{self, Item};
 use crate::sign;
 use crate::text::text;
+use crate::whose;
 
 const SIGNATURE: &str = "x-douyin-signature";
 const MESSAGE_ID: &str = "msg-id";
@@ -57,12 +58,35 @@ pub async fn receive(
         MessageClaim::Done => return Ok(taken(CallbackOutcome::Duplicate)),
         MessageClaim::Mine(claim) => claim,
     };
-    let entered = enter(plugin, host, &message, &key, message_id, &request.body).await;
-    host.settle(claim, entered.is_ok()).await;
-    Ok(taken(entered?))
+    let answered = take(plugin, host, &message, &key, message_id, request).await;
+    host.settle(claim, answered.as_ref().is_ok_and(|answered| answered.reply.status == TAKEN)).await;
+    answered
 }
 
 const VERIFY: &str = "verify_webhook";
+const VIDEO: &str = "create_video";
+/// The status that says that a message is on disk.
+const TAKEN: u16 = 200;
+
+/// Enters a message here, or has it entered where its share is. Nothing of another tenant's share
+/// is kept or told here.
+async fn take(
+    plugin: &DouyinShare,
+    host: &dyn Host,
+    message: &Message,
+    key: &str,
+    message_id: Option<&str>,
+    request: &PluginRequest,
+) -> Result<CallbackReply, PluginError> {
+    let share_id = message.content.get("share_id").and_then(text).filter(|id| share::is_share_id(id));
+    if let Some(share_id) = share_id.filter(|_| message.event == VIDEO)
+        && let Some(tenant) = whose::another(&plugin.settings, host, &share_id).await?
+    {
+        let reply = host.pass_on(&tenant, request.clone()).await?;
+        return Ok(CallbackReply { outcome: CallbackOutcome::PassedOn, reply });
+    }
+    enter(plugin, host, message, key, message_id, &request.body).await.map(taken)
+}
 
 /// The challenge in its own type, and nothing else.
 fn challenge(message: &Message) -> CallbackReply {
@@ -113,7 +137,7 @@ async fn decide(
     now: Timestamp,
 ) -> Result<(Batch, CallbackOutcome), PluginError> {
     match message.event.as_str() {
-        "create_video" => Ok((published(host, message, batch, now).await?, CallbackOutcome::Applied)),
+        VIDEO => Ok((published(host, message, batch, now).await?, CallbackOutcome::Applied)),
         "unauthorize" => {
             let batch = authorization::revoked(host.documents(), message, batch, now).await?;
             Ok((batch, CallbackOutcome::Applied))
@@ -143,7 +167,7 @@ async fn published(host: &dyn Host, message: &Message, batch: Batch, now: Timest
 }
 
 fn taken(outcome: CallbackOutcome) -> CallbackReply {
-    CallbackReply { outcome, reply: PluginReply::json(200, &json!({ "code": 0, "message": "ok" })) }
+    CallbackReply { outcome, reply: PluginReply::json(TAKEN, &json!({ "code": 0, "message": "ok" })) }
 }
 
 fn refused(outcome: CallbackOutcome, status: u16, words: &str) -> CallbackReply {

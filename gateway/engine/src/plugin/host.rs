@@ -5,11 +5,11 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use aws_lc_rs::digest;
 use dukou_domain::{ProviderName, TenantId};
-use dukou_spi::plugin::{Documents, Held, Host, MessageClaim, PageSpec};
+use dukou_spi::plugin::{Documents, Held, Host, MessageClaim, PageSpec, PluginError, PluginReply, PluginRequest};
 
-use super::TenantPlugin;
 use super::documents::OwnDocuments;
 use super::run::Shared;
+use super::{PluginFailure, PluginHost, TenantPlugin};
 use crate::ports::{Claim, ClaimToken, DocumentOwner, Lock, Marker};
 use crate::records::{MessageKind, NotificationKey};
 use crate::tenant::Tenant;
@@ -80,6 +80,15 @@ impl Host for TenantHost {
 
     fn shared_documents(&self) -> &dyn Documents {
         &self.common
+    }
+
+    async fn pass_on(&self, tenant: &TenantId, request: PluginRequest) -> Result<PluginReply, PluginError> {
+        let plugins = PluginHost { shared: Arc::clone(&self.shared) };
+        plugins.callback(tenant.as_str(), self.plugin.info.name, request).await.map_err(|failure| match failure {
+            PluginFailure::Refused(error) => error,
+            PluginFailure::NotThere => PluginError::NotFound("plugin of that tenant".to_owned()),
+            other => PluginError::Internal(format!("passed on to {tenant}: {other}")),
+        })
     }
 
     async fn claim(&self, digest: &str) -> MessageClaim {

@@ -5,7 +5,7 @@ use std::any::Any;
 use async_trait::async_trait;
 use dukou_domain::TenantId;
 
-use super::{Documents, PageSpec};
+use super::{Documents, PageSpec, PluginError, PluginReply, PluginRequest};
 
 /// What the coordinator knows of a message.
 pub enum MessageClaim {
@@ -40,6 +40,14 @@ pub trait Host: Send + Sync {
     /// The plugin's own documents, the same for every tenant. They can tell one tenant of another:
     /// what is kept there is found only by who knows a secret of it.
     fn shared_documents(&self) -> &dyn Documents;
+
+    /// Hands a callback to this plugin of another tenant, as though the platform had sent it there: it
+    /// is verified once more, by that tenant's own settings, and what follows is that tenant's alone.
+    ///
+    /// # Errors
+    /// What the plugin there refuses with; [`PluginError::NotFound`] where it is not, and
+    /// [`PluginError::Internal`] where it gave no answer.
+    async fn pass_on(&self, tenant: &TenantId, request: PluginRequest) -> Result<PluginReply, PluginError>;
 
     /// Claims a message for a while, so that copies of it are cheap: `digest` names it and all that
     /// counts of it. Never fails; when the coordinator is away the message is the caller's.

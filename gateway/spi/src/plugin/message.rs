@@ -89,15 +89,18 @@ pub enum CallbackOutcome {
     Duplicate,
     /// Recorded, and of a kind that the plugin does not know.
     Unknown,
+    /// It was another tenant's, and was handed to that one.
+    PassedOn,
     BadSignature,
     Malformed,
 }
 
 impl CallbackOutcome {
-    pub const ALL: [CallbackOutcome; 5] = [
+    pub const ALL: [CallbackOutcome; 6] = [
         CallbackOutcome::Applied,
         CallbackOutcome::Duplicate,
         CallbackOutcome::Unknown,
+        CallbackOutcome::PassedOn,
         CallbackOutcome::BadSignature,
         CallbackOutcome::Malformed,
     ];
@@ -107,6 +110,7 @@ impl CallbackOutcome {
             CallbackOutcome::Applied => "applied",
             CallbackOutcome::Duplicate => "duplicate",
             CallbackOutcome::Unknown => "unknown",
+            CallbackOutcome::PassedOn => "passed_on",
             CallbackOutcome::BadSignature => "bad_signature",
             CallbackOutcome::Malformed => "malformed",
         }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use dukou_spi::plugin::CallbackOutcome::{Applied, BadSignature, Duplicate, Malformed, Unknown};
+use dukou_spi::plugin::CallbackOutcome::{Applied, BadSignature, Duplicate, Malformed, PassedOn, Unknown};
 use serde_json::{Value, json};
 
 use crate::support::{CLIENT_KEY, SECRET, World, book, create_video, send, sha1};
@@ -106,18 +106,41 @@ async fn the_address_is_checked_with_a_challenge_of_its_own_type() {
 }
 
 #[tokio::test]
-async fn a_share_of_another_tenant_stays_as_it_is() {
+async fn a_video_is_told_to_the_tenant_whose_share_it_is_whichever_address_douyin_knows() {
     let world = World::new();
     let share = world.share(book()).await.unwrap();
     let message = create_video(share["share_id"].as_str().unwrap()).to_string();
     let signature = sha1(&format!("{SECRET}{message}"));
-    assert_eq!(world.raw("teahouse", Some("M-1"), Some(&signature), &message).await.status, 200);
-    assert_eq!(world.kinds("bookshop").await, ["share.created"]);
-    let events = world.events("teahouse").await;
-    assert_eq!((events.len(), events[0].0, &events[0].1["event"]), (1, "message.received", &json!("create_video")));
-    // The same message at its own tenant is not a copy of that.
+    for _ in 0..2 {
+        assert_eq!(world.raw("teahouse", Some("M-1"), Some(&signature), &message).await.status, 200);
+    }
+    let events = world.events("bookshop").await;
+    assert_eq!((events.len(), events[1].0, &events[1].1["id"]), (2, "share.published", &share["id"]));
+    assert!(world.events("teahouse").await.is_empty(), "whose video it is, is not the teahouse's to know");
+    assert_eq!(world.outcomes(), [Applied, PassedOn, Duplicate]);
+    // The same message at its own tenant is a copy of that.
     assert_eq!(world.raw("bookshop", Some("M-1"), Some(&signature), &message).await.status, 200);
     assert_eq!(world.kinds("bookshop").await, ["share.created", "share.published"]);
+    // A share of nobody's is a message like others.
+    let strange = create_video("4711").to_string();
+    let signature = sha1(&format!("{SECRET}{strange}"));
+    assert_eq!(world.raw("teahouse", Some("M-2"), Some(&signature), &strange).await.status, 200);
+    assert_eq!(world.kinds("teahouse").await, ["message.received"]);
+}
+
+#[tokio::test]
+async fn whose_a_share_is_is_forgotten_with_it() {
+    let world = World::new();
+    let share = world.share(book()).await.unwrap();
+    let message = create_video(share["share_id"].as_str().unwrap()).to_string();
+    world.wait(Duration::from_secs(24 * 60 * 60));
+    assert_eq!(world.host.run_due().await, 1, "it ends");
+    world.wait(Duration::from_secs(180 * 24 * 60 * 60));
+    assert_eq!(world.host.run_due().await, 1, "it goes");
+    let signature = sha1(&format!("{SECRET}{message}"));
+    assert_eq!(world.raw("teahouse", Some("M-1"), Some(&signature), &message).await.status, 200);
+    assert_eq!(world.outcomes(), [Applied], "not passed on");
+    assert_eq!(world.kinds("bookshop").await, ["share.created", "share.expired"]);
 }
 
 #[tokio::test]
