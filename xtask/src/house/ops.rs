@@ -127,3 +127,24 @@ fn a_runbook_looks_through_all_pages_of_a_list() {
     }
     assert!(loops > 5, "{loops}");
 }
+
+/// On a machine with the service, secrets stand in a file that systemd reads and a shell does not: a command
+/// that reads the configuration there has to be given it.
+#[test]
+fn a_command_on_an_installed_machine_is_given_the_environment_of_the_service() {
+    let mut commands = 0;
+    let mut texts = files("ops/runbooks", "md");
+    texts.extend(["README.md", "README.zh-CN.md"].map(|name| root().join(name)));
+    for path in texts {
+        let text = read(&path);
+        let needs = |line: &&str| {
+            line.contains("/etc/dukou")
+                && ["check", "doctor", "migrate", "trace"].iter().any(|name| line.contains(&format!("dukou {name} ")))
+        };
+        for line in text.lines().filter(needs) {
+            assert!(line.contains(". /etc/dukou/dukou.env; exec "), "{}: {line}", path.display());
+            commands += 1;
+        }
+    }
+    assert!(commands > 8, "{commands}");
+}
