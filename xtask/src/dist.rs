@@ -9,15 +9,21 @@ use anyhow::{Context, ensure};
 
 use crate::step::{cargo_with, run};
 
-/// Files and folders of the repository, and where they stand in the archive.
-const CONTENTS: &[(&str, &str)] = &[
-    ("README.md", "README.md"),
-    ("README.zh-CN.md", "README.zh-CN.md"),
-    ("config", "config"),
-    ("ops/systemd", "systemd"),
-    ("ops/prometheus", "prometheus"),
-    ("ops/grafana", "grafana"),
-    ("ops/runbooks", "runbooks"),
+/// Files and folders of the repository. In the archive they stand in the same place, so that what the
+/// documents say is true of both.
+const CONTENTS: &[&str] = &[
+    "README.md",
+    "README.zh-CN.md",
+    "config",
+    "ops/systemd",
+    "ops/prometheus",
+    "ops/grafana",
+    "ops/runbooks",
+    // What the README refers to.
+    "ARCHITECTURE.md",
+    "docs",
+    "plugins/douyin-share/docs.md",
+    "providers/wechat/docs.md",
 ];
 
 /// The shells that completions are made for, and the names that they look for.
@@ -39,9 +45,9 @@ pub fn make() -> anyhow::Result<()> {
     }
     std::fs::create_dir_all(folder.join("completions"))?;
     std::fs::copy(program, folder.join("dukou"))?;
-    for (from, to) in CONTENTS {
-        ensure!(Path::new(from).exists(), "{from} is not there; run this in the root of the repository");
-        run(from, Command::new("cp").args(["-R", from]).arg(folder.join(to)))?;
+    for path in CONTENTS {
+        ensure!(Path::new(path).exists(), "{path} is not there; run this in the root of the repository");
+        run(path, Command::new("cp").args(["-R", "--parents", path]).arg(&folder))?;
     }
     for (shell, file) in COMPLETIONS {
         let path = folder.join("completions").join(file);
@@ -67,4 +73,26 @@ fn output(command: &mut Command) -> anyhow::Result<String> {
     let output = command.output().with_context(|| format!("{command:?}"))?;
     ensure!(output.status.success(), "{command:?} failed ({})", output.status);
     Ok(String::from_utf8(output.stdout)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What only who has the sources can use; the README says so.
+    const OF_THE_REPOSITORY: &[&str] =
+        &["ops/Containerfile", "ops/compose-two.yaml", "tests/bench/README.md", "tests/sandbox/README.md"];
+
+    #[test]
+    fn what_the_readme_leads_to_is_in_the_archive() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        for name in ["README.md", "README.zh-CN.md"] {
+            let text = std::fs::read_to_string(root.join(name)).unwrap();
+            let links = text.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next());
+            for link in links.filter(|link| !link.is_empty() && !link.starts_with("http")) {
+                let there = CONTENTS.iter().chain(OF_THE_REPOSITORY).any(|path| Path::new(link).starts_with(path));
+                assert!(there && root.join(link).exists(), "{name} leads to {link}");
+            }
+        }
+    }
 }
