@@ -19,10 +19,10 @@ const EARLY: Duration = Duration::from_secs(300);
 
 /// One of them, as it is known here.
 #[derive(Debug, Clone)]
-struct Known {
-    value: Secret,
+pub struct Known {
+    pub value: Secret,
     refresh_at: Timestamp,
-    expires_at: Timestamp,
+    pub expires_at: Timestamp,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,8 +74,8 @@ impl Holder {
         }
     }
 
-    /// A ticket to sign with now.
-    pub async fn ticket(&self, settings: &Settings, host: &dyn Host, clock: &dyn Clock) -> Result<Secret, PluginError> {
+    /// A ticket to sign with now. What it signs ends with it.
+    pub async fn ticket(&self, settings: &Settings, host: &dyn Host, clock: &dyn Clock) -> Result<Known, PluginError> {
         let fetch =
             || self.with_token(settings, host, clock, |token| async move { api::open_ticket(settings, &token).await });
         self.have(Kind::Ticket, host, clock, None, fetch).await
@@ -89,7 +89,7 @@ impl Holder {
         refused: Option<&Secret>,
     ) -> Result<Secret, PluginError> {
         let fetch = || async { Ok(api::client_token(settings).await?) };
-        self.have(Kind::Token, host, clock, refused, fetch).await
+        Ok(self.have(Kind::Token, host, clock, refused, fetch).await?.value)
     }
 
     /// The value, from memory, from the document, or fetched, in this order; never `refused`.
@@ -100,7 +100,7 @@ impl Holder {
         clock: &dyn Clock,
         refused: Option<&Secret>,
         fetch: impl FnOnce() -> F,
-    ) -> Result<Secret, PluginError>
+    ) -> Result<Known, PluginError>
     where
         F: Future<Output = Result<Lent, PluginError>>,
     {
@@ -113,15 +113,14 @@ impl Holder {
         let usable = |known: &Known| refused.is_none_or(|refused| !refused.matches(known.value.expose().as_bytes()));
         let fresh = |known: &&Known| usable(known) && clock.now() < known.refresh_at;
         if let Some(known) = known.as_ref().filter(fresh) {
-            return Ok(known.value.clone());
+            return Ok(known.clone());
         }
         let held = host.lock(&format!("{}/{}", kind.word(), self.key)).await;
         let result = self.renew(kind, host.shared_documents(), clock, &usable, fetch).await;
         host.unlock(held).await;
         let renewed = result?;
-        let value = renewed.value.clone();
-        *known = Some(renewed);
-        Ok(value)
+        *known = Some(renewed.clone());
+        Ok(renewed)
     }
 
     async fn renew<F>(

@@ -1,9 +1,10 @@
 //! The pages: the landing page of a share, and the words at the end of an authorization. Written on the
 //! server, every word of a user escaped, no asset but what is in the page.
 
+use std::time::Duration;
+
 use askama::Template;
 use bytes::Bytes;
-use dukou_domain::Secret;
 use dukou_spi::Random;
 use dukou_spi::plugin::{Host, PluginError, PluginReply, PluginRequest};
 use qrcode::render::svg;
@@ -15,6 +16,8 @@ use crate::text::random;
 use crate::visitor::Visitor;
 
 const NONCE_LENGTH: usize = 26;
+/// A link that is older is not shown; its ticket may end before (protocol section 1.5).
+const LONGEST_LIFE: Duration = Duration::from_secs(50 * 60);
 /// Side of the code, in CSS pixels, at least.
 const CODE_SIDE: u32 = 208;
 
@@ -30,6 +33,8 @@ struct Landing<'a> {
     is_published: bool,
     /// Empty where no app may be opened from here.
     schema: &'a str,
+    /// Milliseconds for which the schema opens anything.
+    life: u128,
     url: &'a str,
     code: &'a str,
 }
@@ -118,16 +123,16 @@ pub async fn landing(
         return note_with(random_source, 410, &Note::EXPIRED);
     }
     let visitor = Visitor::of(request.header("user-agent").unwrap_or_default());
-    let schema = match visitor {
+    let (schema, life) = match visitor {
         Visitor::Phone | Visitor::Douyin => match plugin.sign(host, &record).await {
-            Ok(schema) => schema,
+            Ok(signed) => signed,
             Err(PluginError::Provider(error)) => {
                 tracing::warn!(tenant = %host.tenant(), %error, "a landing page could not be signed");
                 return note_with(random_source, 503, &Note::AWAY);
             }
             Err(error) => return Err(error),
         },
-        Visitor::Walled | Visitor::Desktop => String::new(),
+        Visitor::Walled | Visitor::Desktop => Default::default(),
     };
     let url = host.page_url(&LANDING, &record.id);
     let nonce = random(random_source, NONCE_LENGTH);
@@ -140,6 +145,7 @@ pub async fn landing(
         medium: medium(&record),
         is_published: record.status == Status::Published,
         schema: &schema,
+        life: life.as_millis(),
         url: &url,
         code: &code(&url)?,
     };
@@ -206,12 +212,13 @@ fn medium(record: &Record) -> String {
 }
 
 impl DouyinShare {
-    /// The schema of a share, signed now.
+    /// The schema of a share, signed now, and for how long it opens anything.
     ///
     /// # Errors
     /// When no ticket can be had.
-    pub async fn sign(&self, host: &dyn Host, record: &Record) -> Result<String, PluginError> {
-        let ticket: Secret = self.holder.ticket(&self.settings, host, self.context.outside.clock.as_ref()).await?;
-        Ok(self.schema(&ticket, record))
+    pub async fn sign(&self, host: &dyn Host, record: &Record) -> Result<(String, Duration), PluginError> {
+        let ticket = self.holder.ticket(&self.settings, host, self.context.outside.clock.as_ref()).await?;
+        let left = ticket.expires_at.since(self.now());
+        Ok((self.schema(&ticket.value, record), left.min(LONGEST_LIFE)))
     }
 }

@@ -182,7 +182,7 @@ impl DouyinShare {
         let id = random(self.context.outside.random.as_ref(), ID_LENGTH);
         let now = self.now();
         let record = Record::new(id, share_id, &share, converted, &call.caller, now);
-        let schema = self.schema(&ticket, &record);
+        let schema = self.schema(&ticket.value, &record);
         let mut shown = record.shown(&host.page_url(&LANDING, &record.id), now);
         // First: what nobody's share is known by does no harm.
         whose::remember(&self.settings, host, &record.share_id).await?;

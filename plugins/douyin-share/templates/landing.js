@@ -1,14 +1,13 @@
 // Opens the app by the user's own tap, says what to do when nothing happens, and copies the link.
 const byId = (id) => document.getElementById(id);
 const born = Date.now();
-// The signature ends; a page that lay open for long is asked for anew.
-const LIFE = 50 * 60 * 1000;
 const PATIENCE = 2500;
 
 const open = byId("open");
 if (open) {
   open.addEventListener("click", (event) => {
-    if (Date.now() - born > LIFE) {
+    // The signature ends; a page that lay open for longer is asked for anew.
+    if (Date.now() - born > Number(open.dataset.life)) {
       event.preventDefault();
       location.reload();
       return;

@@ -82,6 +82,27 @@ async fn a_link_is_signed_when_the_page_is_opened() {
     assert_eq!(second["signature"], signed("@ticket/2+==", &second));
 }
 
+/// For how long the page believes in its link.
+fn life(page: &str) -> u64 {
+    page.split_once("data-life=\"").unwrap().1.split_once('"').unwrap().0.parse().unwrap()
+}
+
+#[tokio::test]
+async fn no_page_offers_a_link_for_longer_than_its_ticket_lasts() {
+    const MINUTE: u64 = 60;
+    let world = World::new();
+    let share = world.share(book()).await.unwrap();
+    let id = share["id"].as_str().unwrap();
+    let mut passed = 0;
+    // A ticket lasts two hours; five minutes before its end there is another one.
+    for (minute, minutes) in [(0, 50), (60, 50), (80, 40), (114, 6), (116, 50)] {
+        world.wait(Duration::from_secs((minute - passed) * MINUTE));
+        passed = minute;
+        let page = text(&world.page("bookshop", id, IPHONE).await);
+        assert_eq!(life(&page), minutes * MINUTE * 1000, "after {minute} minutes");
+    }
+}
+
 #[tokio::test]
 async fn words_of_users_are_shown_as_words() {
     let world = World::new();

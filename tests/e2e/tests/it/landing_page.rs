@@ -106,3 +106,22 @@ async fn each_visitor_finds_the_way_to_douyin() {
     browser.shows("h2", "没有找到这个分享").await;
     browser.screenshot(&picture("landing-nothing")).await;
 }
+
+#[tokio::test]
+async fn a_long_name_of_the_shop_cuts_nothing_off_on_a_phone() {
+    let name = "阿飞书店与朋友们的海边小小旧书与新书与文具与咖啡专营旗舰店北京分店";
+    let world = World::builder().tenant(Tenant::bookshop().with_douyin().set("name", name)).start().await;
+    let (tenant, merchant) = world.bookshop();
+    let body = json!({ "app_id": tenant.app_id, "title": "边城", "video_url": "https://cdn.example.com/ferry.mp4" });
+    let share = merchant.post("/shares/douyin", &body).await.expect(201);
+    let browser = Browser::start(430, 932).await;
+    browser.resize(375, 740, 2).await;
+    browser.user_agent(IPHONE).await;
+    browser.open(share["landing_url"].as_str().unwrap()).await;
+    browser.shows(".medium", "视频").await;
+    let inside = "const card = document.querySelector('.card').getBoundingClientRect(); \
+                  return [...document.querySelectorAll('.card h1, .card .medium, .card .name')] \
+                  .every((part) => part.getBoundingClientRect().right <= card.right);";
+    assert_eq!(browser.run(inside).await, true, "title, badge and name stand within the card");
+    browser.screenshot(&picture("landing-long-name")).await;
+}
