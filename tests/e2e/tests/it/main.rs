@@ -28,6 +28,7 @@ mod refunds_outcome;
 mod sessions;
 mod shares_douyin;
 mod shop_page;
+mod shop_page_missed;
 mod sign_type;
 mod tenants;
 mod trace;

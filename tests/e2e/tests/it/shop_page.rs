@@ -13,7 +13,7 @@ use tokio::time::timeout;
 const START: Duration = Duration::from_secs(60);
 
 /// The running demo and the address of its shop.
-async fn demo() -> (Child, String) {
+pub async fn demo() -> (Child, String) {
     let mut demo = start_dukou(&["demo"], &[]);
     let mut lines = BufReader::new(demo.stdout.take().unwrap()).lines();
     let address = timeout(START, async {
@@ -44,14 +44,14 @@ fn yuan(fen: u64) -> String {
 }
 
 /// The newest order's line on the phone.
-const NEWEST: &str = "#orders li:first-child";
+pub const NEWEST: &str = "#orders li:first-child";
 
-async fn buys(browser: &Browser, book: &str) {
+pub async fn buys(browser: &Browser, book: &str) {
     browser.press(&format!(".book.{book} .green")).await;
     browser.shows("#cashier .wechat", "微信支付").await;
 }
 
-async fn asks_for_its_money(browser: &Browser) {
+pub async fn asks_for_its_money(browser: &Browser) {
     browser.press(&format!("{NEWEST} button")).await;
     browser.shows("#asking .heading", "申请退款").await;
     browser.press("#asking .orange").await;

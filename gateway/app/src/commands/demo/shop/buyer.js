@@ -106,17 +106,31 @@ async function openCashier(number) {
 
 /** What the phone does after its owner agreed: the platform checks the signature and takes the money. */
 async function confirm() {
+  // The cashier may be another order's when the answer comes.
+  const mine = paying;
   byId("cashier-pay").disabled = true;
   try {
-    await ask("/wx/pay", { method: "POST", body: paying.invoke });
-    byId("cashier-note").textContent = "支付成功";
-    await refresh(paying.number);
+    await ask("/wx/pay", { method: "POST", body: mine.invoke });
+    await refresh(mine.number);
+    settle(mine.number);
   } catch (error) {
-    byId("cashier-note").textContent = error.message;
-    byId("cashier-pay").disabled = false;
-    return;
+    // That the answer was lost, or that it was paid before, does not say that it is unpaid: the gateway knows.
+    await refresh(mine.number).catch(() => {});
+    if (isPaid(mine.number)) settle(mine.number);
+    else if (paying === mine) {
+      byId("cashier-note").textContent = error.message;
+      byId("cashier-pay").disabled = false;
+    }
   }
+}
+
+const isPaid = (number) => orders.get(number)?.status === "succeeded";
+
+/** Ends the cashier of an order that was paid, if it is still that order's. */
+function settle(number) {
+  if (paying?.number !== number || byId("cashier").hidden) return;
   close();
+  tell("支付成功");
 }
 
 function openAsking(number) {
@@ -165,7 +179,10 @@ function close() {
 async function refresh(number) {
   const order = orders.get(number);
   if (!order || order.status === "created") return;
-  keep(await call(`/payments/${number}`));
+  const payment = await call(`/payments/${number}`);
+  // A decision may have been made while nobody listened here.
+  const decided = order.asked === "waiting" && await ask(`/orders/${number}/asked`, { token: session.session_token });
+  keep(payment, decided && payment.status === "succeeded" ? decided : {});
 }
 
 async function happened({ type, number, share: published, title }) {
@@ -175,17 +192,13 @@ async function happened({ type, number, share: published, title }) {
     return;
   }
   if (!orders.has(number)) return;
-  const refused = type === "refund.request_rejected";
   try {
     await refresh(number);
   } catch (error) {
     tell(error.message);
   }
-  if (refused) {
-    orders.set(number, { ...orders.get(number), asked: "rejected" });
-    save();
-    show();
-  }
+  // The answer to the phone may have been lost.
+  if (isPaid(number)) settle(number);
 }
 
 function shelve(book) {

@@ -6,7 +6,7 @@ use actix_web::web::{Data, Json, Path, ServiceConfig, get, post};
 use actix_web::{HttpRequest, HttpResponse};
 use serde_json::{Value, json};
 
-use super::{Backend, Refusal, own, passed_on, safe};
+use super::{Backend, Refusal, merchant, own, passed_on, safe};
 use crate::commands::demo::client::Client;
 use crate::commands::demo::names::APP;
 
@@ -22,6 +22,7 @@ pub fn routes(config: &mut ServiceConfig) {
     config
         .route("/books", get().to(books))
         .route("/orders/{book}", post().to(order))
+        .route("/orders/{number}/asked", get().to(asked))
         // What `wx` does on a phone.
         .route("/wx/login", post().to(login))
         .route("/wx/pay", post().to(pay))
@@ -53,6 +54,24 @@ async fn order(request: HttpRequest, book: Path<String>, backend: Data<Backend>)
     let (_, title, _, price) = book.ok_or_else(|| Refusal::new(404, "没有这本书"))?;
     let body = Client::new_payment(None, *price, &format!("渡口书店-《{title}》"));
     passed_on(backend.client.post("/payments", &body).await)
+}
+
+/// What became of this user's wish to have an order's money back, as the shop knows it.
+async fn asked(request: HttpRequest, number: Path<String>, backend: Data<Backend>) -> Result<HttpResponse, Refusal> {
+    let path = format!("/payments/{}", safe(&number)?);
+    // Whose order it is says the gateway.
+    let payment = backend.client.buyer_get(&path, token(&request)).await;
+    if !payment.is_ok_and(|payment| payment.status == 200) {
+        return Err(Refusal::new(404, "没有找到"));
+    }
+    let requests = merchant::all(&backend.client, "/refund-requests?").await?;
+    let newest = requests.iter().find(|request| request["out_trade_no"] == number.as_str());
+    let asked = match newest.and_then(|request| request["status"].as_str()) {
+        None => "",
+        Some("rejected") => "rejected",
+        Some(_) => "waiting",
+    };
+    Ok(HttpResponse::Ok().json(json!({ "asked": asked })))
 }
 
 async fn login(request: HttpRequest, backend: Data<Backend>) -> Result<HttpResponse, Refusal> {

@@ -5,10 +5,12 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde_json::{Value, json};
 
 use super::{Backend, Refusal, own, passed_on, safe};
-use crate::commands::demo::client::Answer;
+use crate::commands::demo::client::Client;
 
-/// Orders and requests shown at most.
-const SHOWN: u32 = 12;
+/// Read at a time.
+const PAGE: usize = 100;
+/// Counted at most, so that a desk is answered in the end.
+const MOST: usize = 2_000;
 
 pub fn routes(config: &mut ServiceConfig) {
     config
@@ -18,9 +20,9 @@ pub fn routes(config: &mut ServiceConfig) {
 
 /// Everything that the desk shows, read from the gateway with the shop's key.
 async fn desk(backend: Data<Backend>) -> Result<HttpResponse, Refusal> {
-    let (payments, requests) = (format!("/payments?limit={SHOWN}"), format!("/refund-requests?limit={SHOWN}"));
-    let (payments, requests) = tokio::join!(backend.client.get(&payments), backend.client.get(&requests));
-    let (payments, requests) = (list(payments)?, list(requests)?);
+    let (payments, requests) =
+        tokio::join!(all(&backend.client, "/payments?"), all(&backend.client, "/refund-requests?status=pending&"));
+    let (payments, requests) = (payments?, requests?);
     let orders = payments.iter().map(|payment| {
         json!({
             "number": payment["out_trade_no"], "title": payment["description"], "amount": payment["amount"],
@@ -39,9 +41,20 @@ async fn desk(backend: Data<Backend>) -> Result<HttpResponse, Refusal> {
     })))
 }
 
-fn list(page: anyhow::Result<Answer>) -> Result<Vec<Value>, Refusal> {
-    let data = page.ok().filter(|page| page.status == 200).and_then(|page| page.body["data"].as_array().cloned());
-    data.ok_or_else(|| Refusal::new(502, "暂时读不到网关的记录"))
+/// Every entry of one of the gateway's lists, the newest first.
+pub(super) async fn all(client: &Client, list: &str) -> Result<Vec<Value>, Refusal> {
+    let mut found = Vec::new();
+    let mut cursor = String::new();
+    loop {
+        let page = client.get(&format!("{list}limit={PAGE}{cursor}")).await;
+        let page = page.ok().filter(|page| page.status == 200).map(|page| page.body);
+        let data = page.as_ref().and_then(|page| page["data"].as_array());
+        found.extend(data.ok_or_else(|| Refusal::new(502, "暂时读不到网关的记录"))?.iter().cloned());
+        match page.as_ref().and_then(|page| page["next_cursor"].as_str()) {
+            Some(next) if found.len() < MOST => cursor = format!("&cursor={next}"),
+            _ => return Ok(found),
+        }
+    }
 }
 
 async fn decide(
