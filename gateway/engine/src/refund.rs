@@ -60,13 +60,12 @@ impl Engine {
     }
 
     /// Refunds part or all of a payment, once per `out_refund_no`. A refund that failed is tried
-    /// again under its number.
+    /// again under its number. One that the platform could not be given now is recorded and sent by itself.
     ///
     /// # Errors
     /// [`EngineError::NotFound`], [`EngineError::InvalidState`] (not paid, or its provider is not configured any
     /// more), [`EngineError::RefundExceedsPayment`], [`EngineError::OutRefundNoConflict`];
-    /// [`EngineError::Provider`] with `Refused`: the refund failed, no money moved; with `NotSent`: it
-    /// is recorded and will be sent by itself; [`EngineError::Store`].
+    /// [`EngineError::Provider`], always with `Refused`: the refund failed, no money moved; [`EngineError::Store`].
     pub async fn create_refund(
         &self,
         tenant: &Tenant,
@@ -160,7 +159,10 @@ impl Engine {
         Ok(entered.await?)
     }
 
-    /// Sends a recorded refund and records what came back.
+    /// Sends a recorded refund and records what came back, also that nothing did.
+    ///
+    /// # Errors
+    /// As [`Self::create_refund`].
     pub(crate) async fn send_refund(
         &self,
         provider: &Arc<dyn Provider>,
@@ -191,11 +193,12 @@ impl Engine {
             ErrorKind::Unknown => self.record_refund_error(refund, Fault::Lost, &error).await?,
             ErrorKind::Refused => self.record_refusal(provider, payment, refund, &error).await?,
         };
-        match (error.kind, refund.state) {
-            (ErrorKind::NotSent, RefundState::Created) | (ErrorKind::Refused, RefundState::Failed) => Err(error.into()),
-            // What is recorded says more than the error; the gateway finds out the rest and the caller reads it.
-            _ => Ok(refund),
+        if error.kind == ErrorKind::Refused && refund.state == RefundState::Failed {
+            return Err(error.into());
         }
+        // The rest goes on by itself. Also of what was certainly not sent no error is told: who takes it for the end
+        // gives the money back under another number as well.
+        Ok(refund)
     }
 
     /// A refusal ends a refund that was sent this once. Of one that may have been sent before, the platform may be

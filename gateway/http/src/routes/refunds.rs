@@ -21,11 +21,12 @@ const ASKED_AT_ONCE: usize = 8;
 
 /// Refund all or part of a payment.
 ///
-/// The same `out_refund_no` is refunded once, however often it is sent.
+/// The same `out_refund_no` is refunded once, however often it is sent. One that the provider could not be given now
+/// is `processing` all the same: it is recorded and will be made, so give the money back under no other number.
 #[utoipa::path(
     post, path = "/v1/{tenant}/payments/{out_trade_no}/refunds", operation_id = "createRefund", tag = "refunds", request_body = CreateRefundBody,
     responses(
-        (status = 201, description = "It was created.", body = RefundBody),
+        (status = 201, description = "It is recorded, and will be made.", body = RefundBody),
         (status = 200, description = "It was there, with the same content.", body = RefundBody),
     )
 )]

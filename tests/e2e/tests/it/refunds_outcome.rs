@@ -1,7 +1,7 @@
 //! What becomes of a refund is known later, from a notify or by asking.
 
-use dukou_e2e::{Tenant, World};
-use serde_json::json;
+use dukou_e2e::{Mode, Tenant, World};
+use serde_json::{Value, json};
 
 use crate::{becomes, paid, refund_becomes};
 
@@ -92,12 +92,40 @@ async fn one_whose_answer_was_lost_is_found_under_its_number() {
         let refund_number = format!("R-{number}");
         let rule = json!({ "operation": "refund", "out_refund_no": refund_number, "times": 1, "fault": fault });
         world.control.fault(&rule).await;
-        let answer = merchant.refund(number, &refund_number, 40).await;
-        // Lost, or asked about at once and found.
-        assert!(matches!(answer.status, 504 | 201), "{fault}: {}", answer.text);
+        merchant.refund(number, &refund_number, 40).await.expect(201);
         refund_becomes(&merchant, &refund_number, "succeeded").await;
         assert_eq!(becomes(&merchant, number, "partially_refunded").await["refunded_amount"], 40);
     }
+    world.verify().await;
+}
+
+#[tokio::test]
+async fn one_that_did_not_reach_the_platform_is_recorded_and_made_later() {
+    let world = World::builder().platform_proxy().start().await;
+    let merchant = world.merchant("bookshop");
+    for number in ["AWAY-01", "BUSY-01"] {
+        paid(&world, number, 100).await;
+    }
+    let fault = json!({ "type": "err_code", "code": "FREQUENCY_LIMITED", "description": "频率限制" });
+    world.control.fault(&json!({ "operation": "refund", "times": 1, "fault": fault })).await;
+    let busy = merchant.refund("BUSY-01", "R-BUSY", 60).await.expect(201);
+    let proxy = world.platform_proxy.as_ref().unwrap();
+    proxy.set(Mode::Cut);
+    let body = json!({ "out_refund_no": "R-AWAY", "amount": 60 });
+    let away = merchant.post_once("k1", "/payments/AWAY-01/refunds", &body).await.expect(201);
+    // The platform has neither; whoever took them for ended would give the money back twice.
+    for (number, refund) in [("BUSY-01", &busy), ("AWAY-01", &away)] {
+        assert_eq!((&refund["status"], &refund["failure"]), (&json!("processing"), &Value::Null), "{refund}");
+        let again = json!({ "out_refund_no": refund["out_refund_no"], "amount": 60, "reason": refund["reason"] });
+        let again = merchant.post(&format!("/payments/{number}/refunds"), &again).await.expect(200);
+        assert_eq!(again["status"], "processing", "{again}");
+        merchant.refund(number, "R-OTHER", 60).await.problem(422, "refund_exceeds_payment");
+    }
+    let replayed = merchant.post_once("k1", "/payments/AWAY-01/refunds", &body).await;
+    assert_eq!((replayed.status, replayed.header("idempotent-replayed")), (201, Some("true")));
+    proxy.set(Mode::Pass);
+    refund_becomes(&merchant, "R-AWAY", "succeeded").await;
+    assert_eq!(becomes(&merchant, "AWAY-01", "partially_refunded").await["refunded_amount"], 60);
     world.verify().await;
 }
 
