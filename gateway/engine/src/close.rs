@@ -18,7 +18,8 @@ impl Engine {
     ///
     /// # Errors
     /// [`EngineError::NotFound`]; [`EngineError::InvalidState`] when it is paid (also when the
-    /// platform says so only now), has failed or was changed to another channel at the same moment;
+    /// platform says so only now, or does not show it yet), has failed or was changed to another channel at the
+    /// same moment;
     /// [`EngineError::Provider`] when the platform did not close it; [`EngineError::Store`].
     pub async fn close_payment(&self, tenant: &Tenant, out_trade_no: &OutTradeNo) -> Result<Payment, EngineError> {
         let lock = self.coordinator.lock(&Self::payment_lock(tenant, out_trade_no)).await;
@@ -36,10 +37,17 @@ impl Engine {
             PaymentState::Created | PaymentState::Pending | PaymentState::Unknown => {
                 let provider = provider_of(tenant, &payment.attempt.provider)?;
                 let payment = self.close_at_platform(tenant, provider, payment).await?;
-                if payment.state.is_paid() {
-                    return Err(EngineError::InvalidState("the payment was paid before it could be closed".to_owned()));
+                if payment.state == PaymentState::Closed {
+                    return Ok(payment);
                 }
-                Ok(payment)
+                let why = if payment.state.is_paid() {
+                    "the payment was paid before it could be closed"
+                } else {
+                    self.ask_at_once(&payment).await?;
+                    "the platform says that the payment is paid, and does not show the success yet: it is asked again at \
+                     once, and the payment stays payable"
+                };
+                Err(EngineError::InvalidState(why.to_owned()))
             }
             PaymentState::Succeeded | PaymentState::PartiallyRefunded | PaymentState::Refunded => {
                 Err(EngineError::InvalidState("the payment is paid; refund it instead".to_owned()))
@@ -50,8 +58,20 @@ impl Engine {
         }
     }
 
+    /// The platform contradicts itself about a payment that is still open: the next question does not wait.
+    async fn ask_at_once(&self, payment: &Payment) -> Result<(), EngineError> {
+        let now = self.now();
+        let planned = self.change_attempt(payment, move |payment, _| {
+            if let Some(check) = &mut payment.check {
+                check.at = check.at.min(now);
+            }
+            true
+        });
+        planned.await.map(drop)
+    }
+
     /// Closes the order at the platform and then here. A payment that turns out to be paid comes
-    /// back paid. The caller holds the payment's lock.
+    /// back paid, and one of which the platform says so without showing it, open. The caller holds the payment's lock.
     pub(crate) async fn close_at_platform(
         &self,
         tenant: &Tenant,

@@ -212,3 +212,19 @@ async fn closing_asks_the_platform_first() {
     assert!(matches!(error, EngineError::InvalidState(_)));
     assert_eq!(house.read("N-1").await.state, PaymentState::Succeeded);
 }
+
+/// A platform may refuse the close of an order that was paid just now, and not show the success for a moment.
+#[tokio::test]
+async fn a_close_that_is_refused_as_paid_is_no_close_whatever_the_platform_shows() {
+    let house = House::new();
+    let number = OutTradeNo::new("N-1").unwrap();
+    house.create("N-1").await;
+    house.script(|script| script.close.push_back(Err(refused(Reason::AlreadyPaid, "ORDERPAID"))));
+    let error = house.engine.close_payment(&house.tenant, &number).await.unwrap_err();
+    assert!(matches!(&error, EngineError::InvalidState(why) if why.contains("stays payable")), "{error}");
+    assert_eq!(house.read("N-1").await.state, PaymentState::Pending);
+    // Nobody waits for the success as long as for one of which nothing was heard.
+    house.script(|script| script.query.push_back(Ok(OrderWord::Paid(paid("N-1", 101, "app", "mch", "42")))));
+    house.engine.run_due().await;
+    assert_eq!(house.read("N-1").await.state, PaymentState::Succeeded);
+}

@@ -169,6 +169,8 @@ pub async fn invoke(
 }
 
 /// Close an unpaid payment, at the provider first.
+///
+/// 409 `invalid_state` where the provider says that it is paid, also while it does not show the success yet.
 #[utoipa::path(
     post, path = "/v1/{tenant}/payments/{out_trade_no}/close", operation_id = "closePayment", tag = "payments",
     responses((status = 200, description = "The payment, closed; also when it was closed before.", body = PaymentBody))

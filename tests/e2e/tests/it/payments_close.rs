@@ -48,6 +48,22 @@ async fn a_paid_payment_is_not_closed() {
     world.verify().await;
 }
 
+/// The platform refuses the close as of a paid order, and does not show the success.
+#[tokio::test]
+async fn one_that_the_platform_says_is_paid_is_not_closed_and_stays_payable() {
+    let world = World::start().await;
+    let (tenant, merchant) = world.bookshop();
+    merchant.pending("CLOSE-6", 101).await;
+    let fault = json!({ "type": "err_code", "code": "ORDERPAID", "description": "订单已支付" });
+    world.control.fault(&json!({ "operation": "closeorder", "times": 1, "fault": fault })).await;
+    merchant.close("CLOSE-6").await.problem(409, "invalid_state");
+    let payment = merchant.payment("CLOSE-6").await.expect(200);
+    assert_eq!(payment["status"], "pending");
+    world.control.pay_with(&tenant, "CLOSE-6", &json!({ "client": payment["invoke"] })).await;
+    becomes(&merchant, "CLOSE-6", "succeeded").await;
+    world.verify().await;
+}
+
 /// Closes a payment whose order the platform says is closed and leaves open, so that it is still paid afterwards.
 async fn paid_after_the_close(world: &World, number: &str) -> Value {
     let (tenant, merchant) = world.bookshop();
