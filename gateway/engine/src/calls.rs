@@ -1,4 +1,4 @@
-//! What surrounds every call to a platform, written once: one repetition where nothing was sent,
+//! What surrounds every call to a platform, written once: one repetition where nothing was sent and little time passed,
 //! a panic kept from spreading, the measurement and the record. In this order, from the inside out.
 
 use std::borrow::Cow;
@@ -22,6 +22,9 @@ use crate::spans::TARGET;
 
 /// How often a call that was certainly not sent is made again.
 const REPETITIONS: u32 = 1;
+/// A first try that took longer waited in vain for a connection. Another would wait as long again, and whoever called is
+/// promised the time-out of one; what failed within this adds next to nothing to it.
+const SOON: Duration = Duration::from_millis(500);
 /// Before the repetition.
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -74,11 +77,12 @@ impl Calls<'_> {
         if let Some(why) = &self.other_account {
             return Err(ProviderError::new(ErrorKind::NotSent, Reason::Configuration, why.as_str()));
         }
+        let started = Instant::now();
         let mut repetitions = 0;
         loop {
             let result = self.once(operation, call()).await;
             match &result {
-                Err(error) if may_repeat(error) && repetitions < REPETITIONS => {
+                Err(error) if repetitions < REPETITIONS && may_repeat(error, started.elapsed()) => {
                     repetitions += 1;
                     tokio::time::sleep(PAUSE).await;
                 }
@@ -134,10 +138,10 @@ impl Calls<'_> {
     }
 }
 
-/// Only what was certainly not sent, and only where the next moment may be better.
-fn may_repeat(error: &ProviderError) -> bool {
+/// Only what was certainly not sent, only where the next moment may be better, and only while nobody waits for it yet.
+fn may_repeat(error: &ProviderError, took: Duration) -> bool {
     match error.kind {
-        ErrorKind::NotSent => error.reason == Reason::Transport,
+        ErrorKind::NotSent => error.reason == Reason::Transport && took <= SOON,
         ErrorKind::Refused | ErrorKind::Unknown => false,
     }
 }
@@ -147,5 +151,25 @@ const fn outcome_of(kind: ErrorKind) -> CallOutcome {
         ErrorKind::NotSent => CallOutcome::NotSent,
         ErrorKind::Refused => CallOutcome::Refused,
         ErrorKind::Unknown => CallOutcome::Unknown,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_is_made_twice_only_where_both_take_no_longer_than_one_may() {
+        let failed = |kind, reason| ProviderError::new(kind, reason, "no");
+        let unreachable = failed(ErrorKind::NotSent, Reason::Transport);
+        assert!(may_repeat(&unreachable, Duration::from_millis(20)), "a connection that was refused");
+        assert!(!may_repeat(&unreachable, Duration::from_secs(5)), "one that nobody answered");
+        for (kind, reason) in [
+            (ErrorKind::NotSent, Reason::RateLimited),
+            (ErrorKind::Refused, Reason::Other),
+            (ErrorKind::Unknown, Reason::Transport),
+        ] {
+            assert!(!may_repeat(&failed(kind, reason), Duration::ZERO), "{kind:?} {reason:?}");
+        }
     }
 }
