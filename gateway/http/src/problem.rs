@@ -248,18 +248,23 @@ impl From<PluginError> for Problem {
 
 impl From<ProviderError> for Problem {
     fn from(error: ProviderError) -> Self {
-        let code = match (error.kind, error.reason) {
-            (ErrorKind::Refused, Reason::InvalidCode) => ErrorCode::InvalidRequest,
-            (ErrorKind::Refused, _) => ErrorCode::ProviderRefused,
-            (ErrorKind::NotSent, _) => ErrorCode::ProviderUnavailable,
-            (ErrorKind::Unknown, _) => ErrorCode::ProviderTimeout,
-        };
-        let errors = match code {
-            ErrorCode::InvalidRequest => {
-                vec![FieldError::new("payer.code", "the provider does not accept this login code; get a new one")]
+        // What whoever logs in is to do about it, where it is they or their code that is refused.
+        let wrong = match (error.kind, error.reason) {
+            (ErrorKind::Refused, Reason::InvalidCode) => {
+                Some("the provider does not accept this login code; get a new one")
             }
-            _ => Vec::new(),
+            (ErrorKind::Refused, Reason::UserBlocked) => {
+                Some("the provider does not let this user log in; show that, and try no other code")
+            }
+            _ => None,
         };
+        let code = match error.kind {
+            ErrorKind::Refused if wrong.is_some() => ErrorCode::InvalidRequest,
+            ErrorKind::Refused => ErrorCode::ProviderRefused,
+            ErrorKind::NotSent => ErrorCode::ProviderUnavailable,
+            ErrorKind::Unknown => ErrorCode::ProviderTimeout,
+        };
+        let errors = wrong.map(|wrong| FieldError::new("payer.code", wrong)).into_iter().collect();
         let retry_after = (code == ErrorCode::ProviderUnavailable).then_some(5);
         let poor = error.reason == Reason::InsufficientBalance;
         let provider = error.code.map(|code| Box::new(ProviderWords { code, message: error.message.clone() }));
@@ -301,11 +306,23 @@ mod tests {
             (EngineError::Store(StoreError::Corrupt("row".into())).into(), ErrorCode::InternalError),
             (refused(ErrorKind::Refused, Reason::Configuration), ErrorCode::ProviderRefused),
             (refused(ErrorKind::Refused, Reason::InvalidCode), ErrorCode::InvalidRequest),
+            (refused(ErrorKind::Refused, Reason::UserBlocked), ErrorCode::InvalidRequest),
             (refused(ErrorKind::NotSent, Reason::Transport), ErrorCode::ProviderUnavailable),
             (refused(ErrorKind::Unknown, Reason::Timeout), ErrorCode::ProviderTimeout),
         ];
         for (problem, code) in cases {
             assert_eq!(problem.code, code, "{problem}");
+        }
+    }
+
+    /// A phone that is told to get a new code tries for ever where it is the user who is refused.
+    #[test]
+    fn a_new_code_is_asked_for_only_where_it_may_help() {
+        for (reason, helps) in [(Reason::InvalidCode, true), (Reason::UserBlocked, false)] {
+            let problem = refused(ErrorKind::Refused, reason);
+            assert_eq!(problem.provider.as_ref().map(|words| words.code.as_str()), Some("NOAUTH"));
+            let [error] = &problem.errors[..] else { panic!("{reason:?}: {:?}", problem.errors) };
+            assert_eq!(error.message.contains("get a new one"), helps, "{reason:?}: {}", error.message);
         }
     }
 

@@ -32,6 +32,8 @@ pub enum Reason {
     RateLimited,
     /// A login code that is wrong, used or expired.
     InvalidCode,
+    /// The platform lets this user not log in, whatever the code.
+    UserBlocked,
     /// The tenant's set-up at the platform is wrong: keys, certificates, permissions, bindings.
     Configuration,
     /// We could not reach the platform, or it could not be understood.

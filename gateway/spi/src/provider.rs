@@ -159,7 +159,8 @@ pub trait Provider: Send + Sync {
     /// once. The platform's session key does not leave the provider.
     ///
     /// # Errors
-    /// `Refused` with [`crate::Reason::InvalidCode`] for a code that is wrong, used or expired.
+    /// `Refused` with [`crate::Reason::InvalidCode`] for a code that is wrong, used or expired; with
+    /// [`crate::Reason::UserBlocked`] where another code would not help.
     async fn login(&self, code: &Secret) -> Result<Login, ProviderError>;
 
     /// The keys and certificates that the account depends on now, its own and the platform's. Makes

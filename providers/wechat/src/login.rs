@@ -97,8 +97,10 @@ fn error_code(code: i64) -> (ErrorKind, Reason) {
         // Wrong id or secret, an address that is not allowed, a frozen secret or account, no permission.
         40001 | 40002 | 40013 | 40125 | 40164 | 40243 | 41002 | 41004 | 48001 | 50004 | 50007 | 61003 | 61004
         | 61011 => (Refused, Reason::Configuration),
-        // Wrong, used or expired (40029, 40163), missing (41008), a user of high risk (40226): what speaks neither
-        // of the app nor of the moment speaks of the code.
+        // A user of high risk.
+        40226 => (Refused, Reason::UserBlocked),
+        // Wrong, used or expired (40029, 40163), missing (41008): what speaks neither of the app, nor of the moment,
+        // nor of the user speaks of the code.
         _ => (Refused, Reason::InvalidCode),
     }
 }

@@ -21,7 +21,7 @@ fn each_errcode_has_its_meaning() {
         (41008, Refused, Reason::InvalidCode),
         (45011, NotSent, Reason::RateLimited),
         (45009, NotSent, Reason::RateLimited),
-        (40226, Refused, Reason::InvalidCode),
+        (40226, Refused, Reason::UserBlocked),
         (40013, Refused, Reason::Configuration),
         (40125, Refused, Reason::Configuration),
         (41002, Refused, Reason::Configuration),

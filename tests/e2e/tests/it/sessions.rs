@@ -103,6 +103,11 @@ async fn what_is_no_login_is_refused() {
     let refused = log_in(&world, &world.control.refused_code(&tenant, 40029).await).await;
     let refused = refused.problem(400, "invalid_request");
     assert_eq!((&refused["provider_code"], wrong_fields(&refused)), (&json!("40029"), vec!["code"]));
+    // Here it is the user: a phone that got a new code would be refused for ever.
+    let blocked = log_in(&world, &world.control.refused_code(&tenant, 40226).await).await;
+    let blocked = blocked.problem(400, "invalid_request");
+    assert_eq!((&blocked["provider_code"], wrong_fields(&blocked)), (&json!("40226"), vec!["code"]));
+    assert!(blocked["errors"][0]["message"].as_str().unwrap().contains("no other code"), "{blocked}");
     log_in(&world, "invented").await.problem(400, "invalid_request");
 
     let (code, _) = world.control.code(&tenant).await;
