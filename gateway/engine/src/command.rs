@@ -49,6 +49,8 @@ pub struct InvokePayment {
     pub method: Method,
     /// Left out: the payer of the attempt before, under the same provider.
     pub payer: Option<Payer>,
+    /// The payer's address; left out, that of the payment.
+    pub client_ip: Option<IpAddr>,
     /// The buyer who asks, where it is not the merchant: only their own payments are theirs to pay.
     pub buyer: Option<String>,
 }

@@ -1,9 +1,10 @@
 //! One order, any channel: paying a payment another way than it was tried before. The attempt
 //! before is closed at its platform first, so that no two can be paid at the same time.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use dukou_domain::{AttemptState, OutTradeNo, PaymentFact, PaymentState};
+use dukou_domain::{AttemptState, Method, OutTradeNo, PaymentFact, PaymentState};
 use dukou_spi::{ErrorKind, FieldProblem, NotifyKind, Provider, Reason};
 
 use crate::command::{InvokePayment, Payer, PaymentAnswer};
@@ -60,9 +61,10 @@ impl Engine {
             payment = self.ask_payment(tenant, current, &payment).await?;
         }
         self.refuse_ended(&payment)?;
+        let client_ip = command.client_ip;
         let candidate = self.candidate(tenant, provider, &payment, command).await?;
         if is_same_channel(&payment.attempt, &candidate) {
-            let payment = self.bind_payer(payment, &candidate).await?;
+            let payment = self.bind_payer(payment, &candidate, client_ip).await?;
             if let Some(invoke) = self.invoke(provider, &payment)? {
                 return Ok(PaymentAnswer { payment, invoke: Some(invoke), created: false });
             }
@@ -76,7 +78,7 @@ impl Engine {
         let current = provider_of(tenant, &payment.attempt.provider)?;
         let payment = self.give_up_attempt(tenant, current, payment).await?;
         self.refuse_ended(&payment)?;
-        let payment = self.enter_attempt(&payment, candidate).await?;
+        let payment = self.enter_attempt(&payment, candidate, client_ip).await?;
         self.send_order(tenant, provider, payment).await
     }
 
@@ -110,6 +112,9 @@ impl Engine {
         if !capabilities.methods.contains(&command.method) {
             return Err(invalid("method", format!("{} is not offered by this provider", command.method)));
         }
+        if command.method == Method::H5 && command.client_ip.is_none() && !has_named_address(payment) {
+            return Err(invalid("client_ip", "is missing; expected the payer's own address, for h5".to_owned()));
+        }
         let openid = match command.payer {
             Some(Payer::OpenId(openid)) => Some(openid),
             Some(Payer::Code(code)) => Some(self.calls(&command.provider, provider).login(&code).await?.openid),
@@ -139,7 +144,12 @@ impl Engine {
     }
 
     /// Names the payer of an attempt that waited for one.
-    async fn bind_payer(&self, payment: Payment, candidate: &Attempt) -> Result<Payment, EngineError> {
+    async fn bind_payer(
+        &self,
+        payment: Payment,
+        candidate: &Attempt,
+        client_ip: Option<IpAddr>,
+    ) -> Result<Payment, EngineError> {
         if payment.attempt.openid.is_some() || candidate.openid.is_none() {
             return Ok(payment);
         }
@@ -148,6 +158,7 @@ impl Engine {
             let waiting = payment.attempt.openid.is_none() && payment.attempt.state == AttemptState::Live;
             if waiting {
                 payment.attempt.openid.clone_from(&openid);
+                payment.client_ip = client_ip.unwrap_or(payment.client_ip);
                 payment.updated_at = now;
                 rules::schedule_in_flight(payment, now);
             }
@@ -226,7 +237,12 @@ impl Engine {
     }
 
     /// Puts the candidate in the place of an attempt that can no longer be paid.
-    async fn enter_attempt(&self, payment: &Payment, candidate: Attempt) -> Result<Payment, EngineError> {
+    async fn enter_attempt(
+        &self,
+        payment: &Payment,
+        candidate: Attempt,
+        client_ip: Option<IpAddr>,
+    ) -> Result<Payment, EngineError> {
         let now = self.now();
         self.change_attempt(payment, move |payment, change| {
             let never_sent = payment.attempt.state == AttemptState::Live && payment.attempt.prepay.is_none();
@@ -245,6 +261,7 @@ impl Engine {
             }
             let before = std::mem::replace(&mut payment.attempt, candidate.clone());
             payment.others.push(before);
+            payment.client_ip = client_ip.unwrap_or(payment.client_ip);
             payment.updated_at = now;
             rules::schedule_in_flight(payment, now);
             true
@@ -325,6 +342,12 @@ impl Engine {
         self.count_payment(Some(before), &payment);
         Ok(payment)
     }
+}
+
+/// The payment's address is one that somebody named, and not that of the backend which made the payment: no attempt by
+/// h5 began without one.
+fn has_named_address(payment: &Payment) -> bool {
+    payment.attempts().iter().any(|attempt| attempt.method == Method::H5)
 }
 
 /// The attempt that is there already does what is asked for.

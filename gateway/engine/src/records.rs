@@ -25,7 +25,7 @@ pub struct Payment {
     pub description: String,
     pub attach: Option<String>,
     pub metadata: BTreeMap<String, String>,
-    /// The payer's address as the merchant gave it.
+    /// The payer's address, of the current attempt. Nobody need have named it before there is an attempt by `h5`.
     pub client_ip: IpAddr,
     pub state: PaymentState,
     /// The success came after the payment had been closed or had failed.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use dukou_domain::{AttemptState, OutTradeNo, PaymentState};
+use dukou_domain::{AttemptState, Method, OutTradeNo, PaymentState};
 use dukou_engine::records::EventKind;
 use dukou_engine::{EngineError, InvokePayment, Payer};
 use dukou_spi::{OrderWord, Reason, RefundWord};
@@ -243,8 +243,9 @@ async fn what_is_over_or_somebody_elses_cannot_be_invoked() {
     house.create("N-1").await;
     let command = InvokePayment {
         provider: dukou_domain::ProviderName::new("words").unwrap(),
-        method: dukou_domain::Method::Jsapi,
+        method: Method::Jsapi,
         payer: Some(Payer::OpenId("stranger".to_owned())),
+        client_ip: None,
         buyer: Some("stranger".to_owned()),
     };
     let answer = house.engine.invoke_payment(&house.tenant, &number, command).await;
@@ -254,6 +255,35 @@ async fn what_is_over_or_somebody_elses_cannot_be_invoked() {
     house.create("N-2").await;
     house.wait(Duration::from_secs(7200));
     assert!(matches!(house.invoke("N-2", "other", Some("payer")).await, Err(EngineError::InvalidState(_))));
+}
+
+/// The address that a payment began with may be the backend's own.
+#[tokio::test]
+async fn a_way_by_h5_has_an_address_that_somebody_named() {
+    let house = House::new();
+    let number = OutTradeNo::new("N-1").unwrap();
+    house.create("N-1").await;
+    let way = |method, client_ip: Option<&str>| {
+        let client_ip = client_ip.map(|text| text.parse().unwrap());
+        InvokePayment { method, client_ip, ..House::channel("words", None) }
+    };
+    let invoke = async |way| house.engine.invoke_payment(&house.tenant, &number, way).await;
+    let Err(EngineError::Invalid(problems)) = invoke(way(Method::H5, None)).await else { panic!("h5 from anywhere") };
+    assert_eq!(problems.iter().map(|problem| problem.field).collect::<Vec<_>>(), ["client_ip"]);
+    assert_eq!(states(&house.read("N-1").await), [(1, AttemptState::Live)], "nothing was given up for it");
+    for (way, attempts, address) in [
+        (way(Method::H5, Some("203.0.113.77")), 2, "203.0.113.77"),
+        // The same again, and once more with a way in between: it is known.
+        (way(Method::H5, None), 2, "203.0.113.77"),
+        (way(Method::H5, Some("198.51.100.1")), 2, "203.0.113.77"),
+        (way(Method::Native, None), 3, "203.0.113.77"),
+        (way(Method::H5, None), 4, "203.0.113.77"),
+        (way(Method::Native, Some("2001:db8::7")), 5, "2001:db8::7"),
+    ] {
+        let payment = invoke(way).await.unwrap().payment;
+        assert_eq!((payment.attempts().len(), payment.client_ip.to_string()), (attempts, address.to_owned()));
+        assert_eq!(house.read("N-1").await.client_ip, payment.client_ip, "kept");
+    }
 }
 
 #[tokio::test]

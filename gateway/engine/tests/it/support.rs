@@ -123,7 +123,7 @@ impl Provider for Platform {
 
     fn capabilities(&self) -> Capabilities {
         Capabilities {
-            methods: &[Method::Jsapi, Method::Native],
+            methods: &[Method::Jsapi, Method::Native, Method::H5],
             payer_required: &[Method::Jsapi],
             login: true,
             close: true,
@@ -531,6 +531,7 @@ impl House {
             provider: ProviderName::new(provider).unwrap(),
             method: Method::Jsapi,
             payer: payer.map(|openid| Payer::OpenId(openid.to_owned())),
+            client_ip: None,
             buyer: None,
         }
     }

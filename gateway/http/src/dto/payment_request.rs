@@ -104,8 +104,7 @@ impl PaymentRequest {
         let attach = fields.text("attach", ATTACH);
         let metadata = fields.metadata("metadata");
         let payer = fields.object("payer", "payer.", read_payer);
-        let client_ip = fields.word("client_ip", "an IPv4 or IPv6 address", |text| text.parse::<IpAddr>().ok());
-        let client_ip = client_ip.or(peer.filter(|_| method != Some(Method::H5)));
+        let client_ip = read_client_ip(&mut fields).or(peer.filter(|_| method != Some(Method::H5)));
         let client_ip = fields.require("client_ip", client_ip);
         let expires_at = fields.moment("expires_at");
         let end_refused = expires_at
@@ -136,6 +135,10 @@ impl PaymentRequest {
             }
         }
     }
+}
+
+pub(super) fn read_client_ip(fields: &mut Fields) -> Option<IpAddr> {
+    fields.word("client_ip", "an IPv4 or IPv6 address", |text| text.parse().ok())
 }
 
 pub(super) fn read_payer(fields: &mut Fields) -> Option<Payer> {

@@ -124,8 +124,8 @@ pub async fn list(
 
 /// Have an unpaid payment paid this way, or another way than before.
 ///
-/// With an API key `provider` and `method` are required. With a session token the payer is the
-/// session's user, and the body may be left out. An attempt through another channel is closed at its
+/// With an API key `provider` and `method` are required, and `client_ip` for `h5`. With a session token the payer is
+/// the session's user, and the body may be left out. An attempt through another channel is closed at its
 /// platform first. A payment has 20 attempts at most.
 #[utoipa::path(
     post, path = "/v1/{tenant}/payments/{out_trade_no}/invoke", operation_id = "invokePayment", tag = "payments",
@@ -152,12 +152,13 @@ pub async fn invoke(
         Principal::Buyer(session) => Some(session),
     };
     let session = buyer.clone();
+    let peer = gateway.config.trusted_proxies.client(&request);
     let work = move |_| async move {
         let content = if content.is_empty() { Bytes::from_static(b"{}") } else { content };
         let content = json::parse(&content).map_err(|fault| Problem::invalid(vec![fault]))?;
         let command = match &session {
             None => read_invoke(content),
-            Some(session) => read_buyers_invoke(content, session),
+            Some(session) => read_buyers_invoke(content, session, peer),
         };
         let answer = engine.invoke_payment(&shop, &number, command.map_err(Problem::invalid)?).await?;
         Answer::json(200, &PaymentBody::from(answer))

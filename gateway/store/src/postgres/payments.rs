@@ -83,7 +83,7 @@ const INSERT: &str = "INSERT INTO payments (tenant, id, out_trade_no, amount, cu
      $23::bigint[], $24::uuid[], $25::bigint[], $26::text[], $27::text[], $28::text[], $29::text[], $30::text[], \
      $31::text[], $32::text[], $33::text[], $34::bigint[], $35::text[]) AS k";
 
-/// What the merchant asked for is never changed.
+/// What the merchant asked for is never changed; the payer's address is of the current attempt.
 const UPDATE: &str = "UPDATE payments p SET state = k.state, late = k.late, refunded = k.refunded, \
      refunding = k.refunding, updated_at = k.updated_at, paid_at = k.paid_at, transaction_id = k.transaction_id, \
      failure_code = k.failure_code, failure_message = k.failure_message, check_at = k.check_at, \
@@ -91,14 +91,14 @@ const UPDATE: &str = "UPDATE payments p SET state = k.state, late = k.late, refu
      attempt_number = k.attempt_number, provider = k.provider, method = k.method, trade_no = k.trade_no, \
      app_id = k.app_id, merchant_id = k.merchant_id, openid = k.openid, notify_url = k.notify_url, \
      prepay_token = k.prepay_token, prepay_valid_until = k.prepay_valid_until, attempt_state = k.attempt_state, \
-     version = p.version + 1 \
+     client_ip = k.client_ip, version = p.version + 1 \
      FROM unnest($1::text[], $2::uuid[], $3::bigint[], $4::text[], $5::boolean[], $6::bigint[], $7::bigint[], \
      $8::bigint[], $9::bigint[], $10::text[], $11::text[], $12::text[], $13::bigint[], $14::bigint[], $15::bigint[], \
      $16::uuid[], $17::bigint[], $18::text[], $19::text[], $20::text[], $21::text[], $22::text[], $23::text[], \
-     $24::text[], $25::text[], $26::bigint[], $27::text[]) AS k (tenant, id, version, state, late, refunded, \
+     $24::text[], $25::text[], $26::bigint[], $27::text[], $28::text[]) AS k (tenant, id, version, state, late, refunded, \
      refunding, updated_at, paid_at, transaction_id, failure_code, failure_message, check_at, check_asked, attempts, \
      attempt_id, attempt_number, provider, method, trade_no, app_id, merchant_id, openid, notify_url, prepay_token, \
-     prepay_valid_until, attempt_state) \
+     prepay_valid_until, attempt_state, client_ip) \
      WHERE p.tenant = k.tenant AND p.id = k.id AND p.version = k.version";
 
 /// An attempt is entered, or told more about by the payment that it belongs to.
@@ -332,6 +332,7 @@ pub(super) async fn update(connection: &mut PgConnection, changed: &[&Payment]) 
         .bind(each(changed, |p| p.attempt.prepay.as_ref().map(|prepay| prepay.token.as_str())))
         .bind(each(changed, |p| p.attempt.prepay.as_ref().map(|prepay| prepay.valid_until.as_millis())))
         .bind(each(changed, |p| p.attempt.state.as_str()))
+        .bind(each(changed, |p| p.client_ip.to_string()))
         .execute(connection)
         .await
         .map_err(store_error)?;

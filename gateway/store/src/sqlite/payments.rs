@@ -100,15 +100,15 @@ const BY_ROW: &str = concat!("SELECT ", columns!(), " FROM payments p", current_
 /// The values of [`changing`], then those that are never changed.
 const INSERT: &str = "INSERT INTO payments (state, late, refunded, refunding, updated_at, paid_at, transaction_id, \
      failure_code, failure_message, check_at, check_asked, provider, trade_no, attempts, attempt_state, openid, \
-     prepay_token, prepay_valid_until, id, tenant, out_trade_no, currency, amount, description, attach, metadata, \
-     client_ip, created_at, expires_at, version) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, \
+     prepay_token, prepay_valid_until, client_ip, id, tenant, out_trade_no, currency, amount, description, attach, \
+     metadata, created_at, expires_at, version) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, \
      ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, 1)";
 
-/// The values of [`changing`]. What the merchant asked for is never changed.
+/// The values of [`changing`]. What the merchant asked for is never changed; the payer's address is of the current attempt.
 const UPDATE: &str = "UPDATE payments SET state = ?1, late = ?2, refunded = ?3, refunding = ?4, updated_at = ?5, \
      paid_at = ?6, transaction_id = ?7, failure_code = ?8, failure_message = ?9, check_at = ?10, check_asked = ?11, \
      provider = ?12, trade_no = ?13, attempts = ?14, attempt_state = ?15, openid = ?16, prepay_token = ?17, \
-     prepay_valid_until = ?18, version = version + 1 WHERE row = ?19 AND version = ?20";
+     prepay_valid_until = ?18, client_ip = ?19, version = version + 1 WHERE row = ?20 AND version = ?21";
 
 /// An attempt is entered, or told more about by the payment that it belongs to.
 const PUT_ATTEMPT: &str = "INSERT INTO attempts (tenant, provider, trade_no, payment, id, number, method, app_id, \
@@ -231,7 +231,6 @@ fn insert(w: &mut Writing<'_>, p: &Payment) -> Result<()> {
             p.description,
             p.attach,
             metadata,
-            p.client_ip.to_string(),
             p.created_at.as_millis(),
             p.expires_at.as_millis(),
         ];
@@ -277,6 +276,7 @@ fn with_changing<T>(p: &Payment, then: impl FnOnce(&[&dyn ToSql]) -> T) -> T {
         p.attempt.openid,
         prepay.map(|prepay| prepay.token.as_str()),
         prepay.map(|prepay| prepay.valid_until.as_millis()),
+        p.client_ip.to_string(),
     ])
 }
 

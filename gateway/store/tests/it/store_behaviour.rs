@@ -53,7 +53,7 @@ async fn what_was_entered_is_read_back(store: &dyn Store) {
     let other = TenantId::new("other").unwrap();
     assert_eq!(store.payment(&other, &number("B1")).await.unwrap(), None);
 
-    // With every optional field the other way round: what the merchant asked for, which never changes, ...
+    // With every optional field the other way round: what the merchant asked for, which hardly changes, ...
     let mut plain = payment("B2", 1_000);
     plain.attach = None;
     plain.metadata.clear();
@@ -73,6 +73,7 @@ async fn what_was_entered_is_read_back(store: &dyn Store) {
     changed.check = None;
     changed.attempt.openid = None;
     changed.attempt.prepay = None;
+    changed.client_ip = "2001:db8::7".parse().unwrap();
     let write = changed.clone();
     apply(store, target("B1"), move |_| Change { payment: Some(write.clone()), ..Change::default() }).await.unwrap();
     changed.version = 2;

@@ -157,3 +157,42 @@ async fn an_order_too_young_to_be_closed_stays_payable_until_it_can_be() {
     assert_eq!(merchant.close("YOUNG-2").await.expect(200)["status"], "closed");
     world.verify().await;
 }
+
+/// The payer's address in the order that the platform was sent under this number.
+async fn address_sent(world: &World, trade_no: &Value) -> String {
+    let query = format!("operation=unifiedorder&out_trade_no={}", trade_no.as_str().unwrap());
+    let sent = world.control.journal(&query).await;
+    let request = sent[0]["request"].as_str().unwrap();
+    let (_, rest) = request.split_once("<spbill_create_ip>").unwrap();
+    let (field, _) = rest.split_once("</spbill_create_ip>").unwrap();
+    field.trim_start_matches("<![CDATA[").trim_end_matches("]]>").to_owned()
+}
+
+/// A payment may have begun with the address of the backend, which is not what a payment by h5 is to name.
+#[tokio::test]
+async fn a_way_by_h5_names_the_payers_own_address() {
+    let world = World::start().await;
+    let (tenant, merchant) = world.bookshop();
+    let mut order = merchant.order("WEB-001", 101);
+    order["method"] = json!("native");
+    order.as_object_mut().unwrap().retain(|field, _| field != "client_ip" && field != "payer");
+    merchant.create(&order).await.expect(201);
+    let path = "/payments/WEB-001/invoke";
+    let mut way = json!({ "provider": "wechat", "method": "h5" });
+    let problem = merchant.post(path, &way).await.problem(400, "invalid_request");
+    assert_eq!(wrong_fields(&problem), ["client_ip"]);
+    way["client_ip"] = json!("203.0.113.77");
+    let payment = merchant.post(path, &way).await.expect(200);
+    assert!(payment["invoke"]["h5_url"].is_string(), "{payment}");
+    assert_eq!(address_sent(&world, &payment["attempts"][1]["trade_no"]).await, "203.0.113.77");
+    way.as_object_mut().unwrap().remove("client_ip");
+    let again = merchant.post(path, &way).await.expect(200);
+    assert_eq!(again["attempts"], payment["attempts"], "the same way again");
+
+    // A phone that asks for itself is where its call comes from.
+    waiting(&merchant, "WEB-002", 101).await;
+    let buyer = Buyer::log_in(&world, &tenant).await;
+    let payment = buyer.post("/payments/WEB-002/invoke", &json!({ "method": "h5" })).await.expect(200);
+    assert_eq!(address_sent(&world, &payment["attempts"][1]["trade_no"]).await, "127.0.0.1");
+    world.verify().await;
+}
