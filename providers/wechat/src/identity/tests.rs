@@ -139,7 +139,9 @@ fn each_mistake_with_the_certificate_is_named() {
         ),
         (
             pem("other.pem", "other_merchants_key.pem"),
-            Some("error: shop.toml: providers.wechat.client_cert: holds the certificate of merchant 1900000110"),
+            Some(
+                "warning: shop.toml: providers.wechat.client_cert: holds the certificate of merchant 1900000110, with which",
+            ),
         ),
         (
             pem("expired.pem", "expired_key.pem"),
