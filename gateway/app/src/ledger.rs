@@ -11,6 +11,7 @@ use dukou_engine::ports::{Store, StoreError};
 use dukou_http::{HttpConfig, WaitingFor};
 use dukou_store::{PostgresOptions, PostgresStore, Served, SqliteOptions, SqliteStore, SteadyTime};
 use tokio::time::{sleep, timeout};
+use uuid::Uuid;
 
 use crate::config::{StoragePlace, StorageSettings};
 use crate::listeners::run;
@@ -73,20 +74,21 @@ impl Ledger {
 
     /// The store as a coordinator sees it.
     pub fn served(&self) -> Served {
-        let (store, log) = (self.store(), self.store().watch());
+        let (store, log, held) = (self.store(), self.store().watch(), self.store());
         Served {
             identity: Box::new(move || store.identity()),
             position: Box::new(move || *log.borrow()),
+            still_there: Box::new(move |incarnation, position| held.still_there(incarnation, position)),
             shared: matches!(self, Ledger::Postgres(_)),
         }
     }
 
-    /// Somebody else who serves from the same store says that its log has grown so far.
-    pub fn note(&self, position: i64) {
+    /// Somebody else who serves from the same store says that the log of this incarnation has grown so far.
+    pub fn note(&self, incarnation: Uuid, position: i64) {
         match self {
             // Nobody else has the file.
             Ledger::Sqlite(_) => {}
-            Ledger::Postgres(store) => store.note(position),
+            Ledger::Postgres(store) => store.note(incarnation, position),
         }
     }
 

@@ -21,7 +21,7 @@ impl Others {
         let reload = Arc::new(Notify::new());
         let (store, asked) = (ledger.clone(), Arc::clone(&reload));
         redis.share(ledger.store().watch(), move |news| match news {
-            News::Position(position) => store.note(position),
+            News::Position(incarnation, position) => store.note(incarnation, position),
             News::Reload => asked.notify_one(),
         });
         Others { redis: Some(Arc::clone(redis)), reload }

@@ -50,11 +50,11 @@ fn behind(behind: Option<(i64, i64)>) -> ReadyCheck {
     let Some((store, seen)) = behind else { return well("store") };
     let lost = seen.saturating_sub(store);
     let detail = format!(
-        "opened {lost} events behind what redis has seen of it: it was restored from an older backup; what was paid \
-         since is learned from the platforms' notifies and by `?refresh=true`"
+        "began {lost} events behind what was seen of it: it was restored from an older backup, or a copy that had not \
+         got them took its place; what was paid since is learned from the platforms' notifies and by `?refresh=true`"
     );
     let zh = format!(
-        "打开时比 Redis 见过的少 {lost} 个事件：它是从较早的备份恢复的；此后的付款由平台的通知和 `?refresh=true` 补上"
+        "开始时比曾经见过的少 {lost} 个事件：它是从较早的备份恢复的，或由一个尚未收到这些事件的副本接替；此后的付款由平台的通知和 `?refresh=true` 补上"
     );
     check("store", ReadyStatus::Degraded, detail, zh)
 }
@@ -88,7 +88,7 @@ mod tests {
         assert_eq!((well.status, well.detail.as_str(), well.detail_zh.as_str()), (ReadyStatus::Ready, "", ""));
         let wrong = behind(Some((40, 52)));
         assert!(wrong.status == ReadyStatus::Degraded, "{wrong:?}");
-        assert!(wrong.detail.starts_with("opened 12 events behind"), "{wrong:?}");
+        assert!(wrong.detail.starts_with("began 12 events behind"), "{wrong:?}");
         assert!(wrong.detail_zh.contains("少 12 个事件"), "{wrong:?}");
     }
 

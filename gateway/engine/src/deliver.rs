@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use dukou_domain::{DeliveryId, DeliveryState, TenantId, Timestamp};
 use rand::Rng as _;
+use uuid::Uuid;
 
 use crate::delivery::{
     DEAD_AFTER, Delivery, DeliveryFilter, Endpoint, EventHead, JITTER, KEPT_TRIES, Lease, LeaseId, Leased, Tried, Try,
@@ -37,6 +38,8 @@ const LOOK: Duration = Duration::from_secs(1);
 /// How far the event log was read.
 #[derive(Debug, Default)]
 pub struct Place {
+    /// The incarnation of the store whose log it is: in another one the place is looked up again.
+    incarnation: Option<Uuid>,
     /// As the store has it; `None` before it was asked.
     kept: Option<i64>,
     read: i64,
@@ -83,6 +86,10 @@ impl Engine {
     /// [`StoreError`]; the place is then as it was, or is read from the store the next time.
     pub async fn enter_deliveries(&self, place: &mut Place) -> Result<Entered, StoreError> {
         let deliveries = self.store.deliveries();
+        let incarnation = Some(self.store.identity().incarnation);
+        if place.incarnation != incarnation {
+            *place = Place { incarnation, ..Place::default() };
+        }
         let kept = match place.kept {
             Some(kept) => kept,
             None => {
@@ -292,7 +299,6 @@ mod tests {
     use super::*;
     use crate::delivery::TryError;
     use dukou_domain::EventId;
-    use uuid::Uuid;
 
     fn made(made: u32, failed: u32, error: Option<TryError>) -> Made {
         let at = Timestamp::from_millis(1_790_000_000_000);

@@ -11,6 +11,7 @@ use dukou_engine::ports::{Store, StoreError};
 use dukou_engine::records::Event;
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, SemaphorePermit, broadcast, watch};
+use uuid::Uuid;
 
 use crate::dto::EventBody;
 
@@ -55,10 +56,11 @@ impl EventHub {
     /// the same time.
     pub fn start(store: Arc<dyn Store>, most: usize, runtime: &Handle) -> Arc<Self> {
         // Before anybody can follow, so that nothing is committed between the two.
+        let incarnation = store.identity().incarnation;
         let committed = store.watch();
         let position = *committed.borrow();
         let hub = Arc::new(EventHub::new(store, most));
-        runtime.spawn(Arc::clone(&hub).run(committed, position));
+        runtime.spawn(Arc::clone(&hub).run(committed, position, incarnation));
         hub
     }
 
@@ -72,10 +74,10 @@ impl EventHub {
         }
     }
 
-    async fn run(self: Arc<Self>, committed: watch::Receiver<i64>, position: i64) {
+    async fn run(self: Arc<Self>, committed: watch::Receiver<i64>, position: i64, incarnation: Uuid) {
         let mut stopping = self.stopping();
         tokio::select! {
-            () = self.hand_out(committed, position) => tracing::error!("the store no longer tells what is new"),
+            () = self.hand_out(committed, position, incarnation) => tracing::error!("the store no longer tells what is new"),
             // An error means that the hub is gone, which is a stop as well.
             _ = stopping.wait_for(|stop| *stop) => {}
         }
@@ -109,12 +111,20 @@ impl EventHub {
         self.reading.acquire().await.ok()
     }
 
-    async fn hand_out(&self, mut committed: watch::Receiver<i64>, mut position: i64) {
+    async fn hand_out(&self, mut committed: watch::Receiver<i64>, mut position: i64, mut incarnation: Uuid) {
         loop {
             loop {
                 // Looked at before the channels: whoever begins to follow after them reads this much
                 // from the log.
-                let newest = *committed.borrow_and_update();
+                let mut newest = *committed.borrow_and_update();
+                let now = self.store.identity().incarnation;
+                if now != incarnation {
+                    // The log may have lost what was handed out, and hold something else at its positions.
+                    incarnation = now;
+                    newest = *committed.borrow_and_update();
+                    position = newest;
+                    self.back_to_the_log();
+                }
                 if self.channels().is_empty() {
                     position = newest;
                 }
@@ -210,7 +220,6 @@ mod tests {
     use crate::testing::{moment, payment, tenant_id};
     use dukou_domain::EventId;
     use dukou_engine::records::{EventKind, NewEvent, Subject};
-    use uuid::Uuid;
 
     #[test]
     fn an_event_is_three_lines_and_an_empty_one() {

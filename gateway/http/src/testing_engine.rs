@@ -44,6 +44,17 @@ pub struct Away {
     pub committed: watch::Sender<i64>,
     /// The event log, where a test needs one.
     pub log: Mutex<Vec<Event>>,
+    /// Where the log ended at the beginning of each life after the first.
+    pub lives: Mutex<Vec<i64>>,
+}
+
+impl Away {
+    /// Another life of the store begins, whose log ends at `position`.
+    pub fn lose_all_after(&self, position: i64) {
+        self.log.lock().unwrap().retain(|event| event.position <= position);
+        self.lives.lock().unwrap().push(position);
+        self.committed.send_replace(position);
+    }
 }
 
 pub(crate) fn away<T>() -> Result<T, StoreError> {
@@ -76,7 +87,8 @@ impl History for Away {
 #[async_trait]
 impl Store for Away {
     fn identity(&self) -> StoreIdentity {
-        StoreIdentity { store: Uuid::nil(), incarnation: Uuid::nil() }
+        let incarnation = Uuid::from_u128(self.lives.lock().unwrap().len() as u128);
+        StoreIdentity { store: Uuid::nil(), incarnation }
     }
 
     async fn apply(&self, _: Target, _: Decide) -> Result<(), StoreError> {
@@ -201,6 +213,11 @@ impl Store for Away {
 
     fn questions(&self) -> &dyn Questions {
         self
+    }
+
+    fn still_there(&self, incarnation: Uuid, position: i64) -> i64 {
+        let since = usize::try_from(incarnation.as_u128()).unwrap();
+        self.lives.lock().unwrap()[since..].iter().copied().fold(position, i64::min)
     }
 
     fn deliveries(&self) -> &dyn Deliveries {
@@ -352,6 +369,7 @@ pub fn gateway(config: HttpConfig) -> (Gateway, Arc<Away>, Arc<Counted>) {
         forgotten: watch::Sender::new(0),
         committed: watch::Sender::new(0),
         log: Mutex::default(),
+        lives: Mutex::default(),
     });
     let tenants = bookshop(&[("backend", "sk-one")]);
     let plugins = PluginHost::start(PluginHostConfig {

@@ -181,6 +181,10 @@ impl Store for MeasuredStore {
         self
     }
 
+    fn still_there(&self, incarnation: Uuid, position: i64) -> i64 {
+        self.inner.still_there(incarnation, position)
+    }
+
     fn deliveries(&self) -> &dyn Deliveries {
         self
     }

@@ -9,6 +9,7 @@ use dukou_domain::{PluginName, TenantId};
 use dukou_spi::plugin::PluginEvent;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep};
+use uuid::Uuid;
 
 use super::run::{PluginHost, Task, find};
 use super::{PluginFailure, PluginOutcome};
@@ -45,7 +46,7 @@ struct Follower {
     pending: bool,
     /// It is being told.
     busy: bool,
-    /// How far its log was read since its place was kept.
+    /// How far its log was read since its place was kept, in the present incarnation of the store.
     read: Option<i64>,
     /// How often the event it is at has failed, and until when it is left alone.
     failed: usize,
@@ -55,6 +56,8 @@ struct Follower {
 /// How telling ended.
 struct Told {
     name: Name,
+    /// The incarnation of the store whose log it was.
+    incarnation: Uuid,
     /// How far the log was read; `None`: not known, look again.
     read: Option<i64>,
     end: End,
@@ -85,12 +88,20 @@ impl PluginHost {
         let mut committed = self.shared.config.store.watch();
         let (done, mut ended) = mpsc::channel::<Told>(AT_ONCE);
         let mut followers: HashMap<Name, Follower> = HashMap::new();
+        let mut incarnation = self.shared.config.store.identity().incarnation;
         let mut seen = *committed.borrow_and_update();
         let (mut running, mut looked) = (0, None::<Instant>);
         loop {
             if looked.is_none_or(|at| at.elapsed() >= PERIOD) {
                 self.find_followers(&mut followers).await;
                 looked = Some(Instant::now());
+            }
+            let now = self.shared.config.store.identity().incarnation;
+            if now != incarnation {
+                // Their places are looked up again: what was read may be lost, and something else be in its place.
+                incarnation = now;
+                seen = *committed.borrow_and_update();
+                followers.values_mut().for_each(Follower::begin_anew);
             }
             if !followers.is_empty() {
                 seen = self.mark_pending(&mut followers, seen).await;
@@ -108,7 +119,7 @@ impl PluginHost {
                 let (host, name, read, failed) = (self.clone(), name.clone(), follower.read, follower.failed);
                 let done = done.clone();
                 tokio::spawn(async move {
-                    let told = host.tell(name, read, failed).await;
+                    let told = host.tell(name, incarnation, read, failed).await;
                     // The receiver lives as long as this loop; after it nobody counts.
                     let _ = done.send(told).await;
                 });
@@ -126,8 +137,11 @@ impl PluginHost {
                     sleep(GATHER).await;
                     committed.borrow_and_update();
                 }
-                Woken::Told(told) => {
+                Woken::Told(mut told) => {
                     running -= 1;
+                    if told.incarnation != incarnation {
+                        (told.read, told.end) = (None, End::More);
+                    }
                     if let Some(follower) = followers.get_mut(&told.name) {
                         follower.enter(told);
                     }
@@ -190,12 +204,12 @@ impl PluginHost {
     }
 
     /// Tells a plugin a page of its tenant's log.
-    async fn tell(&self, name: Name, read: Option<i64>, failed: usize) -> Told {
+    async fn tell(&self, name: Name, incarnation: Uuid, read: Option<i64>, failed: usize) -> Told {
         match self.tell_page(&name, read, failed).await {
-            Ok((read, end)) => Told { name, read: Some(read), end },
+            Ok((read, end)) => Told { name, incarnation, read: Some(read), end },
             Err(error) => {
                 tracing::warn!(tenant = %name.0, plugin = %name.1, %error, "a plugin cannot be told what happened");
-                Told { name, read: None, end: End::Store }
+                Told { name, incarnation, read: None, end: End::Store }
             }
         }
     }
@@ -262,6 +276,10 @@ impl PluginHost {
 }
 
 impl Follower {
+    fn begin_anew(&mut self) {
+        (self.read, self.pending) = (None, true);
+    }
+
     fn enter(&mut self, told: Told) {
         self.busy = false;
         self.read = told.read;

@@ -33,10 +33,12 @@ pub trait Deliveries: Send + Sync {
     /// The entries of the event log after a position, oldest first.
     async fn event_heads(&self, after: i64, limit: u32) -> Result<Vec<EventHead>, StoreError>;
 
-    /// Enters deliveries and moves the position up from `from` to `to`, in one transaction.
+    /// Enters deliveries and moves the position up from `from` to `to`, which is not beyond the log's end, in one
+    /// transaction.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] when the position is not at `from`: somebody else entered them.
+    /// [`StoreError::Conflict`] when the position is not at `from`: somebody else entered them. Also when the log of
+    /// a store that others write to ends before `to`: it is in another life than the one that was read.
     async fn enter(&self, from: i64, to: i64, deliveries: Vec<NewDelivery>) -> Result<(), StoreError>;
 
     /// Notes that somebody has, or may have, a webhook for these tenants at this moment.

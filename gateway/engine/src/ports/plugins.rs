@@ -48,10 +48,11 @@ pub trait PluginRecords: Send + Sync {
     /// first call that is the log's end: what was before the plugin is not its affair.
     async fn plugin_cursor(&self, tenant: &TenantId, plugin: &PluginName) -> Result<i64, StoreError>;
 
-    /// Moves that position up.
+    /// Moves that position up, not beyond the log's end.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] when it is not at `from`: somebody else moved it.
+    /// [`StoreError::Conflict`] when it is not at `from`: somebody else moved it. Also when the log of a store that
+    /// others write to ends before `to`: it is in another life than the one that was read.
     async fn move_plugin_cursor(
         &self,
         tenant: &TenantId,

@@ -233,7 +233,15 @@ pub trait Store: Send + Sync {
     /// That position as it grows: whoever follows the event log waits here for more. A value seen
     /// may be older than one read meanwhile, and wakes may be missing on a store that other
     /// processes write to.
+    ///
+    /// Positions count within an incarnation ([`Store::identity`]). When the store meets another one the value is set
+    /// to where that one's log is, which may be lower; whoever remembers a position remembers its incarnation, and
+    /// asks [`Store::still_there`] or begins anew. An incarnation that is asked for after a value was seen is
+    /// never an older one than the value's.
     fn watch(&self) -> watch::Receiver<i64>;
+
+    /// As much of what was read of the log up to `position`, in that incarnation, as it still holds.
+    fn still_there(&self, incarnation: Uuid, position: i64) -> i64;
 
     /// What has waited longest, by tenant and kind; kinds of which a tenant has none are left out. Asked
     /// for every few seconds, so a store looks within a bound and may then miss a newer one behind

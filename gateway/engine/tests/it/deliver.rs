@@ -78,3 +78,18 @@ async fn a_webhook_that_one_instance_has_counts_for_all_until_nobody_has_had_it_
     assert!(house.events().await.len() > before);
     assert_eq!(enter(&without, &mut Place::default()).await, 0, "the webhook is gone, and nothing gathers");
 }
+
+/// Watches: the incarnation beside the place. The log of another life of the store may be shorter than what was read.
+#[tokio::test]
+async fn a_place_in_the_log_of_another_life_of_the_store_counts_no_more() {
+    let (before, after, place) = (House::new(), House::new(), &mut Place::default());
+    for number in ["N-1", "N-2", "N-3"] {
+        before.create(number).await;
+    }
+    let all = before.events().await.len();
+    assert_eq!(enter(&instance(&before, &[&with_webhook(&before)]), place).await, all);
+    after.create("N-4").await;
+    let fewer = after.events().await.len();
+    assert!(fewer < all);
+    assert_eq!(enter(&instance(&after, &[&with_webhook(&after)]), place).await, fewer);
+}

@@ -14,6 +14,7 @@ use dukou_engine::tenant::Tenant;
 use futures_util::stream;
 use tokio::sync::{broadcast, watch};
 use tokio::time::{Instant, timeout};
+use uuid::Uuid;
 
 use crate::auth::Authenticated;
 use crate::connection::{Activity, Busy};
@@ -41,6 +42,7 @@ pub async fn open(
         Some(id) => Some((LAST_EVENT, id)),
         None => after.map(|id| ("after", id)),
     };
+    let incarnation = gateway.engine.store().identity().incarnation;
     let position = match begin {
         None => 0,
         Some((field, id)) => {
@@ -50,7 +52,7 @@ pub async fn open(
     };
     let place = gateway.hub.place(&caller.tenant.id).ok_or_else(too_many)?;
     let busy = request.conn_data::<Activity>().map(Activity::begin);
-    let follower = Follower::new(gateway, caller.tenant, place, position, busy);
+    let follower = Follower::new(gateway, caller.tenant, place, (incarnation, position), busy);
     let pieces = stream::unfold(follower, |mut follower| async {
         let piece = follower.next().await?;
         Some((Ok::<_, Infallible>(piece), follower))
@@ -85,8 +87,9 @@ struct Follower {
     stopping: watch::Receiver<bool>,
     gateway: Data<Gateway>,
     tenant: Arc<Tenant>,
-    /// Of the last event that was sent.
+    /// Of the last event that was sent, in the incarnation of the store below.
     position: i64,
+    incarnation: Uuid,
     /// Everything committed since it is there.
     news: Option<broadcast::Receiver<Shown>>,
     /// Everything committed before that was sent.
@@ -97,10 +100,27 @@ struct Follower {
 }
 
 impl Follower {
-    fn new(gateway: Data<Gateway>, tenant: Arc<Tenant>, place: Place, position: i64, busy: Option<Busy>) -> Self {
+    fn new(
+        gateway: Data<Gateway>,
+        tenant: Arc<Tenant>,
+        place: Place,
+        (incarnation, position): (Uuid, i64),
+        busy: Option<Busy>,
+    ) -> Self {
         let stopping = gateway.hub.stopping();
         let looked_at = Instant::now();
-        Follower { place, stopping, gateway, tenant, position, news: None, caught_up: false, looked_at, _busy: busy }
+        Follower {
+            place,
+            stopping,
+            gateway,
+            tenant,
+            position,
+            incarnation,
+            news: None,
+            caught_up: false,
+            looked_at,
+            _busy: busy,
+        }
     }
 
     /// What to send next; `None` ends the stream, and the reader comes back when it wants more.
@@ -138,7 +158,13 @@ impl Follower {
     /// The next page of the log, and whether there may be more.
     async fn read_log(&mut self) -> Option<(Bytes, bool)> {
         let _permit = self.gateway.hub.reading().await?;
-        let page = self.gateway.engine.store().events(&self.tenant.id, self.position, PAGE).await;
+        let store = self.gateway.engine.store();
+        let incarnation = store.identity().incarnation;
+        if incarnation != self.incarnation {
+            self.position = store.still_there(self.incarnation, self.position);
+            self.incarnation = incarnation;
+        }
+        let page = store.events(&self.tenant.id, self.position, PAGE).await;
         let events =
             page.map_err(|error| tracing::warn!(%error, "an event stream ends: the log cannot be read")).ok()?;
         let text = events.iter().flat_map(show).collect::<Vec<u8>>();
@@ -183,7 +209,6 @@ mod tests {
     use crate::testing::{moment, payment, tenant_id};
     use crate::testing_engine::{Away, bookshop, gateway};
     use dukou_engine::records::{Event, EventKind, NewEvent, Subject};
-    use uuid::Uuid;
 
     const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -215,7 +240,8 @@ mod tests {
     fn follow(gateway: &Data<Gateway>) -> Follower {
         let tenant = gateway.engine.tenants().find("bookshop").unwrap();
         let place = gateway.hub.place(&tenant.id).unwrap();
-        Follower::new(gateway.clone(), tenant, place, 0, None)
+        let incarnation = gateway.engine.store().identity().incarnation;
+        Follower::new(gateway.clone(), tenant, place, (incarnation, 0), None)
     }
 
     #[tokio::test]
@@ -250,6 +276,30 @@ mod tests {
         gateway.hub.back_to_the_log();
         happen(&store, 2);
         assert_eq!(read(&mut follower, 2).await, [1_050, 1_051]);
+    }
+
+    /// Watches: the incarnation beside the position. By the position alone what takes the place of lost events is
+    /// never sent.
+    #[tokio::test]
+    async fn what_takes_the_place_of_lost_events_is_sent() {
+        let (gateway, store, _) = gateway(HttpConfig::default());
+        let gateway = Data::new(gateway);
+        happen(&store, 11);
+        let mut follower = follow(&gateway);
+        assert_eq!(read(&mut follower, 11).await, (1..=11).collect::<Vec<_>>());
+        happen(&store, 1);
+        assert_eq!(read(&mut follower, 1).await, [12]);
+        assert!(follower.caught_up);
+
+        // The database fails over to a copy that has nine of them, and somebody pays.
+        store.lose_all_after(9);
+        happen(&store, 1);
+        assert_eq!(read(&mut follower, 1).await, [10]);
+        happen(&store, 4);
+        assert_eq!(read(&mut follower, 4).await, [11, 12, 13, 14]);
+        happen(&store, 1);
+        assert_eq!(read(&mut follower, 1).await, [15]);
+        assert!(follower.caught_up, "it goes on live");
     }
 
     #[tokio::test]

@@ -3,11 +3,10 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use dukou_engine::ports::StoreError;
-use dukou_engine::records::StoreIdentity;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions, Postgres};
 use sqlx::{Connection as _, Row as _};
@@ -15,6 +14,7 @@ use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::error::{Result, store_error, was_refused};
+use super::lives::Lives;
 use super::schema;
 
 /// How long a request waits for a connection.
@@ -50,13 +50,10 @@ const SETTINGS: &str = "SELECT set_config('synchronous_commit', 'on', false) \
 
 pub(super) type Work<'c, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'c>>;
 
-/// The life of the database that was met last, and the identity it gives the store.
-type Met = Arc<RwLock<(StoreIdentity, String)>>;
-
 #[derive(Clone)]
 pub(super) struct Database {
     pool: PgPool,
-    met: Met,
+    lives: Arc<Lives>,
     /// Connections belong to this runtime, whichever thread asks.
     runtime: Handle,
 }
@@ -68,11 +65,11 @@ impl Database {
         let mut first = timeout(PATIENCE, connect).await.unwrap_or_else(|_| Err(no_answer()))?;
         let steps = schema::migrate(&mut first, schema::STEPS);
         timeout(STEPS, steps).await.unwrap_or_else(|_| Err(no_answer()))?;
-        let met = timeout(PATIENCE, schema::identity(&mut first)).await.unwrap_or_else(|_| Err(no_answer()))?;
+        let met = timeout(PATIENCE, schema::meet(&mut first)).await.unwrap_or_else(|_| Err(no_answer()))?;
         // It is not needed any more; a server that does not say goodbye is nobody's trouble.
         let _ = timeout(STALE, first.close()).await;
-        let met: Met = Arc::new(RwLock::new(met));
-        let meeting = Arc::clone(&met);
+        let lives = Arc::new(Lives::new(met));
+        let meeting = Arc::clone(&lives);
         let pool = PgPoolOptions::new()
             .max_connections(connections)
             .acquire_timeout(ACQUIRE)
@@ -86,19 +83,15 @@ impl Database {
                 })
             })
             .after_connect(move |connection, _| {
-                let met = Arc::clone(&meeting);
-                Box::pin(async move { set_up(connection, &met).await })
+                let lives = Arc::clone(&meeting);
+                Box::pin(async move { set_up(connection, &lives).await })
             })
             .connect_lazy_with(options);
-        Ok(Database { pool, met, runtime: Handle::current() })
+        Ok(Database { pool, lives, runtime: Handle::current() })
     }
 
-    pub fn identity(&self) -> StoreIdentity {
-        self.met.read().unwrap_or_else(PoisonError::into_inner).0
-    }
-
-    fn life(&self) -> String {
-        self.met.read().unwrap_or_else(PoisonError::into_inner).1.clone()
+    pub fn lives(&self) -> &Lives {
+        &self.lives
     }
 
     pub fn runtime(&self) -> &Handle {
@@ -191,12 +184,12 @@ impl Database {
     }
 
     async fn what_became_of(&self, transaction: &str, error: &str) -> Result<()> {
-        let life = self.life();
+        let life = self.lives.name();
         let deadline = Instant::now() + SETTLING;
         loop {
             let asked = timeout(ACQUIRE, self.status_of(transaction)).await;
             // In another life of the database the number may be somebody else's.
-            if schema::numbers(&self.life()) != schema::numbers(&life) {
+            if schema::numbers(&self.lives.name()) != schema::numbers(&life) {
                 return Err(StoreError::Unknown(format!("{error}; the database was replaced meanwhile")));
             }
             match asked {
@@ -226,16 +219,13 @@ impl Database {
 
 /// Prepares a new connection. One that leads to another life of the database begins another
 /// incarnation of the store.
-async fn set_up(connection: &mut PgConnection, met: &Met) -> sqlx::Result<()> {
+async fn set_up(connection: &mut PgConnection, lives: &Lives) -> sqlx::Result<()> {
     sqlx::raw_sql(SETTINGS).execute(&mut *connection).await?;
     let in_sqlx = |error: StoreError| sqlx::Error::Protocol(error.to_string());
     let life = schema::life(&mut *connection).await.map_err(in_sqlx)?;
-    if met.read().unwrap_or_else(PoisonError::into_inner).1 == life {
-        return Ok(());
+    if lives.name() != life {
+        lives.meet(schema::meet(connection).await.map_err(in_sqlx)?);
     }
-    let now = schema::identity(connection).await.map_err(in_sqlx)?;
-    tracing::warn!(incarnation = %now.0.incarnation, "the database is in another life than before");
-    *met.write().unwrap_or_else(PoisonError::into_inner) = now;
     Ok(())
 }
 

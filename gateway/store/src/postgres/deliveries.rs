@@ -17,7 +17,9 @@ use crate::rows::{self, ReadColumns as _};
 
 const CURSOR: &str = "SELECT position FROM delivery_cursor WHERE one = 1";
 
-const MOVE_CURSOR: &str = "UPDATE delivery_cursor SET position = $2 WHERE one = 1 AND position = $1";
+/// Never beyond the log's end: what was read in another life of the database may not be there.
+const MOVE_CURSOR: &str = "UPDATE delivery_cursor SET position = $2 WHERE one = 1 AND position = $1 \
+     AND $2 <= (SELECT position FROM event_log WHERE one = 1)";
 
 const HEADS: &str = "SELECT position, id, tenant, kind FROM events WHERE position > $1 ORDER BY position LIMIT $2";
 
@@ -167,6 +169,7 @@ impl Deliveries for PostgresStore {
 impl PostgresStore {
     /// Switches off since some failure, or on, and appends the event that says so where it did.
     async fn change_endpoint(&self, event: NewEvent, failing_since: Option<Timestamp>) -> Result<bool> {
+        let incarnation = self.database.lives().identity().incarnation;
         let position = self
             .write(move |connection| {
                 Box::pin(async move {
@@ -179,7 +182,7 @@ impl PostgresStore {
                 })
             })
             .await?;
-        self.note(position);
+        self.note(incarnation, position);
         Ok(position.is_some())
     }
 }

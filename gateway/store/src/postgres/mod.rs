@@ -17,6 +17,7 @@ mod events;
 mod history;
 mod kept;
 mod leases;
+mod lives;
 mod open_work;
 mod payments;
 mod plugins;
@@ -102,7 +103,7 @@ impl PostgresOptions {
 /// The durable store in a PostgreSQL database that instances share.
 pub struct PostgresStore {
     database: Database,
-    writer: Arc<Writer>,
+    writer: Writer,
     /// This process, among those that serve from the database.
     instance: Uuid,
     clock: Arc<DatabaseClock>,
@@ -125,17 +126,17 @@ impl PostgresStore {
         let connections = options.connections.max(u32::try_from(writers).unwrap_or(u32::MAX).saturating_add(2));
         let database = Database::open(connect, connections).await?;
         let instance = Uuid::now_v7();
-        let (position, (reading, _)) = database
+        let (reading, _) = database
             .write(move |connection| {
                 Box::pin(async move {
                     calls::alive(connection, instance).await?;
-                    Ok((events::position(connection).await?, clock::read(connection).await?))
+                    clock::read(connection).await
                 })
             })
             .await?;
-        let writer = Arc::new(Writer::start(&database, writers, options.queue, options.max_batch, position));
+        let writer = Writer::start(&database, writers, options.queue, options.max_batch);
         let clock = Arc::new(DatabaseClock::new(reading));
-        let keeper = tokio::spawn(keep(database.clone(), Arc::clone(&writer), Arc::clone(&clock), instance));
+        let keeper = tokio::spawn(keep(database.clone(), Arc::clone(&clock), instance));
         Ok(PostgresStore { database, writer, instance, clock, keeper })
     }
 
@@ -155,10 +156,10 @@ impl PostgresStore {
         Arc::<DatabaseClock>::clone(&self.clock)
     }
 
-    /// Somebody says that the log has grown so far.
-    pub fn note(&self, position: impl Into<Option<i64>>) {
+    /// Somebody says that the log of an incarnation has grown so far.
+    pub fn note(&self, incarnation: Uuid, position: impl Into<Option<i64>>) {
         if let Some(position) = position.into() {
-            writer::note(self.writer.committed(), position);
+            self.database.lives().note(incarnation, position);
         }
     }
 
@@ -200,13 +201,14 @@ impl Drop for PostgresStore {
 }
 
 /// Follows what other instances do, and tells them that this one is there.
-async fn keep(database: Database, writer: Arc<Writer>, clock: Arc<DatabaseClock>, instance: Uuid) {
+async fn keep(database: Database, clock: Arc<DatabaseClock>, instance: Uuid) {
     let mut ticks = interval(LOOK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let (mut away, mut looks) = (false, 0);
     loop {
         ticks.tick().await;
         looks = (looks + 1) % LOOKS_A_SIGN;
+        let incarnation = database.lives().identity().incarnation;
         let looked = async {
             if looks == 0 {
                 database.write(move |connection| Box::pin(calls::alive(connection, instance))).await?;
@@ -221,7 +223,7 @@ async fn keep(database: Database, writer: Arc<Writer>, clock: Arc<DatabaseClock>
                 if prompt {
                     clock.set(reading);
                 }
-                writer::note(writer.committed(), position);
+                database.lives().note(incarnation, position);
                 if std::mem::take(&mut away) {
                     tracing::warn!("the database is there again");
                 }
@@ -238,7 +240,7 @@ async fn keep(database: Database, writer: Arc<Writer>, clock: Arc<DatabaseClock>
 #[async_trait]
 impl Store for PostgresStore {
     fn identity(&self) -> StoreIdentity {
-        self.database.identity()
+        self.database.lives().identity()
     }
 
     async fn apply(&self, target: Target, decide: Decide) -> Result<()> {
@@ -352,7 +354,7 @@ impl Store for PostgresStore {
 
     /// What this instance knows; another's newest events are known within a second.
     async fn position(&self) -> Result<i64> {
-        Ok(*self.writer.committed().borrow())
+        Ok(*self.database.lives().committed().borrow())
     }
 
     async fn oldest_open(&self) -> Result<Vec<OldestOpen>> {
@@ -360,7 +362,11 @@ impl Store for PostgresStore {
     }
 
     fn watch(&self) -> watch::Receiver<i64> {
-        self.writer.committed().subscribe()
+        self.database.lives().committed().subscribe()
+    }
+
+    fn still_there(&self, incarnation: Uuid, position: i64) -> i64 {
+        self.database.lives().still_there(incarnation, position)
     }
 
     fn questions(&self) -> &dyn Questions {

@@ -31,7 +31,9 @@ const TAKE_DUE: &str = "WITH due AS (SELECT tenant, plugin, collection, key, due
 const CURSOR: &str = "SELECT position FROM plugin_cursors WHERE tenant = $1 AND plugin = $2";
 const BEGIN_CURSOR: &str = "INSERT INTO plugin_cursors (tenant, plugin, position) VALUES ($1, $2, $3) \
      ON CONFLICT (tenant, plugin) DO NOTHING";
-const MOVE_CURSOR: &str = "UPDATE plugin_cursors SET position = $4 WHERE tenant = $1 AND plugin = $2 AND position = $3";
+/// Never beyond the log's end: what was read in another life of the database may not be there.
+const MOVE_CURSOR: &str = "UPDATE plugin_cursors SET position = $4 WHERE tenant = $1 AND plugin = $2 \
+     AND position = $3 AND $4 <= (SELECT position FROM event_log WHERE one = 1)";
 
 #[async_trait]
 impl PluginRecords for PostgresStore {
@@ -48,7 +50,7 @@ impl PluginRecords for PostgresStore {
     }
 
     async fn write_documents(&self, owner: &DocumentOwner, writes: Vec<Write>, events: Vec<NewEvent>) -> Result<()> {
-        let owner = owner.clone();
+        let (owner, incarnation) = (owner.clone(), self.database.lives().identity().incarnation);
         let position = self
             .write(move |connection| {
                 Box::pin(async move {
@@ -59,7 +61,7 @@ impl PluginRecords for PostgresStore {
                 })
             })
             .await?;
-        self.note(position);
+        self.note(incarnation, position);
         Ok(())
     }
 

@@ -8,6 +8,8 @@ use uuid::Uuid;
 
 use super::columns::Columns;
 use super::error::{Result, corrupt, store_error};
+use super::events;
+use super::lives::Life;
 use crate::migrate::{self, Applied, Step};
 use crate::rows::ReadColumns as _;
 
@@ -29,6 +31,7 @@ pub(super) const STEPS: &[Step] = &[
         sql: include_str!("../../migrations/postgres/0004_questions_in_turn.sql"),
     },
     Step { version: 5, name: "troubles", sql: include_str!("../../migrations/postgres/0005_troubles.sql") },
+    Step { version: 6, name: "log of a life", sql: include_str!("../../migrations/postgres/0006_log_of_a_life.sql") },
 ];
 
 /// Held while steps are applied, so that instances that start together do it one after another.
@@ -51,10 +54,11 @@ const LIFE: &str = "SELECT concat_ws('/', s.system_identifier, c.timeline_id, d.
      pg_control_checkpoint() c, pg_database d, pg_class r \
      WHERE d.datname = current_database() AND r.oid = 'meta'::regclass";
 
-const META: &str = "SELECT store, incarnation, life FROM meta FOR UPDATE";
+const META: &str = "SELECT store, incarnation, life, log_from FROM meta FOR UPDATE";
 
-const PUT_META: &str = "INSERT INTO meta (one, store, incarnation, life) VALUES (1, $1, $2, $3) \
-     ON CONFLICT (one) DO UPDATE SET incarnation = excluded.incarnation, life = excluded.life";
+const PUT_META: &str = "INSERT INTO meta (one, store, incarnation, life, log_from) VALUES (1, $1, $2, $3, $4) \
+     ON CONFLICT (one) DO UPDATE SET incarnation = excluded.incarnation, life = excluded.life, \
+     log_from = excluded.log_from";
 
 const SERVER: &str = "SELECT current_setting('server_version_num')::bigint, current_setting('server_encoding')";
 
@@ -139,29 +143,34 @@ pub(crate) async fn is_half_moved(connection: &mut PgConnection) -> Result<bool>
     Columns::new(&row.map_err(store_error)?).flag()
 }
 
-/// The store's identity. Where the database begins another life than the one it was last seen in,
-/// so does the incarnation.
-pub(super) async fn identity(connection: &mut PgConnection) -> Result<(StoreIdentity, String)> {
+/// The life that this connection leads to, with the store's identity in it. Where the database begins another life
+/// than the one it was last seen in, so does the incarnation; whoever notices first notes where the log is, and
+/// nobody appends to it before.
+pub(super) async fn meet(connection: &mut PgConnection) -> Result<Life> {
     if is_half_moved(connection).await? {
         return Err(StoreError::Corrupt(
             "a store is being moved into this database and not all of it is there: run `dukou migrate` again".into(),
         ));
     }
-    let life = life(connection).await?;
+    let name = life(connection).await?;
     let mut transaction = connection.begin().await.map_err(store_error)?;
     transaction.execute(LOCK).await.map_err(store_error)?;
     let known = sqlx::query(META).fetch_optional(&mut *transaction).await.map_err(store_error)?;
-    let (store, incarnation) = match &known {
-        None => (Uuid::new_v4(), Uuid::new_v4()),
+    let position = events::position(&mut transaction).await?;
+    let (store, incarnation, log_from) = match &known {
+        None => (Uuid::new_v4(), Uuid::new_v4(), position),
         Some(row) => {
             let mut c = Columns::new(row);
             let (store, incarnation) = (c.uuid()?, c.uuid()?);
-            let same = c.text()? == life;
-            (store, if same { incarnation } else { Uuid::new_v4() })
+            if c.text()? == name {
+                (store, incarnation, c.optional_integer()?.unwrap_or(position))
+            } else {
+                (store, Uuid::new_v4(), position)
+            }
         }
     };
-    let put = sqlx::query(PUT_META).bind(store).bind(incarnation).bind(&life);
+    let put = sqlx::query(PUT_META).bind(store).bind(incarnation).bind(&name).bind(log_from);
     put.execute(&mut *transaction).await.map_err(store_error)?;
     transaction.commit().await.map_err(store_error)?;
-    Ok((StoreIdentity { store, incarnation }, life))
+    Ok(Life { identity: StoreIdentity { store, incarnation }, name, log_from, position })
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use dukou_engine::ports::{Decide, StoreError, Target};
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnection, Postgres};
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
@@ -40,7 +40,6 @@ struct Shared {
     limit: usize,
     max_batch: usize,
     more: Notify,
-    committed: watch::Sender<i64>,
 }
 
 pub(super) struct Writer {
@@ -49,14 +48,9 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub fn start(database: &Database, workers: usize, limit: usize, max_batch: usize, position: i64) -> Writer {
-        let shared = Arc::new(Shared {
-            queue: Mutex::default(),
-            limit,
-            max_batch: max_batch.max(1),
-            more: Notify::new(),
-            committed: watch::Sender::new(position),
-        });
+    pub fn start(database: &Database, workers: usize, limit: usize, max_batch: usize) -> Writer {
+        let shared =
+            Arc::new(Shared { queue: Mutex::default(), limit, max_batch: max_batch.max(1), more: Notify::new() });
         let workers = (0..workers.max(1))
             .map(|_| database.runtime().spawn(work(Arc::clone(&shared), database.clone())))
             .collect();
@@ -77,10 +71,6 @@ impl Writer {
         }
         self.shared.more.notify_one();
         answered.await.unwrap_or_else(|_| Err(StoreError::Unavailable("the store is closed".into())))
-    }
-
-    pub fn committed(&self) -> &watch::Sender<i64> {
-        &self.shared.committed
     }
 
     /// Finishes what is queued.
@@ -176,7 +166,7 @@ async fn work(shared: Arc<Shared>, database: Database) {
     let mut connection = None;
     while let Some(requests) = shared.next().await {
         let keys: Vec<Key> = requests.iter().map(Request::key).collect();
-        make_all(&shared, &database, &mut connection, requests).await;
+        make_all(&database, &mut connection, requests).await;
         shared.let_go(&keys);
     }
 }
@@ -184,10 +174,10 @@ async fn work(shared: Arc<Shared>, database: Database) {
 type Held = Option<PoolConnection<Postgres>>;
 
 /// Makes the changes together or, where that fails, one after another.
-async fn make_all(shared: &Shared, database: &Database, connection: &mut Held, mut requests: Vec<Request>) {
+async fn make_all(database: &Database, connection: &mut Held, mut requests: Vec<Request>) {
     if requests.len() > 1 {
-        match make(shared, database, connection, &mut requests).await {
-            Ok(again) => return Box::pin(make_each(shared, database, connection, again)).await,
+        match make(database, connection, &mut requests).await {
+            Ok(again) => return Box::pin(make_each(database, connection, again)).await,
             // The fault of one of them.
             Err(StoreError::Conflict(_) | StoreError::Corrupt(_)) => {}
             Err(error) => {
@@ -196,16 +186,16 @@ async fn make_all(shared: &Shared, database: &Database, connection: &mut Held, m
             }
         }
     }
-    make_each(shared, database, connection, requests).await;
+    make_each(database, connection, requests).await;
 }
 
-async fn make_each(shared: &Shared, database: &Database, connection: &mut Held, requests: Vec<Request>) {
+async fn make_each(database: &Database, connection: &mut Held, requests: Vec<Request>) {
     for request in requests {
         let mut alone = vec![request];
         let mut tries = 0;
         let error = loop {
             tries += 1;
-            match make(shared, database, connection, &mut alone).await {
+            match make(database, connection, &mut alone).await {
                 Ok(_) => break None,
                 Err(StoreError::Conflict(_)) if tries < TRIES => {}
                 Err(error) => break Some(error),
@@ -220,12 +210,8 @@ async fn make_each(shared: &Shared, database: &Database, connection: &mut Held, 
 /// Makes the changes in one transaction and answers them. Returns those that have to be made after
 /// it, since another change of the same payment was among them. On an error all are still in
 /// `requests`, unanswered.
-async fn make(
-    shared: &Shared,
-    database: &Database,
-    connection: &mut Held,
-    requests: &mut Vec<Request>,
-) -> Result<Vec<Request>> {
+async fn make(database: &Database, connection: &mut Held, requests: &mut Vec<Request>) -> Result<Vec<Request>> {
+    let incarnation = database.lives().identity().incarnation;
     let mut fresh = begin(database, connection).await?;
     let attempted = match timeout(PATIENCE, batch::attempt(&mut fresh, requests)).await {
         Ok(Ok(attempted)) => attempted,
@@ -249,7 +235,7 @@ async fn make(
         crash_point_after_commit();
     }
     if let Some(position) = position {
-        note(&shared.committed, position);
+        database.lives().note(incarnation, position);
     }
     let mut again = Vec::new();
     for (request, outcome) in requests.drain(..).zip(outcomes) {
@@ -281,15 +267,6 @@ async fn begin(database: &Database, connection: &mut Held) -> Result<PoolConnect
 
 async fn begin_on(connection: &mut PgConnection) -> Result<()> {
     run(connection, "BEGIN").await
-}
-
-/// Moves the position up.
-pub(super) fn note(committed: &watch::Sender<i64>, position: i64) {
-    committed.send_if_modified(|known| {
-        let more = position > *known;
-        *known = position.max(*known);
-        more
-    });
 }
 
 fn crash_point_before_commit() {

@@ -5,7 +5,6 @@
 //! once that Redis is away, so that a Redis that hangs costs a few requests their patience and
 //! the others nothing.
 
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -13,6 +12,7 @@ use dukou_engine::ports::Health;
 use redis::{ErrorKind, FromRedisValue, RedisError, RedisResult, ScriptInvocation};
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
+use uuid::Uuid;
 
 use super::Served;
 use super::address::{Address, Connection};
@@ -48,9 +48,16 @@ pub(super) struct Link {
     /// The position the store was opened at.
     opened_at: i64,
     /// The highest position this process has seen committed.
-    position: watch::Sender<i64>,
+    position: watch::Sender<Known>,
     /// The highest position another instance told of, which needs no telling.
-    heard: AtomicI64,
+    heard: Mutex<Known>,
+}
+
+/// How far the log has grown in an incarnation of the store.
+#[derive(Clone, Copy)]
+struct Known {
+    of: Uuid,
+    position: i64,
 }
 
 struct State {
@@ -70,10 +77,13 @@ struct State {
 
 impl State {
     fn is_behind(&mut self, store: i64, seen: i64) {
+        if self.behind == Some((store, seen)) {
+            return;
+        }
         tracing::error!(
             store,
             seen,
-            "the store is behind what redis has seen of it: was it restored from an older backup?"
+            "the store is behind what was seen of it: was it restored from an older backup, or did a copy take its place?"
         );
         self.behind = Some((store, seen));
     }
@@ -82,6 +92,7 @@ impl State {
 impl Link {
     pub fn new(address: Result<Address, String>, store: &str, served: Arc<Served>) -> Self {
         let position = (served.position)();
+        let known = Known { of: served.incarnation(), position };
         let state = State {
             connection: None,
             generation: 0,
@@ -100,8 +111,8 @@ impl Link {
             broken: Notify::new(),
             served,
             opened_at: position,
-            position: watch::Sender::new(position),
-            heard: AtomicI64::new(position),
+            position: watch::Sender::new(known),
+            heard: Mutex::new(known),
         }
     }
 
@@ -119,17 +130,51 @@ impl Link {
         self.state().behind
     }
 
-    pub fn note_position(&self, position: i64) {
+    /// The log of this incarnation of the store has grown so far. Of another one than before it counts from
+    /// there on, also where it is lower; what that one lost is said aloud.
+    pub fn note_position(&self, incarnation: Uuid, position: i64) {
+        let mut former = None;
         self.position.send_if_modified(|known| {
-            let more = position > *known;
-            *known = position.max(*known);
+            if known.of != incarnation {
+                // Somebody is late with what he has to say of the one before.
+                if self.served.incarnation() != incarnation {
+                    return false;
+                }
+                former = Some(std::mem::replace(known, Known { of: incarnation, position }));
+                return true;
+            }
+            let more = position > known.position;
+            known.position = position.max(known.position);
             more
         });
+        if let Some(Known { of, position: seen }) = former {
+            let store = (self.served.still_there)(of, seen);
+            if store < seen {
+                self.state().is_behind(store, seen);
+            }
+        }
     }
 
-    /// Another instance said that the log has grown so far.
-    pub fn heard(&self, position: i64) {
-        self.heard.fetch_max(position, Ordering::Relaxed);
+    /// Another instance said that the log of this incarnation has grown so far.
+    pub fn heard(&self, incarnation: Uuid, position: i64) {
+        let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = if heard.of == incarnation { heard.position } else { i64::MIN };
+        *heard = Known { of: incarnation, position: position.max(before) };
+    }
+
+    fn was_heard(&self, known: Known) -> bool {
+        let heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        heard.of == known.of && known.position <= heard.position
+    }
+
+    /// What redis, told of a store that others may write to, had seen before.
+    fn compare(&self, store: i64, seen: i64) {
+        let mut state = self.state();
+        if seen > store && self.served.shared {
+            state.suspected = Some((store, seen, Instant::now()));
+        } else if seen > store {
+            state.is_behind(store, seen);
+        }
     }
 
     pub fn address(&self) -> RedisResult<&Address> {
@@ -140,16 +185,28 @@ impl Link {
     /// newest stands for those before it.
     pub async fn tell_position(self: Arc<Self>) {
         let mut positions = self.position.subscribe();
+        let mut greeted = positions.borrow().of;
         // What was noted before this began is told as well.
         positions.mark_changed();
         // The sender lives as long as `self`.
         while positions.changed().await.is_ok() {
-            let position = *positions.borrow_and_update();
-            if position <= self.heard.load(Ordering::Relaxed) {
+            let known = *positions.borrow_and_update();
+            if known.of != greeted {
+                // Redis has the position of an incarnation before this one, which may be higher.
+                let mut call = self.scripts.greet.key(&self.position_key);
+                call.arg(known.position);
+                if let Ok(seen) = self.call(&call, Instant::now() + ANSWER_PATIENCE).await {
+                    greeted = known.of;
+                    self.compare(known.position, seen);
+                    self.tell(&format!("{}{}", news::position_word(known.of), known.position)).await;
+                }
+                continue;
+            }
+            if self.was_heard(known) {
                 continue;
             }
             let mut call = self.scripts.raise.key(&self.position_key);
-            call.arg(position).arg(&self.channel).arg(news::position_word());
+            call.arg(known.position).arg(&self.channel).arg(news::position_word(known.of));
             // Without Redis the others look by themselves.
             let _: Result<i64, Away> = self.call(&call, Instant::now() + ANSWER_PATIENCE).await;
             sleep(news::APART).await;
@@ -213,14 +270,11 @@ impl Link {
             Ok((connection, store, seen)) => {
                 state.generation += 1;
                 state.connection = Some(connection);
-                if seen > store && self.served.shared {
-                    state.suspected = Some((store, seen, Instant::now()));
-                } else if seen > store {
-                    state.is_behind(store, seen);
-                }
                 state.greeted = true;
                 state.told = false;
                 tracing::info!("redis is in use");
+                drop(state);
+                self.compare(store, seen);
             }
             Err(why) => {
                 if !state.told {
@@ -239,7 +293,9 @@ impl Link {
         let greeted = self.state().greeted;
         let mut connection = address.connect().await?;
         connection.probe(&self.channel).await?;
-        let position = (*self.position.borrow()).max((self.served.position)());
+        let known = *self.position.borrow();
+        let known = if known.of == self.served.incarnation() { known.position } else { 0 };
+        let position = known.max((self.served.position)());
         let seen: i64 = self.scripts.greet.key(&self.position_key).arg(position).invoke_async(&mut connection).await?;
         Ok((connection, if greeted { position } else { self.opened_at }, seen))
     }

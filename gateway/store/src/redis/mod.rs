@@ -63,8 +63,16 @@ pub struct Served {
     pub identity: Box<dyn Fn() -> StoreIdentity + Send + Sync>,
     /// How far its event log is known to have grown.
     pub position: Box<dyn Fn() -> i64 + Send + Sync>,
+    /// As much of what was read up to a position, in an incarnation, as the log still holds.
+    pub still_there: Box<dyn Fn(Uuid, i64) -> i64 + Send + Sync>,
     /// Others write to it as well, so that what is known of its log may be some seconds old.
     pub shared: bool,
+}
+
+impl Served {
+    fn incarnation(&self) -> Uuid {
+        (self.identity)().incarnation
+    }
 }
 
 /// Claims and locks shared by all instances of one store.
@@ -103,11 +111,17 @@ impl RedisCoordinator {
     /// Tells the other instances of the store how far its `log` has grown, and passes on what they tell.
     /// Each message may come late, twice or not at all.
     pub fn share(&self, mut log: watch::Receiver<i64>, heard: impl Fn(News) + Send + Sync + 'static) {
-        let link = Arc::clone(&self.link);
+        let (link, served) = (Arc::clone(&self.link), Arc::clone(&self.served));
         let telling = tokio::spawn(async move {
             while log.changed().await.is_ok() {
+                let incarnation = served.incarnation();
                 let position = *log.borrow_and_update();
-                link.note_position(position);
+                // Otherwise it is not known of which of the two the position is.
+                if served.incarnation() == incarnation {
+                    link.note_position(incarnation, position);
+                } else {
+                    log.mark_changed();
+                }
             }
         });
         let listening = tokio::spawn(news::listen(Arc::clone(&self.link), self.instance, Box::new(heard)));
@@ -121,7 +135,8 @@ impl RedisCoordinator {
 
     /// The store's position and the higher one that Redis had seen of the same store, when they
     /// were compared and differed so: the store has lost its newest entries, as one restored from
-    /// an older backup has. Stays for as long as the process lives.
+    /// an older backup has, or one whose place a copy took that had not got all of it. Stays for as long as the
+    /// process lives.
     pub fn behind(&self) -> Option<(i64, i64)> {
         self.link.behind()
     }
@@ -194,7 +209,10 @@ impl Coordinator for RedisCoordinator {
     }
 
     async fn finish(&self, key: &NotificationKey, _token: ClaimToken, marker: Marker, position: i64) {
-        self.link.note_position(position);
+        let incarnation = self.served.incarnation();
+        // On a store that another life of which was met meanwhile the log may be shorter.
+        let position = if self.served.shared { position.min((self.served.position)()) } else { position };
+        self.link.note_position(incarnation, position);
         let Marker::Accepted = marker;
         let mut call = self.link.scripts.finish.key(self.message_key(key));
         call.arg("accepted").arg(MARKER_MILLIS);

@@ -25,8 +25,8 @@ pub(super) const APART: Duration = Duration::from_millis(5);
 /// What another instance says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum News {
-    /// The event log has grown so far.
-    Position(i64),
+    /// The event log of this incarnation of the store has grown so far.
+    Position(Uuid, i64),
     /// Somebody asked for the tenants' files to be read.
     Reload,
 }
@@ -35,8 +35,8 @@ const POSITION: &str = "position:";
 const RELOAD: &str = "reload:";
 
 /// What the script that tells of a position puts before it.
-pub(super) fn position_word() -> &'static str {
-    POSITION
+pub(super) fn position_word(incarnation: Uuid) -> String {
+    format!("{POSITION}{}:", incarnation.simple())
 }
 
 /// A wish to reload, from an instance.
@@ -47,7 +47,8 @@ pub(super) fn reload_message(instance: Uuid) -> String {
 /// What a message says to `instance`; its own and what a newer program may say is nothing.
 fn read(message: &str, instance: Uuid) -> Option<News> {
     if let Some(position) = message.strip_prefix(POSITION) {
-        return position.parse().ok().map(News::Position);
+        let (incarnation, position) = position.split_once(':')?;
+        return Some(News::Position(incarnation.parse().ok()?, position.parse().ok()?));
     }
     let from: Uuid = message.strip_prefix(RELOAD)?.parse().ok()?;
     (from != instance).then_some(News::Reload)
@@ -101,8 +102,8 @@ async fn follow(
                 let Some(message) = message else { return };
                 let text = message.get_payload::<String>().unwrap_or_default();
                 if let Some(news) = read(&text, instance) {
-                    if let News::Position(position) = news {
-                        link.heard(position);
+                    if let News::Position(incarnation, position) = news {
+                        link.heard(incarnation, position);
                     }
                     heard(news);
                 }
@@ -123,10 +124,10 @@ mod tests {
     #[test]
     fn messages() {
         let (me, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
-        assert_eq!(read("position:17", me), Some(News::Position(17)));
+        assert_eq!(read(&format!("{}17", position_word(other)), me), Some(News::Position(other, 17)));
         assert_eq!(read(&reload_message(other), me), Some(News::Reload));
         assert_eq!(read(&reload_message(me), me), None);
-        for nonsense in ["", "position:", "position:x", "reload:", "reload:x", "more:1"] {
+        for nonsense in ["", "position:", "position:17", "position:x:17", "reload:", "reload:x", "more:1"] {
             assert_eq!(read(nonsense, me), None, "{nonsense}");
         }
     }

@@ -215,6 +215,10 @@ impl Store for SteadySchedules {
         self
     }
 
+    fn still_there(&self, incarnation: Uuid, position: i64) -> i64 {
+        self.inner.still_there(incarnation, position)
+    }
+
     fn deliveries(&self) -> &dyn Deliveries {
         self
     }

@@ -12,6 +12,7 @@ mod moving;
 mod number_behaviour;
 mod plugin_behaviour;
 mod postgres;
+mod postgres_lives;
 mod process;
 mod question_behaviour;
 mod records;

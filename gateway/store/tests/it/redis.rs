@@ -19,7 +19,12 @@ fn identity(store: u128, incarnation: u128) -> StoreIdentity {
 }
 
 fn served(identity: StoreIdentity, position: i64) -> Served {
-    Served { identity: Box::new(move || identity), position: Box::new(move || position), shared: false }
+    Served {
+        identity: Box::new(move || identity),
+        position: Box::new(move || position),
+        still_there: Box::new(|_, position| position),
+        shared: false,
+    }
 }
 
 async fn connect(port: u16, identity: StoreIdentity, position: i64) -> RedisCoordinator {

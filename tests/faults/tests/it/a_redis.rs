@@ -163,7 +163,7 @@ async fn f36_the_store_is_restored_from_an_older_backup() {
 
     world.gateway.restart().await;
     assert_eq!(merchant.status("F36-01").await, "pending", "the backup is older than the notify");
-    let told = "the store is behind what redis has seen of it";
+    let told = "the store is behind what was seen of it";
     eventually("the log says so", SOON, async || world.gateway.logs().contains(told).then_some(())).await;
     assert!(world.metrics().await.value("dukou_store_behind", &[]) > 0.0, "the metric says so");
     let (status, report) = world.gateway.readiness().await.unwrap();

@@ -1,0 +1,137 @@
+//! Which life of the database was met last, and how far the event log is known to have grown in it.
+//!
+//! Positions of the log count within a life. A database that fails over to a copy goes on without what the copy
+//! had not got, and gives those positions to other events. So whoever remembers a position remembers the incarnation
+//! it is of.
+
+use std::collections::VecDeque;
+use std::sync::{PoisonError, RwLock, RwLockReadGuard};
+
+use dukou_engine::records::StoreIdentity;
+use tokio::sync::watch;
+use uuid::Uuid;
+
+/// Former lives that are remembered: more than begin while a follower of the log looks away.
+const REMEMBERED: usize = 64;
+
+/// A life of the database, as it says itself.
+#[derive(Debug, Clone)]
+pub(super) struct Life {
+    pub identity: StoreIdentity,
+    /// Tells it from other lives.
+    pub name: String,
+    /// The newest position of the log when it began.
+    pub log_from: i64,
+    /// The newest position of the log now.
+    pub position: i64,
+}
+
+pub(super) struct Lives {
+    met: RwLock<Met>,
+    /// Grows within a life; changed under the lock of `met`, so that it is never of another life than that.
+    committed: watch::Sender<i64>,
+}
+
+struct Met {
+    now: Life,
+    /// Incarnations before it, oldest first, each with where the log began again after it.
+    before: VecDeque<(Uuid, i64)>,
+}
+
+impl Lives {
+    pub fn new(first: Life) -> Self {
+        let committed = watch::Sender::new(first.position);
+        Lives { met: RwLock::new(Met { now: first, before: VecDeque::new() }), committed }
+    }
+
+    pub fn identity(&self) -> StoreIdentity {
+        self.met().now.identity
+    }
+
+    pub fn name(&self) -> String {
+        self.met().now.name.clone()
+    }
+
+    /// Another life was found. The position goes to where its log is, down as well, and who follows is woken.
+    pub fn meet(&self, life: Life) {
+        let mut met = self.met.write().unwrap_or_else(PoisonError::into_inner);
+        if met.now.identity == life.identity {
+            return;
+        }
+        let (incarnation, log_from, position) = (life.identity.incarnation, life.log_from, life.position);
+        let known = *self.committed.borrow();
+        if known > log_from {
+            tracing::error!(%incarnation, log = log_from, known, "the database is in another life than before, and has lost the newest events");
+        } else {
+            tracing::warn!(%incarnation, "the database is in another life than before");
+        }
+        let former = met.now.identity.incarnation;
+        met.before.push_back((former, log_from));
+        if met.before.len() > REMEMBERED {
+            met.before.pop_front();
+        }
+        met.now = life;
+        self.committed.send_replace(position);
+    }
+
+    /// The log of this incarnation has grown so far. What is said of a life that has ended is nothing.
+    pub fn note(&self, incarnation: Uuid, position: i64) {
+        let met = self.met();
+        if met.now.identity.incarnation != incarnation {
+            return;
+        }
+        self.committed.send_if_modified(|known| {
+            let more = position > *known;
+            *known = position.max(*known);
+            more
+        });
+    }
+
+    /// As much of what was read up to `position`, in that incarnation, as the log still holds.
+    pub fn still_there(&self, incarnation: Uuid, position: i64) -> i64 {
+        let met = self.met();
+        let since = met.before.iter().skip_while(|(of, _)| *of != incarnation);
+        since.map(|(_, log_from)| *log_from).fold(position, i64::min)
+    }
+
+    pub fn committed(&self) -> &watch::Sender<i64> {
+        &self.committed
+    }
+
+    fn met(&self) -> RwLockReadGuard<'_, Met> {
+        self.met.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn life(number: u128, log_from: i64, position: i64) -> Life {
+        let identity = StoreIdentity { store: Uuid::nil(), incarnation: Uuid::from_u128(number) };
+        Life { identity, name: number.to_string(), log_from, position }
+    }
+
+    #[test]
+    fn positions_count_within_a_life() {
+        let [first, second, third] = [1, 2, 3].map(Uuid::from_u128);
+        let lives = Lives::new(life(1, 0, 7));
+        lives.note(first, 12);
+        lives.note(first, 11);
+        let mut followed = lives.committed().subscribe();
+        assert_eq!(*followed.borrow_and_update(), 12);
+        // Another instance met it before, and wrote.
+        lives.meet(life(2, 9, 10));
+        assert!(followed.has_changed().unwrap());
+        assert_eq!(*followed.borrow_and_update(), 10);
+        lives.note(first, 13);
+        assert!(!followed.has_changed().unwrap(), "somebody who is late");
+        lives.note(second, 15);
+        // A restart that loses nothing: who follows looks again all the same.
+        lives.meet(life(3, 15, 15));
+        assert!(followed.has_changed().unwrap());
+        for (of, position, still) in [(first, 12, 9), (first, 8, 8), (second, 15, 15), (third, 16, 16)] {
+            assert_eq!(lives.still_there(of, position), still, "{of} {position}");
+        }
+    }
+}
