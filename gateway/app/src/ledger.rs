@@ -74,12 +74,22 @@ impl Ledger {
 
     /// The store as a coordinator sees it.
     pub fn served(&self) -> Served {
-        let (store, log, held) = (self.store(), self.store().watch(), self.store());
+        let (store, log, held, ledger) = (self.store(), self.store().watch(), self.store(), self.clone());
         Served {
             identity: Box::new(move || store.identity()),
+            certain: Box::new(move || ledger.is_certain()),
             position: Box::new(move || *log.borrow()),
             still_there: Box::new(move |incarnation, position| held.still_there(incarnation, position)),
             shared: matches!(self, Ledger::Postgres(_)),
+        }
+    }
+
+    /// Whether the life of the store that is known is surely the one it is in.
+    fn is_certain(&self) -> bool {
+        match self {
+            // Nobody exchanges a file that is open and locked.
+            Ledger::Sqlite(_) => true,
+            Ledger::Postgres(store) => store.is_certain(),
         }
     }
 

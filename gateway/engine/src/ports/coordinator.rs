@@ -34,7 +34,7 @@ pub enum Claim {
     Mine(ClaimToken),
     /// Somebody else was still dealing with it after the longest wait; go on without a claim.
     Busy,
-    /// The coordinator is away; go on without a claim.
+    /// The coordinator is away, or what it knows may be of another life of the store; go on without a claim.
     Unavailable,
 }
 

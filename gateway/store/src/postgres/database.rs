@@ -69,15 +69,16 @@ impl Database {
         // It is not needed any more; a server that does not say goodbye is nobody's trouble.
         let _ = timeout(STALE, first.close()).await;
         let lives = Arc::new(Lives::new(met));
-        let meeting = Arc::clone(&lives);
+        let (meeting, doubting) = (Arc::clone(&lives), Arc::clone(&lives));
         let pool = PgPoolOptions::new()
             .max_connections(connections)
             .acquire_timeout(ACQUIRE)
             .test_before_acquire(false)
-            .before_acquire(|connection, of| {
+            .before_acquire(move |connection, of| {
+                let lives = Arc::clone(&doubting);
                 Box::pin(async move {
                     if of.idle_for > STALE {
-                        connection.ping().await?;
+                        connection.ping().await.inspect_err(|_| lives.doubt())?;
                     }
                     Ok(true)
                 })
@@ -123,7 +124,7 @@ impl Database {
             let mut connection = database.acquire().await?;
             let read = timeout(PATIENCE, work(&mut connection)).await.unwrap_or_else(|_| Err(no_answer()));
             if matches!(read, Err(StoreError::Unavailable(_))) {
-                connection.close_on_drop();
+                database.give_up(connection);
             }
             read
         })
@@ -147,7 +148,7 @@ impl Database {
             let (value, transaction) = match timeout(PATIENCE, written).await.unwrap_or_else(|_| Err(no_answer())) {
                 Ok(written) => written,
                 Err(error) => {
-                    take_back(connection, &error).await;
+                    database.take_back(connection, &error).await;
                     return Err(error);
                 }
             };
@@ -175,8 +176,8 @@ impl Database {
             Ok(Err(error)) => error.to_string(),
             Err(_) => no_answer().to_string(),
         };
-        if let Some(mut broken) = connection.take() {
-            broken.close_on_drop();
+        if let Some(broken) = connection.take() {
+            self.give_up(broken);
         }
         let Some(transaction) = transaction else { return Err(StoreError::Unavailable(error)) };
         tracing::warn!(%error, transaction, "the answer to a commit was lost; asking what became of it");
@@ -208,6 +209,26 @@ impl Database {
         row.try_get(0).map_err(store_error)
     }
 
+    /// Asks the database which life it is in.
+    pub async fn recognise(&self) -> Result<()> {
+        let lives = Arc::clone(&self.lives);
+        self.read(|connection| Box::pin(async move { recognise(connection, &lives).await })).await
+    }
+
+    /// Closes a connection that is of no more use.
+    pub fn give_up(&self, mut connection: PoolConnection<Postgres>) {
+        self.lives.doubt();
+        connection.close_on_drop();
+    }
+
+    /// Undoes a transaction that failed, or gives the connection up.
+    pub async fn take_back(&self, mut connection: PoolConnection<Postgres>, error: &StoreError) {
+        let usable = !matches!(error, StoreError::Unavailable(_));
+        if !usable || !matches!(timeout(STALE, run(&mut connection, "ROLLBACK")).await, Ok(Ok(()))) {
+            self.give_up(connection);
+        }
+    }
+
     /// On the runtime that connections belong to, and to its end even when nobody waits any more.
     async fn spawn<T: Send + 'static>(&self, work: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
         match self.runtime.spawn(work).await {
@@ -217,24 +238,20 @@ impl Database {
     }
 }
 
-/// Prepares a new connection. One that leads to another life of the database begins another
-/// incarnation of the store.
+/// Prepares a new connection.
 async fn set_up(connection: &mut PgConnection, lives: &Lives) -> sqlx::Result<()> {
     sqlx::raw_sql(SETTINGS).execute(&mut *connection).await?;
-    let in_sqlx = |error: StoreError| sqlx::Error::Protocol(error.to_string());
-    let life = schema::life(&mut *connection).await.map_err(in_sqlx)?;
-    if lives.name() != life {
-        lives.meet(schema::meet(connection).await.map_err(in_sqlx)?);
-    }
-    Ok(())
+    recognise(connection, lives).await.map_err(|error| sqlx::Error::Protocol(error.to_string()))
 }
 
-/// Undoes a transaction that failed, or gives the connection up.
-pub(super) async fn take_back(mut connection: PoolConnection<Postgres>, error: &StoreError) {
-    let usable = !matches!(error, StoreError::Unavailable(_));
-    if !usable || !matches!(timeout(STALE, run(&mut connection, "ROLLBACK")).await, Ok(Ok(()))) {
-        connection.close_on_drop();
+/// A connection that leads to another life of the database begins another incarnation of the store.
+async fn recognise(connection: &mut PgConnection, lives: &Lives) -> Result<()> {
+    let doubts = lives.doubts();
+    if schema::life(&mut *connection).await? != lives.name() {
+        lives.meet(schema::meet(connection).await?);
     }
+    lives.confirm(doubts);
+    Ok(())
 }
 
 pub(super) async fn run(connection: &mut PgConnection, sql: &'static str) -> Result<()> {

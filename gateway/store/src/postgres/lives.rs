@@ -5,6 +5,7 @@
 //! it is of.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
 use dukou_engine::records::StoreIdentity;
@@ -30,6 +31,10 @@ pub(super) struct Lives {
     met: RwLock<Met>,
     /// Grows within a life; changed under the lock of `met`, so that it is never of another life than that.
     committed: watch::Sender<i64>,
+    /// How often a connection broke.
+    breaks: AtomicU64,
+    /// How often one had when the database was last asked for its life, and answered that it is this one.
+    confirmed: AtomicU64,
 }
 
 struct Met {
@@ -41,7 +46,12 @@ struct Met {
 impl Lives {
     pub fn new(first: Life) -> Self {
         let committed = watch::Sender::new(first.position);
-        Lives { met: RwLock::new(Met { now: first, before: VecDeque::new() }), committed }
+        Lives {
+            met: RwLock::new(Met { now: first, before: VecDeque::new() }),
+            committed,
+            breaks: 0.into(),
+            confirmed: 0.into(),
+        }
     }
 
     pub fn identity(&self) -> StoreIdentity {
@@ -72,6 +82,26 @@ impl Lives {
         }
         met.now = life;
         self.committed.send_replace(position);
+    }
+
+    /// A connection broke: by the time there is another the database may be in another life.
+    pub fn doubt(&self) {
+        self.breaks.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// To be asked for before the database is asked for its life, and handed to [`Lives::confirm`] after that.
+    pub fn doubts(&self) -> u64 {
+        self.breaks.load(Ordering::SeqCst)
+    }
+
+    /// The database, asked after so many doubts, is in this life.
+    pub fn confirm(&self, doubts: u64) {
+        self.confirmed.fetch_max(doubts, Ordering::SeqCst);
+    }
+
+    /// Whether no connection broke since the database said which life it is in.
+    pub fn is_certain(&self) -> bool {
+        self.confirmed.load(Ordering::SeqCst) >= self.doubts()
     }
 
     /// The log of this incarnation has grown so far. What is said of a life that has ended is nothing.

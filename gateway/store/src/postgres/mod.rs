@@ -156,6 +156,12 @@ impl PostgresStore {
         Arc::<DatabaseClock>::clone(&self.clock)
     }
 
+    /// Whether the database said, since a connection to it broke last, that it is in the life that
+    /// [`Store::identity`] names.
+    pub fn is_certain(&self) -> bool {
+        self.database.lives().is_certain()
+    }
+
     /// Somebody says that the log of an incarnation has grown so far.
     pub fn note(&self, incarnation: Uuid, position: impl Into<Option<i64>>) {
         if let Some(position) = position.into() {
@@ -208,18 +214,22 @@ async fn keep(database: Database, clock: Arc<DatabaseClock>, instance: Uuid) {
     loop {
         ticks.tick().await;
         looks = (looks + 1) % LOOKS_A_SIGN;
-        let incarnation = database.lives().identity().incarnation;
         let looked = async {
+            // A copy that took the place of the database may say so some seconds later.
+            if looks == 0 || !database.lives().is_certain() {
+                database.recognise().await?;
+            }
             if looks == 0 {
                 database.write(move |connection| Box::pin(calls::alive(connection, instance))).await?;
             }
+            let incarnation = database.lives().identity().incarnation;
             let looked = database.read(|connection| {
                 Box::pin(async move { Ok((events::position(connection).await?, clock::read(connection).await?)) })
             });
-            looked.await
+            Ok::<_, StoreError>((incarnation, looked.await?))
         };
         match looked.await {
-            Ok((position, (reading, prompt))) => {
+            Ok((incarnation, (position, (reading, prompt)))) => {
                 if prompt {
                     clock.set(reading);
                 }

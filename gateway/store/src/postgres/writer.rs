@@ -18,7 +18,7 @@ use tokio::time::timeout;
 
 use super::batch::{self, Attempted};
 use super::change::{Key, Request};
-use super::database::{Database, PATIENCE, no_answer, run, take_back};
+use super::database::{Database, PATIENCE, no_answer, run};
 use super::error::Result;
 
 /// A change that lost a race is decided again so often.
@@ -216,11 +216,11 @@ async fn make(database: &Database, connection: &mut Held, requests: &mut Vec<Req
     let attempted = match timeout(PATIENCE, batch::attempt(&mut fresh, requests)).await {
         Ok(Ok(attempted)) => attempted,
         Ok(Err(error)) => {
-            take_back(fresh, &error).await;
+            database.take_back(fresh, &error).await;
             return Err(error);
         }
         Err(_) => {
-            take_back(fresh, &no_answer()).await;
+            database.take_back(fresh, &no_answer()).await;
             return Err(no_answer());
         }
     };
@@ -253,13 +253,13 @@ async fn begin(database: &Database, connection: &mut Held) -> Result<PoolConnect
         if matches!(timeout(PATIENCE, begin_on(&mut kept)).await, Ok(Ok(()))) {
             return Ok(kept);
         }
-        kept.close_on_drop();
+        database.give_up(kept);
     }
     let mut fresh = database.acquire().await?;
     match timeout(PATIENCE, begin_on(&mut fresh)).await.unwrap_or_else(|_| Err(no_answer())) {
         Ok(()) => Ok(fresh),
         Err(error) => {
-            fresh.close_on_drop();
+            database.give_up(fresh);
             Err(error)
         }
     }

@@ -61,6 +61,8 @@ impl RedisOptions {
 pub struct Served {
     /// Which store it is, and in which life.
     pub identity: Box<dyn Fn() -> StoreIdentity + Send + Sync>,
+    /// Whether that is certain: not while a database is away, which may come back in another life.
+    pub certain: Box<dyn Fn() -> bool + Send + Sync>,
     /// How far its event log is known to have grown.
     pub position: Box<dyn Fn() -> i64 + Send + Sync>,
     /// As much of what was read up to a position, in an incarnation, as the log still holds.
@@ -189,12 +191,17 @@ impl Coordinator for RedisCoordinator {
     async fn claim(&self, key: &NotificationKey) -> Claim {
         let deadline = Instant::now() + PATIENCE;
         let token = Uuid::new_v4().simple().to_string();
+        let incarnation = self.served.incarnation();
         let mut call = self.link.scripts.claim.key(self.message_key(key));
         call.arg(&token).arg(CLAIM_MILLIS);
         let mut busy = false;
         loop {
             match self.link.call::<String>(&call, deadline).await.as_deref() {
                 Ok("mine") => return Claim::Mine(ClaimToken(token)),
+                // Only the store can say whether what was done in its former life is done in this one.
+                Ok(ACCEPTED) if !(self.served.certain)() || self.served.incarnation() != incarnation => {
+                    return Claim::Unavailable;
+                }
                 Ok(ACCEPTED) => return Claim::Done(Marker::Accepted),
                 Ok("busy") if Instant::now() + POLL < deadline => {
                     busy = true;

@@ -98,6 +98,26 @@ async fn a_log_that_lost_its_end_is_followed_from_where_it_is() {
     second.deliveries().enter(0, 4, Vec::new()).await.unwrap();
 }
 
+/// Watches: the doubt that a broken connection leaves. Without it what Redis knows of the life before is believed while
+/// the database is away, and for a moment after it came back without it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_life_is_in_doubt_from_a_broken_connection_until_the_database_answers() {
+    let address = Postgres::shared().new_database();
+    let store = open(&address).await;
+    assert!(store.is_certain());
+    let copy = Copy(Postgres::database_of(&address).to_owned());
+    copy.while_nobody_is_connected("COMMENT ON DATABASE {} IS 'nobody may connect'");
+    eventually("the instance notices by itself", async || !store.is_certain()).await;
+    assert!(store.ready().await.is_err());
+    assert!(!store.is_certain());
+    copy.sql("ALTER DATABASE {} ALLOW_CONNECTIONS true");
+    eventually("it is certain again", async || store.is_certain()).await;
+    store.ready().await.unwrap();
+    // One connection of several: the others are not asked anew, the database is.
+    copy.sql("SELECT pg_terminate_backend(min(pid)) FROM pg_stat_activity WHERE datname = '{}'");
+    eventually("and is so for good", async || store.ready().await.is_ok() && store.is_certain()).await;
+}
+
 static INFO: PluginInfo = PluginInfo {
     name: "listener",
     calls: &[],

@@ -2,6 +2,7 @@
 //! of the store.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use dukou_domain::Secret;
@@ -21,6 +22,7 @@ fn identity(store: u128, incarnation: u128) -> StoreIdentity {
 fn served(identity: StoreIdentity, position: i64) -> Served {
     Served {
         identity: Box::new(move || identity),
+        certain: Box::new(|| true),
         position: Box::new(move || position),
         still_there: Box::new(|_, position| position),
         shared: false,
@@ -85,6 +87,22 @@ async fn markers_of_another_life_of_the_store_are_not_believed() {
         mine(&connect(server.port, other, 9).await, &key("1")).await;
     }
     assert_eq!(connect(server.port, identity(1, 1), 9).await.claim(&key("1")).await, DONE);
+}
+
+/// Watches: the question whether the life is certain. A database that is away may come back without what was marked.
+#[tokio::test]
+async fn no_marker_is_believed_while_the_store_may_be_in_another_life() {
+    let server = RedisServer::start().await;
+    let certain = Arc::new(AtomicBool::new(true));
+    let known = Arc::clone(&certain);
+    let served = Served { certain: Box::new(move || known.load(Ordering::SeqCst)), ..served(identity(1, 1), 0) };
+    let url = Secret::new(format!("redis://127.0.0.1:{}/0", server.port));
+    let coordinator = RedisCoordinator::connect(RedisOptions { url, prefix: "dukou".into() }, served).await;
+    done(&coordinator, "1", 1).await;
+    for (is, claimed) in [(true, DONE), (false, Claim::Unavailable), (true, DONE)] {
+        certain.store(is, Ordering::SeqCst);
+        assert_eq!(coordinator.claim(&key("1")).await, claimed);
+    }
 }
 
 #[tokio::test]

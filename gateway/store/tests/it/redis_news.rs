@@ -33,6 +33,7 @@ impl Instance {
                 store: Uuid::from_u128(store),
                 incarnation: now.lock().unwrap().0,
             }),
+            certain: Box::new(|| true),
             position: Box::new(move || *known.borrow()),
             still_there: Box::new(move |of, position| match *met.lock().unwrap() {
                 (now, log_from) if now != of => position.min(log_from),
