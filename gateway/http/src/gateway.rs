@@ -85,7 +85,7 @@ pub struct Gateway {
     pub document: Document,
     pub(crate) limits: Limits,
     pub(crate) hub: Arc<EventHub>,
-    pub(crate) unkept: Unkept,
+    pub(crate) unkept: Arc<Unkept>,
     /// Where calls run that move money: they go on when their caller hangs up.
     runtime: Handle,
     running: watch::Sender<usize>,
@@ -106,6 +106,9 @@ impl Gateway {
         let hub = EventHub::start(Arc::clone(engine.store()), config.max_connections / 2, &runtime);
         let endpoints = endpoints::public(offered).into();
         let document = Document::new(offered);
+        let unkept = Arc::new(Unkept::default());
+        let settling = Arc::clone(&unkept).keep_settling(Arc::clone(engine.store()), instance, hub.stopping());
+        runtime.spawn(settling);
         Gateway {
             engine,
             instance,
@@ -116,7 +119,7 @@ impl Gateway {
             document,
             limits,
             hub,
-            unkept: Unkept::default(),
+            unkept,
             runtime,
             running: watch::Sender::new(0),
         }
@@ -136,11 +139,14 @@ impl Gateway {
         })
     }
 
-    /// Waits until no spawned call is under way; to be called between the stop of the server and
-    /// the end of the process, with a deadline around it.
+    /// Waits until no spawned call is under way, and writes how calls ended that the store did not take before, if
+    /// it does now; to be called between the stop of the server and the end of the process, with a deadline around it.
     pub async fn idle(&self) {
         // The sender lives as long as `self`, so waiting cannot fail.
         let _ = self.running.subscribe().wait_for(|running| *running == 0).await;
+        if !self.unkept.settle_all(self.engine.store().as_ref(), self.instance).await {
+            tracing::error!("some idempotency keys stay in progress until another start");
+        }
     }
 }
 

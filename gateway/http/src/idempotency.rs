@@ -4,7 +4,6 @@
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Duration;
 
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
@@ -12,12 +11,10 @@ use aws_lc_rs::digest;
 use bytes::Bytes;
 use dukou_domain::{OutTradeNo, TenantId};
 use dukou_engine::SessionClaims;
-use dukou_engine::ports::Store;
 use dukou_engine::records::{Begun, IdempotentCall, StoredAnswer};
 use dukou_engine::tenant::Tenant;
 use futures_util::FutureExt;
 use tracing::Instrument;
-use uuid::Uuid;
 
 use crate::answer::{Answer, replay};
 use crate::errors::ErrorCode;
@@ -27,10 +24,6 @@ use crate::problem::{PROBLEM_JSON, Problem};
 
 const HEADER: &str = "Idempotency-Key";
 const MAX_KEY: usize = 255;
-/// How often, and after what first wait, an answer that could not be kept is tried again. The
-/// wait doubles each time.
-const KEEP_TRIES: u32 = 6;
-const KEEP_WAIT: Duration = Duration::from_millis(250);
 
 /// How a call ended: well, or as it ended when it was made before.
 pub enum Outcome {
@@ -210,15 +203,10 @@ async fn begin(gateway: &Data<Gateway>, call: IdempotentCall) -> Result<Begun, P
     if begun != Begun::InProgress {
         return Ok(begun);
     }
-    let Some(answer) = gateway.unkept.find(&call.tenant, &call.key) else { return Ok(begun) };
-    let kept = try_keep(store.as_ref(), &call.tenant, &call.key, gateway.instance, &answer).await;
-    if kept {
-        gateway.unkept.forget(&call.tenant, &call.key);
-    }
-    match answer {
-        Some(answer) => Ok(Begun::Answered(answer)),
-        None if kept => Ok(store.begin_call(call).await?),
-        None => Ok(begun),
+    match gateway.unkept.settle(store.as_ref(), gateway.instance, &call.tenant, &call.key).await {
+        Some((Some(answer), _)) => Ok(Begun::Answered(answer)),
+        Some((None, true)) => Ok(store.begin_call(call).await?),
+        Some((None, false)) | None => Ok(begun),
     }
 }
 
@@ -250,33 +238,12 @@ fn to_keep(answer: &Result<Answer, Problem>, request_id: &str) -> Option<StoredA
 }
 
 /// Keeps the answer before it is given. Where the store cannot take it now, the caller is not
-/// made to wait, and it is tried again for a while; the effect itself is on record already.
+/// made to wait, and it is written as soon as it can be; the effect itself is on record already.
 async fn keep(gateway: &Data<Gateway>, tenant: TenantId, key: String, answer: Option<StoredAnswer>) {
-    let store = Arc::clone(gateway.engine.store());
-    let owner = gateway.instance;
-    if try_keep(store.as_ref(), &tenant, &key, owner, &answer).await {
-        return;
-    }
-    let shared = Data::clone(gateway);
-    gateway.spawn(async move {
-        for wait in (0..KEEP_TRIES).map(|tries| KEEP_WAIT * 2_u32.pow(tries)) {
-            tokio::time::sleep(wait).await;
-            if try_keep(store.as_ref(), &tenant, &key, owner, &answer).await {
-                return;
-            }
-        }
-        tracing::error!(%tenant, "the answer to an idempotent call was not kept; that is tried when it is asked for");
-        shared.unkept.remember(tenant, key, answer);
-    });
-}
-
-async fn try_keep(store: &dyn Store, tenant: &TenantId, key: &str, owner: Uuid, answer: &Option<StoredAnswer>) -> bool {
-    match store.end_call(tenant, key, owner, answer.clone()).await {
-        Ok(()) => true,
-        Err(error) => {
-            tracing::warn!(%error, %tenant, "the answer to an idempotent call could not be kept yet");
-            false
-        }
+    let store = gateway.engine.store();
+    if let Err(error) = store.end_call(&tenant, &key, gateway.instance, answer.clone()).await {
+        tracing::warn!(%error, %tenant, "the answer to an idempotent call could not be kept yet");
+        gateway.unkept.remember(tenant, key, answer);
     }
 }
 

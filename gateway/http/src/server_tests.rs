@@ -1,6 +1,7 @@
 //! The listener as a raw client sees it.
 
 use std::net::SocketAddr;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use actix_web::dev::ServerHandle;
@@ -432,9 +433,12 @@ async fn an_idempotency_key_speaks_for_the_call_it_began() {
     server.stop().await;
 }
 
+/// Watches: the task that writes what the store did not take. Other instances see the key in progress until it is asked
+/// for where the call was made.
 #[actix_web::test]
 async fn a_call_that_ended_while_the_store_took_nothing_is_not_in_progress_for_ever() {
     let server = start();
+    let takes = |takes| server.store.takes_ends.store(takes, Ordering::SeqCst);
     let (tenant, key) = (dukou_domain::TenantId::new("bookshop").unwrap(), "running".to_owned());
     let answer = dukou_engine::records::StoredAnswer {
         status: 201,
@@ -443,16 +447,32 @@ async fn a_call_that_ended_while_the_store_took_nothing_is_not_in_progress_for_e
     };
     let headers = format!("{JSON}Idempotency-Key: running\r\n");
     let ask = async || server.ask("POST /v1/bookshop/payments", &headers, "{}").await;
-    server.gateway.unkept.remember(tenant.clone(), key.clone(), Some(answer));
+    takes(false);
+    server.gateway.unkept.remember(tenant.clone(), key.clone(), Some(answer.clone()));
     let answered = ask().await;
     assert_eq!(answered.status, 201);
     assert!(answered.head.contains("idempotent-replayed: true"), "{}", answered.head);
-    assert_eq!(server.gateway.unkept.find(&tenant, &key), None, "the store has it now");
+    assert!(server.gateway.unkept.holds(&tenant, &key), "the store has it not yet");
+    // Nobody asks any more.
+    takes(true);
+    let written = async |mut ends: tokio::sync::watch::Receiver<usize>, count| {
+        timeout(DEADLINE, ends.wait_for(|ended| *ended == count)).await.expect("in time").unwrap();
+    };
+    written(server.store.answered.subscribe(), 1).await;
+    server.gateway.idle().await;
+    assert!(!server.gateway.unkept.holds(&tenant, &key), "the store has it now");
     assert_eq!(ask().await.code(), "idempotency_in_progress");
-    // One that may be made again is forgotten first.
+    // One that may be made again is forgotten.
     server.gateway.unkept.remember(tenant.clone(), key.clone(), None);
-    ask().await;
-    assert_eq!((*server.store.forgotten.borrow(), server.gateway.unkept.find(&tenant, &key)), (1, None));
+    written(server.store.forgotten.subscribe(), 1).await;
+
+    // A stop writes what is left.
+    takes(false);
+    server.gateway.unkept.remember(tenant.clone(), key.clone(), Some(answer));
+    server.gateway.end_streams();
+    takes(true);
+    timeout(DEADLINE, server.gateway.idle()).await.unwrap();
+    assert_eq!((*server.store.answered.borrow(), server.gateway.unkept.holds(&tenant, &key)), (2, false));
     server.stop().await;
 }
 

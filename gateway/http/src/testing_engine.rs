@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -40,6 +41,10 @@ pub struct Away {
     /// Calls under an idempotency key: begun and not ended, ended and forgotten.
     pub begun: watch::Sender<usize>,
     pub forgotten: watch::Sender<usize>,
+    /// Ended with an answer.
+    pub answered: watch::Sender<usize>,
+    /// Whether the end of a call is taken.
+    pub takes_ends: AtomicBool,
     /// What those who follow the event log are told.
     pub committed: watch::Sender<i64>,
     /// The event log, where a test needs one.
@@ -176,9 +181,11 @@ impl Store for Away {
     }
 
     async fn end_call(&self, _: &TenantId, _: &str, _: Uuid, answer: Option<StoredAnswer>) -> Result<(), StoreError> {
-        if answer.is_none() {
-            self.forgotten.send_modify(|forgotten| *forgotten += 1);
+        if !self.takes_ends.load(Ordering::SeqCst) {
+            return away();
         }
+        let ended = if answer.is_none() { &self.forgotten } else { &self.answered };
+        ended.send_modify(|ended| *ended += 1);
         Ok(())
     }
 
@@ -367,6 +374,8 @@ pub fn gateway(config: HttpConfig) -> (Gateway, Arc<Away>, Arc<Counted>) {
         gate: Semaphore::new(0),
         begun: watch::Sender::new(0),
         forgotten: watch::Sender::new(0),
+        answered: watch::Sender::new(0),
+        takes_ends: AtomicBool::new(true),
         committed: watch::Sender::new(0),
         log: Mutex::default(),
         lives: Mutex::default(),
