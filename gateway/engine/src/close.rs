@@ -95,7 +95,7 @@ impl Engine {
         let now = self.now();
         self.change_attempt(payment, move |payment, change| {
             if rules::move_payment(payment, PaymentFact::OrderClosed, now, change) {
-                payment.check = None;
+                rules::end_questions(payment);
             }
             true
         })

@@ -305,9 +305,7 @@ impl Engine {
                     other.state = AttemptState::Closed;
                 }
             }
-            if payment.state.is_paid() && payment.others.iter().all(|other| other.state != AttemptState::Closing) {
-                payment.check = None;
-            }
+            rules::end_questions(&mut payment);
             (Change { payment: Some(payment), ..Change::default() }, ())
         })
         .await?;

@@ -75,24 +75,26 @@ impl Engine {
         }
     }
 
-    async fn ask_payment_later(&self, payment: &Payment) {
+    /// Plans the question that follows the one that `taken` was taken for, also where an answer that was entered
+    /// meanwhile planned it.
+    async fn ask_payment_later(&self, taken: &Payment) {
         let now = self.now();
         let schedule = self.config.schedule.clone();
-        let target = Target::payment(payment.tenant.clone(), PaymentKey::OutTradeNo(payment.out_trade_no.clone()));
+        let attempt = taken.attempt.id;
+        let asked_before = taken.check.map_or(0, |check| check.asked);
+        let target = Target::payment(taken.tenant.clone(), PaymentKey::OutTradeNo(taken.out_trade_no.clone()));
         let postponed = self
             .change(target, move |view| {
                 let Some(mut payment) = view.payment else { return (Change::default(), ()) };
-                let asked = payment.check.map_or(0, |check| check.asked);
-                if payment.state.is_paid() {
-                    // Another attempt may still be to be closed; else somebody else settled it meanwhile.
-                    if !payment.others.iter().any(|other| other.state == AttemptState::Closing) {
-                        return (Change::default(), ());
-                    }
-                    payment.check = Some(schedule.unknown.after(asked, now));
-                } else {
-                    rules::schedule_payment(&mut payment, Some(asked), &schedule, now);
-                }
-                (Change { payment: Some(payment), ..Change::default() }, ())
+                let before = payment.check;
+                // One that took the attempt's place came with a question of its own; and what somebody else settled
+                // meanwhile has none.
+                let Some(check) = before.filter(|_| payment.attempt.id == attempt) else {
+                    return (Change::default(), ());
+                };
+                rules::schedule_payment(&mut payment, Some(check.asked.min(asked_before)), &schedule, now);
+                let changed = (payment.check != before).then_some(payment);
+                (Change { payment: changed, ..Change::default() }, ())
             })
             .await;
         if let Err(error) = postponed {

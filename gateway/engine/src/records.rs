@@ -82,6 +82,11 @@ impl Payment {
         attempts
     }
 
+    /// An attempt that gave way is still to be closed at its platform.
+    pub fn is_closing(&self) -> bool {
+        self.others.iter().chain([&self.attempt]).any(|attempt| attempt.state == AttemptState::Closing)
+    }
+
     /// The attempt whose success a refund gives back.
     pub fn attempt_of(&self, refund: &Refund) -> Option<&Attempt> {
         let paid = |attempt: &&Attempt| attempt.provider == refund.provider && attempt.trade_no == refund.trade_no;

@@ -79,6 +79,7 @@ pub(crate) fn paid(
     let attempt = mark_paid(payment, facts);
     if payment.state.is_paid() {
         payment.updated_at = now;
+        end_questions(payment);
         return Heard::Duplicate(Box::new(attempt));
     }
     make_current(payment, &attempt);
@@ -86,8 +87,7 @@ pub(crate) fn paid(
     payment.paid_at = Some(facts.paid_at.unwrap_or(now));
     payment.failure = None;
     // Another attempt may still be payable: it is closed at once.
-    let closing = payment.others.iter().any(|other| other.state == AttemptState::Closing);
-    payment.check = closing.then_some(Check { at: now, asked: 0 });
+    payment.check = payment.is_closing().then_some(Check { at: now, asked: 0 });
     move_payment(payment, PaymentFact::Paid, now, change);
     Heard::Changed
 }
@@ -193,24 +193,43 @@ pub(crate) fn close_again(payment: &mut Payment, attempt: AttemptId, now: Timest
     true
 }
 
-/// When to ask about the payment next: after its state was entered (`asked` is `None`) or after
-/// that many questions. Nothing is asked about a payment that can change no more by itself.
-pub(crate) fn schedule_payment(payment: &mut Payment, asked: Option<u32>, schedule: &Schedule, now: Timestamp) {
-    let steps = match payment.state {
-        PaymentState::Created => {
-            let at = payment.expires_at.max(now.plus(IN_FLIGHT));
-            payment.check = Some(Check { at, asked: asked.map_or(0, |asked| asked + 1) });
-            return;
-        }
-        PaymentState::Pending => &schedule.pending,
-        PaymentState::Unknown => &schedule.unknown,
+/// Nothing is asked about a payment that can change no more by itself, once all its attempts that gave way are closed.
+pub(crate) fn end_questions(payment: &mut Payment) {
+    let ended = match payment.state {
+        PaymentState::Created | PaymentState::Pending | PaymentState::Unknown => false,
         PaymentState::Succeeded
         | PaymentState::PartiallyRefunded
         | PaymentState::Refunded
         | PaymentState::Closed
-        | PaymentState::Failed => {
-            payment.check = None;
-            return;
+        | PaymentState::Failed => true,
+    };
+    if ended && !payment.is_closing() {
+        payment.check = None;
+    }
+}
+
+/// When to ask about the payment next: after its state was entered (`asked` is `None`) or after
+/// that many questions. One with an attempt that is still to be closed is never left alone, whatever its state.
+pub(crate) fn schedule_payment(payment: &mut Payment, asked: Option<u32>, schedule: &Schedule, now: Timestamp) {
+    let steps = if payment.is_closing() {
+        &schedule.unknown
+    } else {
+        match payment.state {
+            PaymentState::Created => {
+                let at = payment.expires_at.max(now.plus(IN_FLIGHT));
+                payment.check = Some(Check { at, asked: asked.map_or(0, |asked| asked + 1) });
+                return;
+            }
+            PaymentState::Pending => &schedule.pending,
+            PaymentState::Unknown => &schedule.unknown,
+            PaymentState::Succeeded
+            | PaymentState::PartiallyRefunded
+            | PaymentState::Refunded
+            | PaymentState::Closed
+            | PaymentState::Failed => {
+                payment.check = None;
+                return;
+            }
         }
     };
     let mut check = match asked {

@@ -6,6 +6,7 @@
 mod account;
 mod asking;
 mod clock;
+mod closing;
 mod create;
 mod deliver;
 mod frozen;

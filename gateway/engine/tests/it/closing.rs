@@ -1,0 +1,91 @@
+//! Attempts that gave way and are still to be closed at their platforms, beside what else is asked about their payment.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use dukou_domain::{AttemptState, OutTradeNo, PaymentState};
+use dukou_engine::records::{EventKind, Payment};
+use dukou_engine::{Engine, EngineError, PaymentAnswer};
+use dukou_spi::{OrderWord, ProviderError, Reason};
+use tokio::task::JoinHandle;
+
+use crate::support::{Held, House, lost, order, paid, refused};
+
+const MINUTE: Duration = Duration::from_secs(60);
+/// Longer than any lease.
+const LONG: Duration = Duration::from_secs(125);
+
+fn number() -> OutTradeNo {
+    OutTradeNo::new("N-1").unwrap()
+}
+
+/// In the order in which they were made.
+fn states(payment: &Payment) -> Vec<AttemptState> {
+    payment.attempts().iter().map(|attempt| attempt.state).collect()
+}
+
+/// A create that is stopped while the platform answers it, for longer than its locks live; and who goes on meanwhile.
+async fn frozen_create(house: &House) -> (Held, JoinHandle<Result<PaymentAnswer, EngineError>>, Arc<Engine>) {
+    let (first, mut held) = (Arc::clone(&house.engine), house.hold("pay"));
+    let tenant = Arc::clone(&house.tenant);
+    let frozen = tokio::spawn(async move { first.create_payment(&tenant, order("N-1")).await });
+    held.arrived().await;
+    house.wait(LONG);
+    (held, frozen, house.another_engine())
+}
+
+/// A payment with a live attempt at the other platform, whose first one was taken by its platform after it had been
+/// closed there, and is to be closed again. Answers the live one's number.
+async fn one_to_close() -> (House, Arc<Engine>, String) {
+    let house = House::new();
+    let (held, frozen, second) = frozen_create(&house).await;
+    let answer = second.invoke_payment(&house.tenant, &number(), House::channel("other", Some("payer"))).await.unwrap();
+    held.thaw();
+    frozen.await.unwrap().unwrap_err();
+    let payment = house.read("N-1").await;
+    assert_eq!(
+        (payment.state, states(&payment)),
+        (PaymentState::Pending, vec![AttemptState::Closing, AttemptState::Live])
+    );
+    (house, second, answer.payment.attempt.trade_no.to_string())
+}
+
+fn close_fails(house: &House, with: &dyn Fn() -> ProviderError) {
+    house.script(|script| script.close.extend((0..1_000).map(|_| Err(with()))));
+}
+
+#[tokio::test]
+async fn a_payment_that_was_paid_twice_is_asked_about_no_more() {
+    for told in [true, false] {
+        let (house, engine, live) = one_to_close().await;
+        let success = format!("paid {live} 101 other-app other-mch 77");
+        assert_eq!(house.notify_from("other", &success).await, "Accepted");
+        if told {
+            assert_eq!(house.notify("paid N-1 101 app mch 42").await, "Accepted");
+        } else {
+            close_fails(&house, &|| refused(Reason::AlreadyPaid, "ORDERPAID"));
+            house.script(|script| script.query.push_back(Ok(OrderWord::Paid(paid("N-1", 101, "app", "mch", "42")))));
+            engine.run_due().await;
+        }
+        let payment = house.read("N-1").await;
+        assert_eq!(house.count_events(EventKind::PaymentDuplicate).await, 1, "{told}");
+        assert_eq!((states(&payment), payment.check), (vec![AttemptState::Paid; 2], None), "{told}");
+    }
+}
+
+#[tokio::test]
+async fn one_that_gave_way_to_a_closed_payments_last_is_closed_in_the_end_and_then_left_alone() {
+    let (house, engine, _) = one_to_close().await;
+    engine.close_payment(&house.tenant, &number()).await.unwrap();
+    close_fails(&house, &lost);
+    house.wait(MINUTE);
+    engine.run_due().await;
+    let tried = house.calls("close");
+    assert_eq!(states(&house.read("N-1").await), [AttemptState::Closing, AttemptState::Closed]);
+    house.script(|script| script.close.clear());
+    house.wait(MINUTE);
+    engine.run_due().await;
+    let payment = house.read("N-1").await;
+    assert_eq!((house.calls("close"), states(&payment)), (tried + 1, vec![AttemptState::Closed; 2]));
+    assert_eq!((payment.state, payment.check), (PaymentState::Closed, None));
+}
