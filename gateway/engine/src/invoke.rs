@@ -190,7 +190,8 @@ impl Engine {
         let payment = self
             .change_attempt(&payment, move |payment, _| {
                 let open = matches!(payment.attempt.state, AttemptState::Live | AttemptState::Closing);
-                if open && !payment.state.is_paid() {
+                // One that is being closed again keeps its plan, so that the tries come ever more slowly.
+                if payment.attempt.state == AttemptState::Live && !payment.state.is_paid() {
                     payment.attempt.state = AttemptState::Closing;
                     payment.updated_at = now;
                     rules::schedule_in_flight(payment, now);
@@ -269,30 +270,39 @@ impl Engine {
         .await
     }
 
-    /// Closes attempts that gave way to one that was paid.
+    /// Closes attempts that gave way and are still open, or may be, at their platforms: each is tried, whatever becomes
+    /// of another.
+    ///
+    /// # Errors
+    /// The first of those of the attempts that stay to be closed.
     pub(crate) async fn close_others(&self, tenant: &Tenant, payment: &Payment) -> Result<(), EngineError> {
-        let mut contradicted = false;
+        let mut closed = Ok(());
         for attempt in payment.others.iter().filter(|other| other.state == AttemptState::Closing) {
-            let provider = provider_of(tenant, &attempt.provider)?;
-            let order = order_of_attempt(payment, attempt);
-            match self.calls_about(payment, attempt, provider).close(&order).await {
-                Ok(()) => self.record_other_closed(payment, attempt).await?,
-                Err(error) if error.reason == Reason::AlreadyPaid => {
-                    let answer = self.calls_about(payment, attempt, provider).query(&order).await?;
-                    let payment = self.record_order_status(tenant, payment, answer.into_inner()).await?;
-                    let now = payment.others.iter().find(|other| other.id == attempt.id);
-                    contradicted |= now.is_some_and(|other| other.state == AttemptState::Closing);
+            closed = closed.and(self.close_other(tenant, payment, attempt).await);
+        }
+        closed
+    }
+
+    async fn close_other(&self, tenant: &Tenant, payment: &Payment, attempt: &Attempt) -> Result<(), EngineError> {
+        let provider = provider_of(tenant, &attempt.provider)?;
+        let order = order_of_attempt(payment, attempt);
+        match self.calls_about(payment, attempt, provider).close(&order).await {
+            Ok(()) => self.record_other_closed(payment, attempt).await,
+            Err(error) if error.reason == Reason::AlreadyPaid => {
+                let answer = self.calls_about(payment, attempt, provider).query(&order).await?;
+                let payment = self.record_order_status(tenant, payment, answer.into_inner()).await?;
+                let now = payment.others.iter().find(|other| other.id == attempt.id);
+                if now.is_some_and(|other| other.state == AttemptState::Closing) {
+                    // Nothing follows from it; the next look comes later than this one.
+                    let why =
+                        "an attempt that gave way cannot be closed, and the platform's word about it changes nothing"
+                            .to_owned();
+                    return Err(EngineError::InvalidState(why));
                 }
-                Err(error) => return Err(error.into()),
+                Ok(())
             }
+            Err(error) => Err(error.into()),
         }
-        if contradicted {
-            // Nothing follows from it; the next look comes later than this one.
-            let why = "an attempt that gave way cannot be closed, and the platform's word about it changes nothing"
-                .to_owned();
-            return Err(EngineError::InvalidState(why));
-        }
-        Ok(())
     }
 
     async fn record_other_closed(&self, payment: &Payment, closed: &Attempt) -> Result<(), EngineError> {

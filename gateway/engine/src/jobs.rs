@@ -41,20 +41,34 @@ impl Engine {
         provider: &Arc<dyn Provider>,
         payment: &Payment,
     ) -> Result<(), EngineError> {
-        if payment.others.iter().any(|other| other.state == AttemptState::Closing) {
-            return self.close_others(tenant, payment).await;
+        if !payment.is_closing() {
+            return self.ask_and_end(tenant, provider, payment).await;
         }
+        let mut closed = self.close_others(tenant, payment).await;
         if payment.attempt.state == AttemptState::Closing {
             // A change of channel was broken off: the attempt that gave way is closed, the payment
             // waits for the next.
-            return self.give_up_attempt(tenant, provider, payment.clone()).await.map(drop);
+            closed = closed.and(self.give_up_attempt(tenant, provider, payment.clone()).await.map(drop));
         }
-        let asked = payment;
-        let payment = if is_at_platform(provider, asked) {
-            self.ask_payment(tenant, provider, asked).await?
-        } else {
-            asked.clone()
-        };
+        // What was closed leaves the payment's own question to the end of the lease, so that an order that is being sent
+        // is left alone. What cannot be closed holds it up no longer: this is how a success is found.
+        if closed.is_err()
+            && let Err(error) = self.ask_and_end(tenant, provider, payment).await
+        {
+            tracing::warn!(tenant = %payment.tenant, out_trade_no = %payment.out_trade_no, %error, "asking about a payment failed");
+        }
+        closed
+    }
+
+    /// Asks about the payment's current attempt, and closes the payment where its time is over.
+    async fn ask_and_end(
+        &self,
+        tenant: &Tenant,
+        provider: &Arc<dyn Provider>,
+        asked: &Payment,
+    ) -> Result<(), EngineError> {
+        let asks = !asked.state.is_paid() && is_at_platform(provider, asked);
+        let payment = if asks { self.ask_payment(tenant, provider, asked).await? } else { asked.clone() };
         if payment.attempt.id != asked.attempt.id {
             // Another took its place meanwhile, with a question of its own.
             return Ok(());
@@ -71,7 +85,13 @@ impl Engine {
             | PaymentState::PartiallyRefunded
             | PaymentState::Refunded
             | PaymentState::Closed
-            | PaymentState::Failed => Ok(()),
+            | PaymentState::Failed => {
+                if !asks {
+                    // No answer plans the next question.
+                    self.ask_payment_later(asked).await;
+                }
+                Ok(())
+            }
         }
     }
 

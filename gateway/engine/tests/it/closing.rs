@@ -54,6 +54,104 @@ fn close_fails(house: &House, with: &dyn Fn() -> ProviderError) {
     house.script(|script| script.close.extend((0..1_000).map(|_| Err(with()))));
 }
 
+fn paid_there(house: &House, trade_no: &str) {
+    let word = OrderWord::Paid(paid(trade_no, 101, "other-app", "other-mch", "77"));
+    house.other.script.lock().unwrap().query.push_back(Ok(word));
+}
+
+#[tokio::test]
+async fn a_payment_is_asked_about_while_one_that_gave_way_cannot_be_closed() {
+    let refuses: &dyn Fn() -> ProviderError = &|| refused(Reason::Other, "SYSTEMERROR");
+    for with in [refuses, &|| refused(Reason::AlreadyPaid, "ORDERPAID")] {
+        let (house, engine, live) = one_to_close().await;
+        close_fails(&house, with);
+        paid_there(&house, &live);
+        engine.run_due().await;
+        let payment = house.read("N-1").await;
+        assert_eq!(payment.state, PaymentState::Succeeded, "{:?}", with());
+        assert_eq!(states(&payment), [AttemptState::Closing, AttemptState::Paid], "{:?}", with());
+        // It is closed when the platform does so again.
+        house.script(|script| script.close.clear());
+        for _ in 0..2 {
+            house.wait(MINUTE);
+            engine.run_due().await;
+        }
+        let payment = house.read("N-1").await;
+        assert_eq!((states(&payment)[0], payment.check), (AttemptState::Closed, None), "{:?}", with());
+    }
+}
+
+#[tokio::test]
+async fn a_payment_is_asked_about_where_the_provider_of_one_that_gave_way_is_gone() {
+    let (house, _, live) = one_to_close().await;
+    let tenant = house.without_words();
+    paid_there(&house, &live);
+    house.engine_of(&[&tenant], &[&tenant]).run_due().await;
+    assert_eq!(house.read("N-1").await.state, PaymentState::Succeeded);
+}
+
+#[tokio::test]
+async fn a_payment_ends_at_its_time_while_one_that_gave_way_cannot_be_closed() {
+    let (house, engine, live) = one_to_close().await;
+    close_fails(&house, &lost);
+    for _ in 0..125 {
+        house.wait(MINUTE);
+        engine.run_due().await;
+    }
+    let payment = house.read("N-1").await;
+    assert_eq!(
+        (payment.state, states(&payment)),
+        (PaymentState::Closed, vec![AttemptState::Closing, AttemptState::Closed])
+    );
+    let journal = house.other.script.lock().unwrap().journal.clone();
+    assert!(journal.contains(&format!("close {live}")), "{journal:?}");
+    assert!(house.calls("close") < 20, "ever more slowly: {}", house.calls("close"));
+}
+
+#[tokio::test]
+async fn a_change_of_channel_that_cannot_be_ended_is_asked_about_too() {
+    let house = House::new();
+    house.create("N-1").await;
+    close_fails(&house, &lost);
+    house.invoke("N-1", "other", Some("payer")).await.unwrap_err();
+    for _ in 0..60 {
+        house.wait(MINUTE);
+        house.engine.run_due().await;
+    }
+    let payment = house.read("N-1").await;
+    assert_eq!((payment.state, states(&payment)), (PaymentState::Pending, vec![AttemptState::Closing]));
+    assert!((5..20).contains(&house.calls("close")), "ever more slowly: {}", house.calls("close"));
+    house.script(|script| script.query.push_back(Ok(OrderWord::Paid(paid("N-1", 101, "app", "mch", "42")))));
+    house.wait(60 * MINUTE);
+    house.engine.run_due().await;
+    assert_eq!(house.read("N-1").await.state, PaymentState::Succeeded);
+}
+
+#[tokio::test]
+async fn each_that_gave_way_is_closed_whatever_becomes_of_another() {
+    let house = House::new();
+    let (held, frozen, second) = frozen_create(&house).await;
+    let mut held_there = house.other.hold_next("pay");
+    let (tenant, engine) = (Arc::clone(&house.tenant), Arc::clone(&second));
+    let frozen_there =
+        tokio::spawn(
+            async move { engine.invoke_payment(&tenant, &number(), House::channel("other", Some("payer"))).await },
+        );
+    held_there.arrived().await;
+    house.wait(LONG);
+    let third = house.another_engine();
+    third.invoke_payment(&house.tenant, &number(), House::channel("words", Some("another"))).await.unwrap();
+    held.thaw();
+    held_there.thaw();
+    frozen.await.unwrap().unwrap_err();
+    frozen_there.await.unwrap().unwrap_err();
+    let (closing, closed, live) = (AttemptState::Closing, AttemptState::Closed, AttemptState::Live);
+    assert_eq!(states(&house.read("N-1").await), [closing, closing, live]);
+    close_fails(&house, &lost);
+    third.run_due().await;
+    assert_eq!(states(&house.read("N-1").await), [closing, closed, live]);
+}
+
 #[tokio::test]
 async fn a_payment_that_was_paid_twice_is_asked_about_no_more() {
     for told in [true, false] {
