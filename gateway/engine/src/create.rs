@@ -212,7 +212,7 @@ impl Engine {
         fail_point!("create.answered");
         match result {
             Ok(prepay) => {
-                let payment = self.record_answer(&payment, Answer::Accepted(prepay)).await?;
+                let payment = self.record_answer(provider, &payment, Answer::Accepted(prepay)).await?;
                 fail_point!("create.committed");
                 let invoke = self.invoke(provider, &payment)?;
                 Ok(PaymentAnswer { payment, invoke, created: false })
@@ -234,7 +234,7 @@ impl Engine {
                     (ErrorKind::Refused, _) => Answer::Refused(failure_of(&error)),
                     (ErrorKind::Unknown, _) => Answer::Lost,
                 };
-                let payment = self.record_answer(&payment, answer).await?;
+                let payment = self.record_answer(provider, &payment, answer).await?;
                 if payment.state.is_paid() {
                     // The notify was faster than the answer that got lost, or the used number is ours.
                     return Ok(PaymentAnswer { payment, invoke: None, created: false });
@@ -262,8 +262,14 @@ impl Engine {
 
     /// # Errors
     /// [`EngineError::InvalidState`] when another attempt took this one's place meanwhile.
-    async fn record_answer(&self, payment: &Payment, answer: Answer) -> Result<Payment, EngineError> {
+    async fn record_answer(
+        &self,
+        provider: &Arc<dyn Provider>,
+        payment: &Payment,
+        answer: Answer,
+    ) -> Result<Payment, EngineError> {
         let sent = payment.attempt.id;
+        let closable = provider.capabilities().close;
         let now = self.now();
         let schedule = self.config.schedule.clone();
         let target = Target::payment(payment.tenant.clone(), PaymentKey::OutTradeNo(payment.out_trade_no.clone()));
@@ -272,10 +278,12 @@ impl Engine {
                 let Some(mut payment) = view.payment else { return (Change::default(), None) };
                 let before = payment.state;
                 let mut change = Change::default();
+                // Closed by another while the platform was asked, replaced or not: a payable order is no way back.
+                if closable && answer.may_be_payable() && rules::close_again(&mut payment, sent, now) {
+                    change.payment = Some(payment.clone());
+                    return (change, Some((before, payment)));
+                }
                 if payment.attempt.id != sent {
-                    if answer.may_be_payable() && rules::close_again(&mut payment, sent, now) {
-                        change.payment = Some(payment.clone());
-                    }
                     return (change, Some((before, payment)));
                 }
                 let moved = match &answer {

@@ -182,10 +182,11 @@ pub(crate) fn event(payment: &Payment, kind: EventKind, at: Timestamp, subject: 
     NewEvent { id: number::event_id(), tenant: payment.tenant.clone(), kind, at, subject }
 }
 
-/// An attempt that gave way was closed, and then its order turned out to have come later than that: it is closed once
-/// more. Whether there is anything to do.
+/// An attempt was closed, and then its order turned out to have come later than that: it is closed once more. Whether
+/// there is anything to do.
 pub(crate) fn close_again(payment: &mut Payment, attempt: AttemptId, now: Timestamp) -> bool {
-    let gone = payment.others.iter_mut().find(|other| other.id == attempt && other.state == AttemptState::Closed);
+    let mut attempts = payment.others.iter_mut().chain([&mut payment.attempt]);
+    let gone = attempts.find(|one| one.id == attempt && one.state == AttemptState::Closed);
     let Some(gone) = gone else { return false };
     gone.state = AttemptState::Closing;
     payment.check = Some(Check { at: now, asked: 0 });

@@ -187,3 +187,30 @@ async fn one_that_gave_way_to_a_closed_payments_last_is_closed_in_the_end_and_th
     assert_eq!((house.calls("close"), states(&payment)), (tried + 1, vec![AttemptState::Closed; 2]));
     assert_eq!((payment.state, payment.check), (PaymentState::Closed, None));
 }
+
+/// The close finds no order yet; the platform has one when it has told so.
+#[tokio::test]
+async fn an_order_that_comes_after_its_payment_was_closed_is_closed_too() {
+    for answer in [Ok(()), Err(lost())] {
+        let house = House::new();
+        let what = format!("{answer:?}");
+        house.script(|script| script.pay.push_back(answer));
+        let (held, frozen, second) = frozen_create(&house).await;
+        second.close_payment(&house.tenant, &number()).await.unwrap();
+        let closes = house.calls("close");
+        held.thaw();
+        if let Ok(answer) = frozen.await.unwrap() {
+            assert_eq!((answer.payment.state, answer.invoke), (PaymentState::Closed, None), "{what}");
+        }
+        // The platform is away for a moment.
+        house.script(|script| script.close.push_back(Err(lost())));
+        second.run_due().await;
+        assert_eq!(states(&house.read("N-1").await), [AttemptState::Closing], "{what}");
+        house.wait(MINUTE);
+        second.run_due().await;
+        let payment = house.read("N-1").await;
+        assert_eq!((payment.state, states(&payment)), (PaymentState::Closed, vec![AttemptState::Closed]), "{what}");
+        assert_eq!((house.calls("close"), payment.check), (closes + 2, None), "{what}");
+        assert_eq!(house.count_events(EventKind::PaymentClosed).await, 1, "{what}");
+    }
+}
