@@ -10,15 +10,22 @@ use dukou_domain::Secret;
 use dukou_engine::ports::{Store, StoreError};
 use dukou_http::{HttpConfig, WaitingFor};
 use dukou_store::{PostgresOptions, PostgresStore, Served, SqliteOptions, SqliteStore, SteadyTime};
+use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use uuid::Uuid;
 
 use crate::config::{StoragePlace, StorageSettings};
 use crate::listeners::run;
 use crate::outside::SystemClock;
+use crate::shutdown::pause;
 
 /// Between two tries to reach a database that is away.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
+
+/// How often it is looked whether the clock was set.
+const LOOK_AT_TIME: Duration = Duration::from_secs(1);
+/// In milliseconds: a plan need not be nearer after a restart that nobody prepared.
+const KEPT_WITHIN: u64 = 3_000;
 
 /// Under which the store keeps the key of the console's sessions.
 const CONSOLE_SECRET: &str = "console";
@@ -64,11 +71,39 @@ impl Ledger {
         }
     }
 
-    /// The time that plans are kept in: where instances share them, the database's.
-    pub fn time(&self) -> SteadyTime {
+    /// The time that plans are kept in: where instances share them, the database's, else the clock's with the distance
+    /// at which the process before left it.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub async fn time(&self) -> Result<SteadyTime, StoreError> {
         match self {
-            Ledger::Sqlite(_) => SteadyTime::new(Arc::new(SystemClock)),
-            Ledger::Postgres(store) => SteadyTime::following(Arc::new(SystemClock), store.clock()),
+            Ledger::Sqlite(store) => {
+                let ahead = store.plans_ahead().await?;
+                Ok(SteadyTime::new(Arc::new(SystemClock)).going_on(ahead))
+            }
+            Ledger::Postgres(store) => Ok(SteadyTime::following(Arc::new(SystemClock), store.clock())),
+        }
+    }
+
+    /// Keeps how far plans are from the clock for the process that comes after this one, as that changes and once more
+    /// when it is told to stop.
+    pub async fn keep_time(self, time: Arc<SteadyTime>, mut stopping: watch::Receiver<bool>) {
+        let Ledger::Sqlite(store) = self else { return };
+        let mut kept = time.ahead();
+        loop {
+            pause(LOOK_AT_TIME, &mut stopping).await;
+            let stop = *stopping.borrow();
+            let ahead = time.ahead();
+            if ahead.abs_diff(kept) > KEPT_WITHIN || stop {
+                match store.keep_plans_ahead(ahead).await {
+                    Ok(()) => kept = ahead,
+                    Err(error) => tracing::warn!(%error, "how far plans are from the clock cannot be kept"),
+                }
+            }
+            if stop {
+                break;
+            }
         }
     }
 
@@ -167,5 +202,31 @@ impl<'l> Waiting<'l> {
         let public = dukou_http::serve_public_waiting(self.public.try_clone()?, limits.clone())?;
         let admin = dukou_http::serve_admin_waiting(self.admin.try_clone()?, limits, reason.clone())?;
         Ok(vec![run(public), run(admin)])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Watches: the distance that one process leaves to the next.
+    #[tokio::test]
+    async fn the_next_process_goes_on_with_the_time_of_the_one_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let open =
+            || Ledger::Sqlite(Arc::new(SqliteStore::open(SqliteOptions::at(folder.path().join("l.db"))).unwrap()));
+        let near = |ahead: i64, expected: i64| ahead.abs_diff(expected) < 60_000;
+        let first = open();
+        assert!(near(first.time().await.unwrap().ahead(), 0));
+        // As when the clock was set back by an hour while it ran.
+        let time = Arc::new(SteadyTime::new(Arc::new(SystemClock)).going_on(3_600_000));
+        let (stop, stopping) = watch::channel(false);
+        let keeping = tokio::spawn(first.clone().keep_time(time, stopping));
+        stop.send_replace(true);
+        keeping.await.unwrap();
+        first.close().await;
+        drop(first);
+        let ahead = open().time().await.unwrap().ahead();
+        assert!(near(ahead, 3_600_000), "{ahead}");
     }
 }

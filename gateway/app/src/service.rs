@@ -95,7 +95,8 @@ impl Service {
         }
         metrics.reload.refused_files.set(i64::try_from(tenants.refused()).unwrap_or(i64::MAX));
         let tenants = Arc::new(ServedTenants::new(tenants.served()));
-        let steady = SteadySchedules::new(store, ledger.time());
+        let time = Arc::new(ledger.time().await.context("the time that plans are kept in")?);
+        let steady = SteadySchedules::new(store, Arc::clone(&time));
         let measured: Arc<dyn Store> = Arc::new(metrics.measure(Arc::new(steady)));
         outside.shelf.open(Arc::clone(&measured));
         let shared = outside.shared.open(Arc::clone(&measured), Arc::clone(&coordinator), Arc::new(SystemClock));
@@ -174,6 +175,7 @@ impl Service {
         let mut jobs = Jobs::start(&engine, retention);
         let served = Arc::clone(&tenants);
         jobs.add(|stopping| trust::renew(served, stopping));
+        jobs.add(|stopping| ledger.clone().keep_time(time, stopping));
         let recorder = Arc::clone(&engine);
         jobs.add(|stopping| async move { recorder.keep_calls(stopping).await });
         jobs.add(|stopping| Arc::clone(&console).watch(stopping));

@@ -3,6 +3,7 @@
 //! `open` prepares the file, `writer` commits, `readers` read, `backup` copies it and brings it back;
 //! `payments`, `refunds`, `events` and `calls` hold the statements.
 
+mod ahead;
 mod apply;
 mod backup;
 mod calls;

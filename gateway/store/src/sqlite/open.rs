@@ -38,6 +38,7 @@ pub(super) const STEPS: &[Step] = &[
         sql: include_str!("../../migrations/sqlite/0011_questions_in_turn.sql"),
     },
     Step { version: 12, name: "troubles", sql: include_str!("../../migrations/sqlite/0012_troubles.sql") },
+    Step { version: 13, name: "steady time", sql: include_str!("../../migrations/sqlite/0013_steady_time.sql") },
 ];
 
 /// How long a statement waits for a lock that another process holds, a backup for example.

@@ -32,12 +32,12 @@ pub use time::SteadyTime;
 /// A store whose plans are in the steady time. Everything else is the inner store's.
 pub struct SteadySchedules {
     inner: Arc<dyn Store>,
-    time: SteadyTime,
+    time: Arc<SteadyTime>,
 }
 
 impl SteadySchedules {
-    pub fn new(inner: Arc<dyn Store>, time: SteadyTime) -> Self {
-        SteadySchedules { inner, time }
+    pub fn new(inner: Arc<dyn Store>, time: impl Into<Arc<SteadyTime>>) -> Self {
+        SteadySchedules { inner, time: time.into() }
     }
 }
 

@@ -57,6 +57,17 @@ impl SteadyTime {
         SteadyTime { clock, common: None, passed, last: Mutex::new(last) }
     }
 
+    /// Goes on from where another process left off: plans of that one are so many milliseconds ahead of the clock, which
+    /// was set while it ran.
+    #[must_use]
+    pub fn going_on(self, ahead: i64) -> Self {
+        {
+            let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+            last.steady = last.steady.saturating_add(ahead);
+        }
+        self
+    }
+
     /// How many milliseconds the steady time is ahead of the clock: 0, but for a while after the
     /// clock was set, and where it is not the clock that is followed.
     pub fn ahead(&self) -> i64 {

@@ -43,12 +43,20 @@ impl Clock for Wall {
     }
 }
 
+fn hands() -> Arc<Hands> {
+    Arc::new(Hands { clock: AtomicI64::new(10_000_000), ..Hands::default() })
+}
+
+fn time(hands: &Arc<Hands>) -> SteadyTime {
+    let passed = Arc::clone(hands);
+    let passed = Box::new(move || Duration::from_millis(passed.passed.load(Ordering::SeqCst)));
+    SteadyTime::with(Arc::new(Wall(Arc::clone(hands))), passed)
+}
+
 fn steady(folder: &std::path::Path) -> (Arc<Hands>, SteadySchedules) {
     let store = SqliteStore::open(SqliteOptions::at(folder.join(format!("{}.db", Uuid::now_v7())))).unwrap();
-    let hands = Arc::new(Hands { clock: AtomicI64::new(1_000_000), ..Hands::default() });
-    let passed = Arc::clone(&hands);
-    let passed = Box::new(move || Duration::from_millis(passed.passed.load(Ordering::SeqCst)));
-    let time = SteadyTime::with(Arc::new(Wall(Arc::clone(&hands))), passed);
+    let hands = hands();
+    let time = time(&hands);
     (hands, SteadySchedules::new(Arc::new(store), time))
 }
 
@@ -103,5 +111,38 @@ async fn f22_deliveries_are_tried_again_at_their_pace_when_the_clock_is_set() {
 
         deliver(&store, &tenant(), now()).await;
         assert_eq!(lease().await.taken.len(), 1, "{jump}: what is new is due at once");
+    }
+}
+
+/// Watches: the distance that is kept. Begun at the clock again, everything is due at once after a restart where the clock
+/// was set forward, and nothing for as long as it had been wrong where it was set back.
+#[tokio::test]
+async fn f22_plans_keep_their_pace_over_a_restart_after_the_clock_was_set() {
+    let folder = tempfile::tempdir().unwrap();
+    for jump in [6 * JUMP, -6 * JUMP] {
+        let hands = hands();
+        let now = || at(hands.clock.load(Ordering::SeqCst));
+        let options = SqliteOptions::at(folder.path().join(format!("{}.db", Uuid::now_v7())));
+        let before = Arc::new(SqliteStore::open(options.clone()).unwrap());
+        assert_eq!(before.plans_ahead().await.unwrap(), 0);
+        let steady_time = Arc::new(time(&hands));
+        let store = SteadySchedules::new(Arc::<SqliteStore>::clone(&before), Arc::clone(&steady_time));
+        deliver(&store, &tenant(), now().plus(Duration::from_secs(300))).await;
+        hands.set(jump);
+        before.keep_plans_ahead(steady_time.ahead()).await.unwrap();
+        before.close().await;
+        // Another process counts what passes from its own start.
+        hands.passed.store(0, Ordering::SeqCst);
+        let after = SqliteStore::open(options).unwrap();
+        let steady_time = time(&hands).going_on(after.plans_ahead().await.unwrap());
+        let store = SteadySchedules::new(Arc::new(after), steady_time);
+        let lease = async || {
+            let until = now().plus(Duration::from_secs(120));
+            store.deliveries().lease(now(), until, 10, Box::new(|_| 10)).await.unwrap()
+        };
+        hands.pass(200);
+        assert!(lease().await.taken.is_empty(), "{jump}: a burst");
+        hands.pass(145);
+        assert_eq!(lease().await.taken.len(), 1, "{jump}: a stall");
     }
 }
