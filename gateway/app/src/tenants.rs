@@ -24,7 +24,7 @@ struct Sets {
     /// Those too that were served since the process started, and every provider that they had:
     /// payments made by them may still be under way.
     known: HashMap<String, Arc<Tenant>>,
-    /// By tenant, providers whose name was given another account, newest first.
+    /// By tenant, providers whose name was given another account, app or kind, newest first.
     former: HashMap<String, Vec<Named>>,
     any_webhook: bool,
 }
@@ -66,6 +66,9 @@ impl Sets {
         let id = tenant.id.to_string();
         if let Some(before) = self.known.get(&id) {
             let former = self.former.entry(id.clone()).or_default();
+            for warning in replaced(before, tenant) {
+                tracing::warn!(tenant = %tenant.id, "{warning}");
+            }
             for (name, provider) in &before.providers {
                 former.insert(0, (name.clone(), Arc::clone(provider)));
             }
@@ -92,11 +95,29 @@ impl Sets {
     }
 }
 
-/// Drops those whose account the tenant has under the same name, and all but the newest of each account.
+/// What the merchant has to know of providers that were given another account, app or kind under their names.
+fn replaced(before: &Tenant, now: &Tenant) -> Vec<String> {
+    let both =
+        before.providers.iter().filter_map(|(name, was)| Some((name, was.info(), now.providers.get(name)?.info())));
+    let changed = both.filter(|(_, was, is)| was != is);
+    changed
+        .map(|(name, was, is)| {
+            format!(
+                "providers.{name} was {} of merchant account {} and app {}, and is {} of {} and {} now: what was ordered \
+                 before is signed for and its notifies are believed until the next start only; a second section beside \
+                 the first keeps both",
+                was.kind, was.merchant_id, was.app_id, is.kind, is.merchant_id, is.app_id
+            )
+        })
+        .collect()
+}
+
+/// Drops those whose account the tenant has under the same name, and all but the newest of each account. Another app or
+/// kind counts as another account: only the one that made an order can sign for it and read what is told of it.
 fn keep_other_accounts(former: &mut Vec<Named>, tenant: &Tenant) {
     let account = |provider: &Arc<dyn Provider>| {
         let info = provider.info();
-        (info.merchant_id.clone(), info.app_id.clone())
+        (info.merchant_id.clone(), info.app_id.clone(), info.kind)
     };
     let mut seen: HashSet<_> = tenant.providers.iter().map(|(name, now)| (name.clone(), account(now))).collect();
     former.retain(|(name, provider)| {

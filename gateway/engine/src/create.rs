@@ -141,6 +141,7 @@ impl Engine {
                 prepay: None,
                 state: AttemptState::Live,
                 transaction_id: None,
+                kind: info.kind.to_owned(),
             },
             others: Vec::new(),
             check: None,
@@ -193,7 +194,8 @@ impl Engine {
         let sendable = matches!(payment.state, PaymentState::Created | PaymentState::Pending)
             && payment.attempt.state == AttemptState::Live
             && !waits_for_payer(provider, &payment)
-            && self.now() < payment.expires_at;
+            && self.now() < payment.expires_at
+            && self.signer_of(&payment.tenant, &payment.attempt, provider).is_some();
         if sendable {
             return self.send_order(tenant, provider, payment).await;
         }
@@ -330,12 +332,9 @@ impl Engine {
                 && now < payment.expires_at
         };
         let Some(prepay) = payment.attempt.prepay.as_ref().filter(usable) else { return Ok(None) };
-        match self.account_of(&payment.tenant, &payment.attempt, provider) {
-            Ok(None) => Ok(Some(provider.invoke(&order_of(payment), prepay)?)),
-            Ok(Some(former)) => Ok(Some(former.invoke(&order_of(payment), prepay)?)),
-            // Nobody can sign for that account; a call to the platform says so.
-            Err(_) => Ok(None),
-        }
+        // After a restart nobody may be able to sign; another attempt has to be made.
+        let Some(signer) = self.signer_of(&payment.tenant, &payment.attempt, provider) else { return Ok(None) };
+        Ok(Some(signer.invoke(&order_of(payment), prepay)?))
     }
 }
 

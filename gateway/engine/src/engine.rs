@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use dukou_domain::{OutTradeNo, PaymentState, ProviderName, RefundState, TenantId, Timestamp};
-use dukou_spi::{Clock, FieldProblem, NotifyKind, PayOrder, Provider, ProviderInfo};
+use dukou_spi::{Clock, FieldProblem, NotifyKind, PayOrder, Provider};
 use tracing::Instrument as _;
 
 use crate::ask::Asking;
@@ -162,39 +162,6 @@ impl Engine {
             Ok(None) => calls,
             Err(why) => Calls { other_account: Some(why), ..calls },
         }
-    }
-
-    /// The provider of the account that an attempt was made with, where that is not `current`.
-    ///
-    /// # Errors
-    /// Why there is none: the provider of this name was given another account, and the former is not known any more. Another
-    /// account would say that there is no such order, which would count as closed.
-    pub(crate) fn account_of(
-        &self,
-        tenant: &TenantId,
-        attempt: &Attempt,
-        current: &Arc<dyn Provider>,
-    ) -> Result<Option<Arc<dyn Provider>>, String> {
-        let same = |info: &ProviderInfo| info.merchant_id == attempt.merchant_id;
-        if same(current.info()) && current.info().app_id == attempt.app_id {
-            return Ok(None);
-        }
-        let mut former = self.tenants.former_providers(tenant, &attempt.provider);
-        former.retain(|provider| same(provider.info()));
-        let of_the_app = former.iter().position(|provider| provider.info().app_id == attempt.app_id);
-        if same(current.info()) {
-            return Ok(of_the_app.map(|at| former.swap_remove(at)));
-        }
-        if former.is_empty() {
-            return Err(format!(
-                "it was made with merchant account {}, and {} is {} now; give the former account a section of this \
-                 name until its payments have ended",
-                attempt.merchant_id,
-                attempt.provider,
-                current.info().merchant_id
-            ));
-        }
-        Ok(Some(former.swap_remove(of_the_app.unwrap_or(0))))
     }
 
     pub(crate) fn notify_url(&self, tenant: &Tenant, provider: &ProviderName, kind: NotifyKind) -> String {

@@ -63,7 +63,9 @@ impl Engine {
         self.refuse_ended(&payment)?;
         let client_ip = command.client_ip;
         let candidate = self.candidate(tenant, provider, &payment, command).await?;
-        if is_same_channel(&payment.attempt, &candidate) {
+        // An attempt that nobody can sign for any more is no way to pay, whatever the channel is called.
+        let signed_for = self.signer_of(&payment.tenant, &payment.attempt, provider).is_some();
+        if is_same_channel(&payment.attempt, &candidate) && signed_for {
             let payment = self.bind_payer(payment, &candidate, client_ip).await?;
             if let Some(invoke) = self.invoke(provider, &payment)? {
                 return Ok(PaymentAnswer { payment, invoke: Some(invoke), created: false });
@@ -138,6 +140,7 @@ impl Engine {
             prepay: None,
             state: AttemptState::Live,
             transaction_id: None,
+            kind: info.kind.to_owned(),
         };
         let problems = provider.check(&order_of_attempt(payment, &candidate));
         if problems.is_empty() { Ok(candidate) } else { Err(EngineError::Invalid(problems)) }

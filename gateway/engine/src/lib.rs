@@ -5,6 +5,7 @@
 //! through the provider trait of `dukou-spi`.
 
 mod access_token;
+mod account;
 mod ask;
 mod calls;
 mod close;

@@ -47,7 +47,8 @@ impl Engine {
         let tenant = self.tenants.find_even_removed(tenant)?;
         let (name, provider) = tenant.providers.iter().find(|(name, _)| name.as_str() == provider)?;
         let mut number = None;
-        let outcome = self.judge(&tenant, name, provider, &raw, &mut number).await;
+        let (speaker, verified) = self.verify(&tenant, name, provider, &raw).await;
+        let outcome = self.judge(&tenant, name, provider, verified, &raw, &mut number).await;
         let verdict = match outcome {
             NotifyOutcome::Applied | NotifyOutcome::Duplicate | NotifyOutcome::Mismatch | NotifyOutcome::NotPaid => {
                 Verdict::Accepted
@@ -56,7 +57,30 @@ impl Engine {
             NotifyOutcome::BadSignature | NotifyOutcome::Malformed => Verdict::Rejected,
         };
         self.telemetry.notify(&tenant.id, name, raw.kind, outcome, started.elapsed());
-        Some(Notified { reply: provider.acknowledge(raw.kind, verdict), number })
+        Some(Notified { reply: speaker.acknowledge(raw.kind, verdict), number })
+    }
+
+    /// The message as the provider of this name reads it, and that provider, which has to answer it in its own form.
+    /// `None` where the provider panicked.
+    async fn verify(
+        &self,
+        tenant: &Tenant,
+        name: &ProviderName,
+        provider: &Arc<dyn Provider>,
+        raw: &RawNotify,
+    ) -> (Arc<dyn Provider>, Option<Result<Notice, NotifyError>>) {
+        let verified = AssertUnwindSafe(provider.notify(raw)).catch_unwind().await.ok();
+        if let Some(Err(NotifyError::BadSignature | NotifyError::UnknownKey { .. } | NotifyError::Malformed(_))) =
+            &verified
+        {
+            // What was ordered with the account that this one replaced is reported under that account's keys.
+            for former in self.tenants.former_providers(&tenant.id, name) {
+                if let Ok(Ok(notice)) = AssertUnwindSafe(former.notify(raw)).catch_unwind().await {
+                    return (former, Some(Ok(notice)));
+                }
+            }
+        }
+        (Arc::clone(provider), verified)
     }
 
     async fn judge(
@@ -64,33 +88,22 @@ impl Engine {
         tenant: &Tenant,
         name: &ProviderName,
         provider: &Arc<dyn Provider>,
+        verified: Option<Result<Notice, NotifyError>>,
         raw: &RawNotify,
         number: &mut Option<String>,
     ) -> NotifyOutcome {
-        let mut verified = AssertUnwindSafe(provider.notify(raw)).catch_unwind().await;
-        if let Ok(Err(NotifyError::BadSignature | NotifyError::UnknownKey { .. } | NotifyError::Malformed(_))) =
-            &verified
-        {
-            // What was ordered with the account that this one replaced is reported under that account's keys.
-            for former in self.tenants.former_providers(&tenant.id, name) {
-                if let Ok(Ok(notice)) = AssertUnwindSafe(former.notify(raw)).catch_unwind().await {
-                    verified = Ok(Ok(notice));
-                    break;
-                }
-            }
-        }
         let notice = match verified {
-            Ok(Ok(notice)) => notice,
-            Ok(Err(NotifyError::Probe)) => {
+            Some(Ok(notice)) => notice,
+            Some(Err(NotifyError::Probe)) => {
                 tracing::debug!(tenant = %tenant.id, provider = %name, "the platform tested whether a wrong signature is refused");
                 self.telemetry.probe(&tenant.id, name);
                 return NotifyOutcome::BadSignature;
             }
-            Ok(Err(error @ NotifyError::UnknownKey { again: true, .. })) => {
+            Some(Err(error @ NotifyError::UnknownKey { again: true, .. })) => {
                 tracing::debug!(tenant = %tenant.id, provider = %name, kind = raw.kind.as_str(), %error, "a notify was refused");
                 return NotifyOutcome::BadSignature;
             }
-            Ok(Err(error)) => {
+            Some(Err(error)) => {
                 tracing::warn!(tenant = %tenant.id, provider = %name, kind = raw.kind.as_str(), %error, "a notify was refused");
                 return match error {
                     NotifyError::Malformed(_) => NotifyOutcome::Malformed,
@@ -100,7 +113,7 @@ impl Engine {
                     | NotifyError::Probe => NotifyOutcome::BadSignature,
                 };
             }
-            Err(_) => {
+            None => {
                 tracing::error!(tenant = %tenant.id, provider = %name, "a provider panicked over a notify");
                 return NotifyOutcome::Error;
             }

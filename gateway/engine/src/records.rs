@@ -72,6 +72,9 @@ pub struct Attempt {
     pub state: AttemptState,
     /// The platform's number of the success, once there was one.
     pub transaction_id: Option<TransactionId>,
+    /// The `kind` of the provider that it was made with. Empty where that is not known: it was recorded before kinds
+    /// were.
+    pub kind: String,
 }
 
 impl Payment {

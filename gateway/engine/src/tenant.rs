@@ -70,8 +70,8 @@ pub trait Tenants: Send + Sync {
         self.find(id)
     }
 
-    /// Providers that this tenant had under this name for another account, newest first: what was made with one can
-    /// be asked after only with it.
+    /// Providers that this tenant had under this name for another account, app or kind, newest first: what was made with
+    /// one can be signed for, and may be asked after, only with it.
     fn former_providers(&self, _id: &TenantId, _name: &ProviderName) -> Vec<Arc<dyn Provider>> {
         Vec::new()
     }

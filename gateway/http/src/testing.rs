@@ -54,6 +54,7 @@ pub fn payment() -> Payment {
             state: AttemptState::Paid,
             transaction_id: None,
             prepay: None,
+            kind: "wechat-v2".into(),
         },
         others: Vec::new(),
         check: None,

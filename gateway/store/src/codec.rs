@@ -168,6 +168,8 @@ struct StoredAttempt<'a> {
     state: Text<'a>,
     #[serde(default)]
     transaction_id: Option<Text<'a>>,
+    #[serde(default)]
+    kind: Text<'a>,
 }
 
 /// The state of an attempt written before attempts had one.
@@ -316,6 +318,7 @@ impl<'a> From<&'a Attempt> for StoredAttempt<'a> {
             }),
             state: Cow::Borrowed(a.state.as_str()),
             transaction_id: a.transaction_id.as_ref().map(|id| Cow::Borrowed(id.as_str())),
+            kind: Cow::Borrowed(&a.kind),
         }
     }
 }
@@ -477,6 +480,7 @@ impl StoredAttempt<'_> {
             }),
             state: word(AttemptState::parse, &self.state)?,
             transaction_id: self.transaction_id.map(|text| id(TransactionId::new, &text)).transpose()?,
+            kind: self.kind.into_owned(),
         })
     }
 }
@@ -542,7 +546,7 @@ mod tests {
     #[test]
     fn what_version_1_wrote_is_read_and_written_with_what_came_later() {
         let attempt = r#""prepay":{"token":"p","valid_until":8}"#;
-        let later = r#""prepay":{"token":"p","valid_until":8},"state":"live","transaction_id":null"#;
+        let later = r#""prepay":{"token":"p","valid_until":8},"state":"live","transaction_id":null,"kind":""#;
         let refund = r#""check":null,"version""#;
         let of_duplicate = r#""check":null,"of_duplicate":false,"version""#;
         for text in [PAYMENT, UNKNOWN_ORDER, REFUND] {

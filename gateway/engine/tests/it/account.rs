@@ -1,12 +1,13 @@
 //! A provider's name is given another merchant account while payments of the former one are open.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use dukou_domain::{OutTradeNo, PaymentState, ProviderName, RefundState};
+use dukou_domain::{AttemptState, OutTradeNo, PaymentState, ProviderName, RefundState};
 use dukou_engine::EngineError;
 use dukou_spi::{NotifyKind, OrderWord, RawNotify, RefundWord};
 
-use crate::support::{House, paid, refund};
+use crate::support::{House, Platform, order, paid, refund};
 
 fn number() -> OutTradeNo {
     OutTradeNo::new("N-1").unwrap()
@@ -63,4 +64,49 @@ async fn nothing_is_asked_of_another_account() {
     assert_eq!(house.journal(), ["pay N-1 101"]);
     assert!(other_journal(&house).is_empty());
     assert!(tenant.providers.contains_key(&ProviderName::new("words").unwrap()));
+}
+
+/// The same merchant account, in each way that another must sign for.
+fn changed() -> [(&'static str, Arc<Platform>); 2] {
+    [("kind", Platform::new("other-words", "app", "mch")), ("app", Platform::new("words", "new-app", "mch"))]
+}
+
+#[tokio::test]
+async fn what_another_kind_or_app_made_is_signed_for_by_it_while_it_is_known() {
+    for (what, now) in changed() {
+        let house = House::new();
+        house.create("N-1").await;
+        let (engine, tenant) = house.with_words(&now, true);
+        now.script.lock().unwrap().refuse_notify = true;
+        assert!(engine.payment(&tenant, &number(), false).await.unwrap().invoke.is_some(), "{what}");
+        let again = engine.create_payment(&tenant, order("N-1")).await.unwrap();
+        assert!(again.invoke.is_some(), "{what}");
+        let same = engine.invoke_payment(&tenant, &number(), House::channel("words", None)).await.unwrap();
+        assert_eq!((same.payment.others.len(), same.invoke.is_some()), (0, true), "{what}");
+        let raw = RawNotify { kind: NotifyKind::Payment, headers: Vec::new(), body: "paid N-1 101 app mch 42".into() };
+        let reply = engine.notify("shop", "words", raw).await.unwrap().reply;
+        assert_eq!(reply.content_type, "words", "the platform is answered in the form of the message");
+        assert_eq!(house.read("N-1").await.state, PaymentState::Succeeded, "{what}");
+        assert!(now.script.lock().unwrap().journal.is_empty(), "{what}: nothing was asked of the new one");
+    }
+}
+
+#[tokio::test]
+async fn nobody_signs_for_what_another_kind_or_app_made() {
+    for (what, now) in changed() {
+        let house = House::new();
+        house.create("N-1").await;
+        let (engine, tenant) = house.with_words(&now, false);
+        let journal = || now.script.lock().unwrap().journal.clone();
+        assert_eq!(engine.payment(&tenant, &number(), false).await.unwrap().invoke, None, "{what}");
+        let again = engine.create_payment(&tenant, order("N-1")).await.unwrap();
+        assert_eq!((again.invoke, again.created), (None, false), "{what}");
+        assert!(journal().is_empty(), "{what}: no second order under the number");
+
+        let payable = engine.invoke_payment(&tenant, &number(), House::channel("words", None)).await.unwrap();
+        assert!(payable.invoke.is_some(), "{what}");
+        assert_eq!((payable.payment.attempt.number, payable.payment.others[0].state), (2, AttemptState::Closed));
+        let pay = format!("pay {} 101", payable.payment.attempt.trade_no);
+        assert_eq!(journal(), ["close N-1", &pay], "{what}");
+    }
 }

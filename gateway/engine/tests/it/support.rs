@@ -71,6 +71,11 @@ pub struct Platform {
 }
 
 impl Platform {
+    pub fn new(kind: &'static str, app_id: &str, merchant_id: &str) -> Arc<Self> {
+        let info = ProviderInfo { kind, app_id: app_id.to_owned(), merchant_id: merchant_id.to_owned() };
+        Arc::new(Platform { info, script: Mutex::default() })
+    }
+
     fn next<T>(&self, entry: String, queue: impl FnOnce(&mut Script) -> &mut VecDeque<T>) -> Option<T> {
         let mut script = self.script.lock().unwrap();
         script.journal.push(entry);
@@ -230,7 +235,8 @@ impl Provider for Platform {
     }
 
     fn acknowledge(&self, _kind: NotifyKind, verdict: Verdict) -> NotifyReply {
-        NotifyReply { status: 200, content_type: "text/plain", body: Bytes::from(format!("{verdict:?}")) }
+        // The form of an answer is its kind's.
+        NotifyReply { status: 200, content_type: self.info.kind, body: Bytes::from(format!("{verdict:?}")) }
     }
 
     fn show(&self, body: &[u8]) -> Vec<(String, String)> {
@@ -414,11 +420,9 @@ impl House {
             SteadyTime::with(Arc::<MovedClock>::clone(&clock), passed)
         };
         let store: Arc<dyn Store> = Arc::new(SteadySchedules::new(Arc::new(store), time));
-        let info = ProviderInfo { kind: "words", app_id: "app".to_owned(), merchant_id: "mch".to_owned() };
-        let platform = Arc::new(Platform { info, script: Mutex::default() });
+        let platform = Platform::new("words", "app", "mch");
         let provider: Arc<dyn Provider> = Arc::<Platform>::clone(&platform);
-        let info = ProviderInfo { kind: "words", app_id: "other-app".to_owned(), merchant_id: "other-mch".to_owned() };
-        let other = Arc::new(Platform { info, script: Mutex::default() });
+        let other = Platform::new("words", "other-app", "other-mch");
         let other_provider: Arc<dyn Provider> = Arc::<Platform>::clone(&other);
         let tenant = Arc::new(Tenant {
             id: TenantId::new("shop").unwrap(),
@@ -459,9 +463,14 @@ impl House {
     /// What is served once the provider's name was given the other merchant account: with the former one at hand, or,
     /// after a restart, without.
     pub fn with_other_account(&self, former_is_known: bool) -> (Arc<Engine>, Arc<Tenant>) {
+        self.with_words(&self.other, former_is_known)
+    }
+
+    /// As [`Self::with_other_account`], with this one in its place.
+    pub fn with_words(&self, now: &Arc<Platform>, former_is_known: bool) -> (Arc<Engine>, Arc<Tenant>) {
         let words = ProviderName::new("words").unwrap();
         let mut tenant = Tenant::clone(&self.tenant);
-        tenant.providers.insert(words, Arc::<Platform>::clone(&self.other) as Arc<dyn Provider>);
+        tenant.providers.insert(words, Arc::<Platform>::clone(now) as Arc<dyn Provider>);
         let tenant = Arc::new(tenant);
         let former: Arc<dyn Provider> = Arc::<Platform>::clone(&self.platform);
         let former = if former_is_known { vec![former] } else { Vec::new() };

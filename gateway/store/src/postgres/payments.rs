@@ -19,7 +19,7 @@ macro_rules! columns {
          p.transaction_id, p.failure_code, p.failure_message, p.check_at, p.check_asked, p.version, p.attempt_id, \
          p.attempt_number, p.provider, p.method, p.trade_no, p.app_id, p.merchant_id, p.openid, p.notify_url, \
          p.prepay_token, p.prepay_valid_until, p.attempt_state, \
-         CASE WHEN p.attempt_state = 'paid' THEN p.transaction_id END"
+         CASE WHEN p.attempt_state = 'paid' THEN p.transaction_id END, p.kind"
     };
 }
 
@@ -68,7 +68,7 @@ const LOCK: &str = concat!(
 
 /// The attempts of payments but for their current ones.
 const OTHERS: &str = "SELECT k.place, a.id, a.number, a.provider, a.method, a.trade_no, a.app_id, a.merchant_id, \
-     a.openid, a.notify_url, a.prepay_token, a.prepay_valid_until, a.state, a.transaction_id \
+     a.openid, a.notify_url, a.prepay_token, a.prepay_valid_until, a.state, a.transaction_id, a.kind \
      FROM unnest($1::bigint[], $2::text[], $3::uuid[], $4::uuid[]) AS k (place, tenant, payment, current) \
      JOIN attempts a ON a.tenant = k.tenant AND a.payment = k.payment AND a.id <> k.current \
      ORDER BY k.place, a.number";
@@ -76,12 +76,13 @@ const OTHERS: &str = "SELECT k.place, a.id, a.number, a.provider, a.method, a.tr
 const INSERT: &str = "INSERT INTO payments (tenant, id, out_trade_no, amount, currency, description, attach, metadata, \
      client_ip, created_at, expires_at, state, late, refunded, refunding, updated_at, paid_at, transaction_id, \
      failure_code, failure_message, check_at, check_asked, attempts, attempt_id, attempt_number, provider, method, \
-     trade_no, app_id, merchant_id, openid, notify_url, prepay_token, prepay_valid_until, attempt_state, version) \
+     trade_no, app_id, merchant_id, openid, notify_url, prepay_token, prepay_valid_until, attempt_state, kind, \
+     version) \
      SELECT k.*, 1 FROM unnest($1::text[], $2::uuid[], $3::text[], $4::bigint[], $5::text[], $6::text[], $7::text[], \
      $8::text[], $9::text[], $10::bigint[], $11::bigint[], $12::text[], $13::boolean[], $14::bigint[], $15::bigint[], \
      $16::bigint[], $17::bigint[], $18::text[], $19::text[], $20::text[], $21::bigint[], $22::bigint[], \
      $23::bigint[], $24::uuid[], $25::bigint[], $26::text[], $27::text[], $28::text[], $29::text[], $30::text[], \
-     $31::text[], $32::text[], $33::text[], $34::bigint[], $35::text[]) AS k";
+     $31::text[], $32::text[], $33::text[], $34::bigint[], $35::text[], $36::text[]) AS k";
 
 /// What the merchant asked for is never changed; the payer's address is of the current attempt.
 const UPDATE: &str = "UPDATE payments p SET state = k.state, late = k.late, refunded = k.refunded, \
@@ -91,26 +92,27 @@ const UPDATE: &str = "UPDATE payments p SET state = k.state, late = k.late, refu
      attempt_number = k.attempt_number, provider = k.provider, method = k.method, trade_no = k.trade_no, \
      app_id = k.app_id, merchant_id = k.merchant_id, openid = k.openid, notify_url = k.notify_url, \
      prepay_token = k.prepay_token, prepay_valid_until = k.prepay_valid_until, attempt_state = k.attempt_state, \
-     client_ip = k.client_ip, version = p.version + 1 \
+     client_ip = k.client_ip, kind = k.kind, version = p.version + 1 \
      FROM unnest($1::text[], $2::uuid[], $3::bigint[], $4::text[], $5::boolean[], $6::bigint[], $7::bigint[], \
      $8::bigint[], $9::bigint[], $10::text[], $11::text[], $12::text[], $13::bigint[], $14::bigint[], $15::bigint[], \
      $16::uuid[], $17::bigint[], $18::text[], $19::text[], $20::text[], $21::text[], $22::text[], $23::text[], \
-     $24::text[], $25::text[], $26::bigint[], $27::text[], $28::text[]) AS k (tenant, id, version, state, late, refunded, \
-     refunding, updated_at, paid_at, transaction_id, failure_code, failure_message, check_at, check_asked, attempts, \
+     $24::text[], $25::text[], $26::bigint[], $27::text[], $28::text[], $29::text[]) AS k (tenant, id, version, state, late, \
+     refunded, refunding, updated_at, paid_at, transaction_id, failure_code, failure_message, check_at, check_asked, attempts, \
      attempt_id, attempt_number, provider, method, trade_no, app_id, merchant_id, openid, notify_url, prepay_token, \
-     prepay_valid_until, attempt_state, client_ip) \
+     prepay_valid_until, attempt_state, client_ip, kind) \
      WHERE p.tenant = k.tenant AND p.id = k.id AND p.version = k.version";
 
 /// An attempt is entered, or told more about by the payment that it belongs to.
 const PUT_ATTEMPTS: &str = "INSERT INTO attempts (tenant, provider, trade_no, payment, id, number, method, app_id, \
-     merchant_id, openid, notify_url, prepay_token, prepay_valid_until, state, transaction_id) \
+     merchant_id, openid, notify_url, prepay_token, prepay_valid_until, state, transaction_id, kind) \
      SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::uuid[], $5::uuid[], $6::bigint[], $7::text[], \
-     $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::bigint[], $14::text[], $15::text[]) \
+     $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::bigint[], $14::text[], $15::text[], \
+     $16::text[]) \
      ON CONFLICT (tenant, provider, trade_no) DO UPDATE SET number = excluded.number, method = excluded.method, \
      app_id = excluded.app_id, merchant_id = excluded.merchant_id, openid = excluded.openid, \
      notify_url = excluded.notify_url, prepay_token = excluded.prepay_token, \
      prepay_valid_until = excluded.prepay_valid_until, state = excluded.state, \
-     transaction_id = excluded.transaction_id \
+     transaction_id = excluded.transaction_id, kind = excluded.kind \
      WHERE attempts.payment = excluded.payment AND attempts.id = excluded.id";
 
 /// Each state's part of a page, from the index alone.
@@ -293,6 +295,7 @@ pub(super) async fn insert(connection: &mut PgConnection, new: &[&Payment]) -> R
         .bind(each(new, |p| p.attempt.prepay.as_ref().map(|prepay| prepay.token.as_str())))
         .bind(each(new, |p| p.attempt.prepay.as_ref().map(|prepay| prepay.valid_until.as_millis())))
         .bind(each(new, |p| p.attempt.state.as_str()))
+        .bind(each(new, |p| p.attempt.kind.as_str()))
         .execute(connection)
         .await
         .map_err(store_error)?;
@@ -333,6 +336,7 @@ pub(super) async fn update(connection: &mut PgConnection, changed: &[&Payment]) 
         .bind(each(changed, |p| p.attempt.prepay.as_ref().map(|prepay| prepay.valid_until.as_millis())))
         .bind(each(changed, |p| p.attempt.state.as_str()))
         .bind(each(changed, |p| p.client_ip.to_string()))
+        .bind(each(changed, |p| p.attempt.kind.as_str()))
         .execute(connection)
         .await
         .map_err(store_error)?;
@@ -363,6 +367,7 @@ pub(super) async fn put_attempts(connection: &mut PgConnection, attempts: &[(&Pa
         .bind(each(attempts, |(_, a)| a.prepay.as_ref().map(|prepay| prepay.valid_until.as_millis())))
         .bind(each(attempts, |(_, a)| a.state.as_str()))
         .bind(each(attempts, |(_, a)| a.transaction_id.as_ref().map(TransactionId::as_str)))
+        .bind(each(attempts, |(_, a)| a.kind.as_str()))
         .execute(connection)
         .await
         .map_err(store_error)?;

@@ -32,6 +32,11 @@ pub(super) const STEPS: &[Step] = &[
     },
     Step { version: 5, name: "troubles", sql: include_str!("../../migrations/postgres/0005_troubles.sql") },
     Step { version: 6, name: "log of a life", sql: include_str!("../../migrations/postgres/0006_log_of_a_life.sql") },
+    Step {
+        version: 7,
+        name: "kind of attempt",
+        sql: include_str!("../../migrations/postgres/0007_kind_of_attempt.sql"),
+    },
 ];
 
 /// Held while steps are applied, so that instances that start together do it one after another.

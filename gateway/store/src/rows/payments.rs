@@ -62,6 +62,7 @@ pub(crate) fn attempt<'r>(c: &mut impl ReadColumns<'r>) -> Result<Attempt> {
         },
         state: c.word(AttemptState::parse)?,
         transaction_id: c.optional_id(TransactionId::new)?,
+        kind: c.string()?,
     })
 }
 

@@ -39,6 +39,11 @@ pub(super) const STEPS: &[Step] = &[
     },
     Step { version: 12, name: "troubles", sql: include_str!("../../migrations/sqlite/0012_troubles.sql") },
     Step { version: 13, name: "steady time", sql: include_str!("../../migrations/sqlite/0013_steady_time.sql") },
+    Step {
+        version: 14,
+        name: "kind of attempt",
+        sql: include_str!("../../migrations/sqlite/0014_kind_of_attempt.sql"),
+    },
 ];
 
 /// How long a statement waits for a lock that another process holds, a backup for example.

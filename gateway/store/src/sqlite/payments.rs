@@ -20,7 +20,8 @@ macro_rules! columns {
          p.metadata, p.client_ip, p.state, p.late, p.refunded, p.refunding, p.created_at, p.updated_at, p.expires_at, \
          p.paid_at, p.transaction_id, p.failure_code, p.failure_message, p.check_at, p.check_asked, p.version, a.id, \
          a.number, a.provider, a.method, a.trade_no, a.app_id, a.merchant_id, p.openid, a.notify_url, p.prepay_token, \
-         p.prepay_valid_until, p.attempt_state, iif(p.attempt_state = 'paid', p.transaction_id, NULL)"
+         p.prepay_valid_until, p.attempt_state, iif(p.attempt_state = 'paid', p.transaction_id, NULL), \
+         a.kind"
     };
 }
 
@@ -92,7 +93,7 @@ const BY_REQUEST: &str = concat!(
 
 /// The attempts of a payment but for its current one.
 const OTHERS: &str = "SELECT a.id, a.number, a.provider, a.method, a.trade_no, a.app_id, a.merchant_id, a.openid, \
-     a.notify_url, a.prepay_token, a.prepay_valid_until, a.state, a.transaction_id \
+     a.notify_url, a.prepay_token, a.prepay_valid_until, a.state, a.transaction_id, a.kind \
      FROM attempts a WHERE a.payment = ?1 AND a.id <> ?2 ORDER BY a.number";
 
 const BY_ROW: &str = concat!("SELECT ", columns!(), " FROM payments p", current_attempt!(), "WHERE p.row = ?1");
@@ -112,14 +113,13 @@ const UPDATE: &str = "UPDATE payments SET state = ?1, late = ?2, refunded = ?3, 
 
 /// An attempt is entered, or told more about by the payment that it belongs to.
 const PUT_ATTEMPT: &str = "INSERT INTO attempts (tenant, provider, trade_no, payment, id, number, method, app_id, \
-     merchant_id, openid, notify_url, prepay_token, prepay_valid_until, state, \
-     transaction_id) \
-     SELECT ?1, ?2, ?3, row, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15 FROM payments WHERE id = ?4 \
+     merchant_id, openid, notify_url, prepay_token, prepay_valid_until, state, transaction_id, kind) \
+     SELECT ?1, ?2, ?3, row, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16 FROM payments WHERE id = ?4 \
      ON CONFLICT (tenant, provider, trade_no) DO UPDATE SET number = excluded.number, method = excluded.method, \
      app_id = excluded.app_id, merchant_id = excluded.merchant_id, openid = excluded.openid, \
      notify_url = excluded.notify_url, prepay_token = excluded.prepay_token, \
      prepay_valid_until = excluded.prepay_valid_until, state = excluded.state, \
-     transaction_id = excluded.transaction_id \
+     transaction_id = excluded.transaction_id, kind = excluded.kind \
      WHERE attempts.payment = excluded.payment AND attempts.id = excluded.id";
 
 /// A payment with its place in the table.
@@ -299,6 +299,7 @@ fn put_attempt(w: &mut Writing<'_>, payment: &Payment, a: &Attempt) -> Result<()
             a.prepay.as_ref().map(|prepay| prepay.valid_until.as_millis()),
             a.state.as_str(),
             a.transaction_id.as_ref().map(TransactionId::as_str),
+            a.kind,
         ],
     )?;
     if changed == 0 {

@@ -69,6 +69,7 @@ pub fn payment(out_trade_no: &str, created_at: i64) -> Payment {
             prepay: Some(Prepay { token: "wx201410272009395522657a690389285100".into(), valid_until: at(9_000_000) }),
             state: AttemptState::Live,
             transaction_id: None,
+            kind: "wechat-v2".into(),
         },
         others: Vec::new(),
         check: Some(Check { at: at(created_at + 5_000), asked: 0 }),

@@ -1,0 +1,4 @@
+-- Which kind of provider made an attempt's order: another kind of the same account cannot sign for it. Empty for what
+-- was recorded before: not known.
+
+ALTER TABLE attempts ADD COLUMN kind TEXT NOT NULL DEFAULT '';
