@@ -221,6 +221,10 @@ impl Engine {
             }
             Err(error) if error.reason == Reason::AlreadyPaid => {
                 let payment = self.ask_payment(tenant, provider, &payment).await?;
+                if !payment.state.is_paid() {
+                    // What was paid under the number is not this payment.
+                    return Err(error.into());
+                }
                 Ok(PaymentAnswer { payment, invoke: None, created: false })
             }
             Err(error) => {

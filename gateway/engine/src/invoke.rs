@@ -8,7 +8,7 @@ use dukou_domain::{AttemptState, Method, OutTradeNo, PaymentFact, PaymentState};
 use dukou_spi::{ErrorKind, FieldProblem, NotifyKind, Provider, Reason};
 
 use crate::command::{InvokePayment, Payer, PaymentAnswer};
-use crate::create::waits_for_payer;
+use crate::create::{is_at_platform, waits_for_payer};
 use crate::engine::{Engine, order_of, order_of_attempt, provider_of};
 use crate::error::EngineError;
 use crate::number;
@@ -80,6 +80,11 @@ impl Engine {
         let current = provider_of(tenant, &payment.attempt.provider)?;
         let payment = self.give_up_attempt(tenant, current, payment).await?;
         self.refuse_ended(&payment)?;
+        if is_at_platform(current, &payment) {
+            let why = "the platform says that the order is paid, which contradicts the record: it cannot be given up; \
+                       see the payment's events";
+            return Err(EngineError::InvalidState(why.to_owned()));
+        }
         let payment = self.enter_attempt(&payment, candidate, client_ip).await?;
         self.send_order(tenant, provider, payment).await
     }
@@ -205,7 +210,9 @@ impl Engine {
         match self.calls_about(&payment, &payment.attempt, provider).close(&order_of(&payment)).await {
             Ok(()) => {}
             Err(error) if error.reason == Reason::AlreadyPaid => {
-                return self.ask_payment(tenant, provider, &payment).await;
+                let asked = self.ask_payment(tenant, provider, &payment).await?;
+                let unsettled = asked.attempt.id == payment.attempt.id && asked.attempt.state == AttemptState::Closing;
+                return if was_live && unsettled { self.keep_attempt(&asked).await } else { Ok(asked) };
             }
             Err(error) => {
                 if was_live && error.kind != ErrorKind::Unknown {
@@ -228,16 +235,16 @@ impl Engine {
 
     /// The attempt was certainly not closed at its platform: it can be paid as before. The question planned with the
     /// intent stays.
-    async fn keep_attempt(&self, payment: &Payment) -> Result<(), EngineError> {
+    async fn keep_attempt(&self, payment: &Payment) -> Result<Payment, EngineError> {
         let now = self.now();
-        let kept = self.change_attempt(payment, move |payment, _| {
+        self.change_attempt(payment, move |payment, _| {
             if payment.attempt.state == AttemptState::Closing {
                 payment.attempt.state = AttemptState::Live;
                 payment.updated_at = now;
             }
             true
-        });
-        kept.await.map(drop)
+        })
+        .await
     }
 
     /// Puts the candidate in the place of an attempt that can no longer be paid.

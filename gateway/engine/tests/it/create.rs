@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dukou_domain::{OutTradeNo, PaymentState, Secret};
+use dukou_engine::records::EventKind;
 use dukou_engine::{EngineError, Payer};
 use dukou_spi::{ErrorKind, OrderWord, Reason};
 
@@ -227,4 +228,17 @@ async fn a_close_that_is_refused_as_paid_is_no_close_whatever_the_platform_shows
     house.script(|script| script.query.push_back(Ok(OrderWord::Paid(paid("N-1", 101, "app", "mch", "42")))));
     house.engine.run_due().await;
     assert_eq!(house.read("N-1").await.state, PaymentState::Succeeded);
+}
+
+#[tokio::test]
+async fn what_was_paid_under_the_number_and_is_not_the_payment_refuses_it() {
+    let house = House::new();
+    house.script(|script| {
+        script.pay.push_back(Err(refused(Reason::AlreadyPaid, "ORDERPAID")));
+        script.query.push_back(Ok(OrderWord::Paid(paid("N-1", 999, "app", "mch", "42"))));
+    });
+    let error = house.engine.create_payment(&house.tenant, order("N-1")).await.unwrap_err();
+    let EngineError::Provider(error) = error else { panic!("{error}") };
+    assert_eq!(error.code.as_deref(), Some("ORDERPAID"));
+    assert_eq!(house.count_events(EventKind::PaymentMismatch).await, 1);
 }

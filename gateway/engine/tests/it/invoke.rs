@@ -300,3 +300,18 @@ async fn one_whose_order_was_not_sent_can_be_paid_another_way() {
     assert_eq!((payment.state, payment.attempt.provider.as_str()), (PaymentState::Pending, "other"));
     assert_eq!(payment.others[0].state, AttemptState::Closed);
 }
+
+#[tokio::test]
+async fn an_attempt_whose_payment_contradicts_the_record_is_not_given_up() {
+    let house = House::new();
+    house.create("N-1").await;
+    house.script(|script| {
+        script.close.push_back(Err(refused(Reason::AlreadyPaid, "ORDERPAID")));
+        script.query.push_back(Ok(OrderWord::Paid(paid("N-1", 999, "app", "mch", "42"))));
+    });
+    let error = house.invoke("N-1", "other", Some("their-payer")).await.unwrap_err();
+    let EngineError::InvalidState(why) = error else { panic!("{error}") };
+    assert!(why.contains("contradicts the record"), "{why}");
+    assert_eq!(states(&house.read("N-1").await), [(1, AttemptState::Live)]);
+    assert_eq!(house.count_events(EventKind::PaymentMismatch).await, 1);
+}
