@@ -7,9 +7,24 @@ use dukou_domain::TenantId;
 use dukou_spi::{Provider, ProviderInfo};
 
 use crate::engine::Engine;
+use crate::error::EngineError;
 use crate::records::Attempt;
+use crate::tenant::Tenant;
 
 impl Engine {
+    /// The provider that an attempt was made through, though it may have been taken out of the configuration since.
+    ///
+    /// # Errors
+    /// [`EngineError::InvalidState`] when it is not known any more.
+    pub(crate) fn provider_known(&self, tenant: &Tenant, attempt: &Attempt) -> Result<Arc<dyn Provider>, EngineError> {
+        let provider = self.providers_known(tenant).get(&attempt.provider).map(Arc::clone);
+        provider.ok_or_else(|| {
+            let name = &attempt.provider;
+            let why = format!("{name}, through which it is to be paid, is not configured for this tenant any more");
+            EngineError::InvalidState(why)
+        })
+    }
+
     /// The provider that an attempt's platform is called through, where that is not `current`: the one that made the
     /// attempt, or another of its merchant account, which finds the order by its number. Only the one that made it can
     /// sign for it: [`Self::signer_of`].

@@ -6,7 +6,7 @@ use dukou_domain::{OutTradeNo, PaymentFact, PaymentState};
 use dukou_spi::{Provider, Reason};
 
 use crate::create::is_at_platform;
-use crate::engine::{Engine, order_of, provider_of};
+use crate::engine::{Engine, order_of};
 use crate::error::EngineError;
 use crate::fail_points::fail_point;
 use crate::records::Payment;
@@ -18,8 +18,8 @@ impl Engine {
     ///
     /// # Errors
     /// [`EngineError::NotFound`]; [`EngineError::InvalidState`] when it is paid (also when the
-    /// platform says so only now, or does not show it yet), has failed or was changed to another channel at the
-    /// same moment;
+    /// platform says so only now, or does not show it yet), has failed, was changed to another channel at the same
+    /// moment or its provider is not configured any more;
     /// [`EngineError::Provider`] when the platform did not close it; [`EngineError::Store`].
     pub async fn close_payment(&self, tenant: &Tenant, out_trade_no: &OutTradeNo) -> Result<Payment, EngineError> {
         let lock = self.coordinator.lock(&Self::payment_lock(tenant, out_trade_no)).await;
@@ -35,8 +35,8 @@ impl Engine {
         match payment.state {
             PaymentState::Closed => Ok(payment),
             PaymentState::Created | PaymentState::Pending | PaymentState::Unknown => {
-                let provider = provider_of(tenant, &payment.attempt.provider)?;
-                let payment = self.close_at_platform(tenant, provider, payment).await?;
+                let provider = self.provider_known(tenant, &payment.attempt)?;
+                let payment = self.close_at_platform(tenant, &provider, payment).await?;
                 if payment.state == PaymentState::Closed {
                     return Ok(payment);
                 }

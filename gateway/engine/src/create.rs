@@ -28,11 +28,10 @@ impl Engine {
     /// [`EngineError::Provider`] after the payment was recorded: it can be read under its number,
     /// and sent again unless the platform refused it; [`EngineError::Store`].
     pub async fn create_payment(&self, tenant: &Tenant, command: CreatePayment) -> Result<PaymentAnswer, EngineError> {
-        let provider = provider_of(tenant, &command.provider)?;
         let lock = self.coordinator.lock(&Self::payment_lock(tenant, &command.out_trade_no)).await;
         let (number, telemetry) = (command.out_trade_no.clone(), self.telemetry.as_ref());
         let span = payment_span!("payment.create", tenant.id, number);
-        let work = Box::pin(self.create_alone(tenant, provider, command));
+        let work = Box::pin(self.create_alone(tenant, command));
         let answer = within(span, telemetry, &tenant.id, number.as_str(), work).await;
         if let Some(lock) = lock {
             self.coordinator.unlock(lock).await;
@@ -40,12 +39,15 @@ impl Engine {
         answer
     }
 
-    async fn create_alone(
-        &self,
-        tenant: &Tenant,
-        provider: &Arc<dyn Provider>,
-        mut command: CreatePayment,
-    ) -> Result<PaymentAnswer, EngineError> {
+    async fn create_alone(&self, tenant: &Tenant, mut command: CreatePayment) -> Result<PaymentAnswer, EngineError> {
+        let provider = match provider_of(tenant, &command.provider) {
+            Ok(provider) => provider,
+            Err(unknown) => {
+                // What was made through a provider that is gone is there all the same.
+                let existing = self.store.payment(&tenant.id, &command.out_trade_no).await?.ok_or(unknown)?;
+                return self.answer_existing(tenant, existing, &command).await;
+            }
+        };
         if let Some(Payer::Code(code)) = &command.payer {
             // A code works once, so a payment that is there already is not asked for it again.
             if let Some(payment) = self.store.payment(&tenant.id, &command.out_trade_no).await? {
@@ -180,9 +182,10 @@ impl Engine {
         if !differing.is_empty() {
             return Err(EngineError::OutTradeNoConflict(format!("{} is not the same", differing.join(", "))));
         }
-        let Some(provider) = tenant.providers.get(&payment.attempt.provider) else {
+        let Ok(provider) = self.provider_known(tenant, &payment.attempt) else {
             return Ok(PaymentAnswer { payment, invoke: None, created: false });
         };
+        let provider = &provider;
         let payment = if payment.state == PaymentState::Unknown {
             self.ask_payment(tenant, provider, &payment).await?
         } else {

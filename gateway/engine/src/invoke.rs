@@ -49,16 +49,16 @@ impl Engine {
         out_trade_no: &OutTradeNo,
         command: InvokePayment,
     ) -> Result<PaymentAnswer, EngineError> {
-        let provider = provider_of(tenant, &command.provider)?;
         let mut payment = self.store.payment(&tenant.id, out_trade_no).await?.ok_or(EngineError::NotFound)?;
         if let Some(buyer) = &command.buyer
             && payment.attempt.openid.as_ref().is_some_and(|payer| payer != buyer)
         {
             return Err(EngineError::NotFound);
         }
+        let provider = provider_of(tenant, &command.provider)?;
         if payment.state == PaymentState::Unknown {
-            let current = provider_of(tenant, &payment.attempt.provider)?;
-            payment = self.ask_payment(tenant, current, &payment).await?;
+            let current = self.provider_known(tenant, &payment.attempt)?;
+            payment = self.ask_payment(tenant, &current, &payment).await?;
         }
         self.refuse_ended(&payment)?;
         let client_ip = command.client_ip;
@@ -77,10 +77,10 @@ impl Engine {
                 format!("the payment was tried in {MAX_ATTEMPTS} ways already; pay it the last way, or create another");
             return Err(EngineError::InvalidState(why));
         }
-        let current = provider_of(tenant, &payment.attempt.provider)?;
-        let payment = self.give_up_attempt(tenant, current, payment).await?;
+        let current = self.provider_known(tenant, &payment.attempt)?;
+        let payment = self.give_up_attempt(tenant, &current, payment).await?;
         self.refuse_ended(&payment)?;
-        if is_at_platform(current, &payment) {
+        if is_at_platform(&current, &payment) {
             let why = "the platform says that the order is paid, which contradicts the record: it cannot be given up; \
                        see the payment's events";
             return Err(EngineError::InvalidState(why.to_owned()));
@@ -294,12 +294,12 @@ impl Engine {
     }
 
     async fn close_other(&self, tenant: &Tenant, payment: &Payment, attempt: &Attempt) -> Result<(), EngineError> {
-        let provider = provider_of(tenant, &attempt.provider)?;
+        let provider = self.provider_known(tenant, attempt)?;
         let order = order_of_attempt(payment, attempt);
-        match self.calls_about(payment, attempt, provider).close(&order).await {
+        match self.calls_about(payment, attempt, &provider).close(&order).await {
             Ok(()) => self.record_other_closed(payment, attempt).await,
             Err(error) if error.reason == Reason::AlreadyPaid => {
-                let answer = self.calls_about(payment, attempt, provider).query(&order).await?;
+                let answer = self.calls_about(payment, attempt, &provider).query(&order).await?;
                 let payment = self.record_order_status(tenant, payment, answer.into_inner()).await?;
                 let now = payment.others.iter().find(|other| other.id == attempt.id);
                 if now.is_some_and(|other| other.state == AttemptState::Closing) {

@@ -33,10 +33,11 @@ impl Engine {
         refresh: bool,
     ) -> Result<PaymentAnswer, EngineError> {
         let mut payment = self.store.payment(&tenant.id, out_trade_no).await?.ok_or(EngineError::NotFound)?;
-        let Some(provider) = tenant.providers.get(&payment.attempt.provider) else {
+        let Ok(provider) = self.provider_known(tenant, &payment.attempt) else {
             // Its provider was taken out of the configuration; the record can still be read.
             return Ok(PaymentAnswer { payment, invoke: None, created: false });
         };
+        let provider = &provider;
         let may_have_changed = !payment.state.is_paid() && payment.state != PaymentState::Failed;
         if refresh && may_have_changed && !waits_for_payer(provider, &payment) {
             payment = self.ask_payment(tenant, provider, &payment).await?;

@@ -10,6 +10,7 @@ mod closing;
 mod create;
 mod deliver;
 mod frozen;
+mod gone;
 mod invoke;
 mod jobs;
 mod known;
