@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use aws_lc_rs::digest;
 use bytes::Bytes;
-use dukou_domain::{Money, OutRefundNo, OutTradeNo, ProviderName, RefundState, TenantId, Timestamp};
+use dukou_domain::{Money, OutRefundNo, OutTradeNo, ProviderName, RefundState, TenantId, Timestamp, TradeNo};
 use dukou_spi::{
     Notice, NotifyError, NotifyKind, NotifyReply, PaidFacts, PaymentNotice, PaymentOutcome, Provider, RawNotify,
     RefundHint, RefundNotice, Verdict, Verified,
@@ -227,9 +227,29 @@ impl Engine {
         }
     }
 
-    /// The refund that the platform calls by this number: with the tenant's prefix, or, recorded before
-    /// there was one, without.
-    async fn refund_called(&self, tenant: &Tenant, number: &OutRefundNo) -> Result<Option<Refund>, StoreError> {
+    /// The refund that the platform calls by this number, of the order that the message names: the prefix may be
+    /// another today than when the number was made.
+    async fn refund_called(
+        &self,
+        tenant: &Tenant,
+        name: &ProviderName,
+        number: &OutRefundNo,
+        order: Option<&TradeNo>,
+    ) -> Result<Option<Refund>, StoreError> {
+        let by_prefix = self.refund_by_prefix(tenant, number).await?;
+        let is_named = |refund: &Refund| order.is_none_or(|order| refund.trade_no == *order);
+        let Some(order) = order.filter(|_| !by_prefix.as_ref().is_some_and(is_named)) else { return Ok(by_prefix) };
+        let Some(payment) = self.store.payment_by_trade_no(&tenant.id, name, order).await? else {
+            return Ok(by_prefix);
+        };
+        let called =
+            |refund: &Refund| number::platform_refund_no(&payment, &refund.out_refund_no).as_ref() == Some(number);
+        let refunds = self.store.refunds(&tenant.id, payment.id).await?;
+        Ok(refunds.into_iter().find(called).or(by_prefix))
+    }
+
+    /// With the tenant's prefix, or, recorded before there was one, without.
+    async fn refund_by_prefix(&self, tenant: &Tenant, number: &OutRefundNo) -> Result<Option<Refund>, StoreError> {
         if let Some(own) = number::own_refund_no(&tenant.trade_no_prefix, number)
             && let Some(refund) = self.store.refund(&tenant.id, &own).await?
         {
@@ -257,7 +277,7 @@ impl Engine {
             received_at: self.now(),
             body,
         };
-        let refund = match self.refund_called(tenant, &status.out_refund_no).await {
+        let refund = match self.refund_called(tenant, name, &status.out_refund_no, Some(&trade_no)).await {
             Ok(Some(refund)) if refund.provider == *name => refund,
             Ok(_) => return self.keep_unknown_refund(tenant, kept, status.amount).await,
             Err(error) => {
@@ -323,7 +343,7 @@ impl Engine {
         key: NotificationKey,
         body: Bytes,
     ) -> NotifyOutcome {
-        let refund = match self.refund_called(tenant, &hint.out_refund_no).await {
+        let refund = match self.refund_called(tenant, name, &hint.out_refund_no, hint.trade_no.as_ref()).await {
             Ok(Some(refund)) if refund.provider == *name => refund,
             Ok(_) => return NotifyOutcome::UnknownOrder,
             Err(error) => {

@@ -72,6 +72,8 @@ pub struct RefundNotice {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RefundHint {
     pub out_refund_no: OutRefundNo,
+    /// The order's number, where the message names it.
+    pub trade_no: Option<TradeNo>,
     /// The platform's own status word (`SUCCESS`).
     pub platform_word: String,
 }

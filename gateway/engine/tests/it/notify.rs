@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use dukou_domain::{PaymentState, RefundState};
+use dukou_domain::{OutRefundNo, OutTradeNo, PaymentState, RefundState};
 use dukou_engine::records::EventKind;
-use dukou_engine::tenant::LatePayment;
-use dukou_spi::RefundWord;
+use dukou_engine::tenant::{LatePayment, Tenant};
+use dukou_spi::{NotifyKind, RawNotify, RefundWord};
 
 use crate::support::{House, order, refund};
 
@@ -210,11 +210,37 @@ async fn a_signed_message_that_came_before_its_refund_was_known_counts_when_it_c
     house.notify("paid N-1 101 app mch 42").await;
     let message = "signed-refund R-1 N-1 40 mch SUCCESS";
     assert_eq!(house.notify(message).await, "TryAgain");
-    let number = dukou_domain::OutTradeNo::new("N-1").unwrap();
+    let number = OutTradeNo::new("N-1").unwrap();
     house.engine.create_refund(&house.tenant, &number, refund("R-1", 40)).await.unwrap();
     for _ in 0..2 {
         assert_eq!(house.notify(message).await, "Accepted");
         assert_eq!(house.read("N-1").await.refunded.minor(), 40);
     }
     assert_eq!(house.count_events(EventKind::RefundSucceeded).await, 1);
+}
+
+#[tokio::test]
+async fn a_refund_is_known_by_its_number_after_the_prefix_was_changed() {
+    let house = House::with_prefix("old_");
+    house.create("N-1").await;
+    assert_eq!(house.notify("paid old_N-1 101 app mch 42").await, "Accepted");
+    let number = OutTradeNo::new("N-1").unwrap();
+    for (name, fen) in [("R-1", 40), ("R-2", 10)] {
+        house.engine.create_refund(&house.tenant, &number, refund(name, fen)).await.unwrap();
+    }
+    let mut now = Tenant::clone(&house.tenant);
+    now.trade_no_prefix = "new_".to_owned();
+    let now = Arc::new(now);
+    let engine = house.engine_of(&[&now], &[&now]);
+    house.script(|script| script.query_refund.push_back(Ok(RefundWord::Succeeded)));
+    for (words, name) in
+        [("signed-refund old_R-1 old_N-1 40 mch SUCCESS", "R-1"), ("refund old_R-2 SUCCESS old_N-1", "R-2")]
+    {
+        let raw = RawNotify { kind: NotifyKind::Refund, headers: Vec::new(), body: words.into() };
+        let reply = engine.notify("shop", "words", raw).await.unwrap().reply;
+        assert_eq!(&reply.body[..], b"Accepted", "{words}");
+        let refund = engine.refund(&now, &OutRefundNo::new(name).unwrap(), false).await.unwrap();
+        assert_eq!(refund.state, RefundState::Succeeded, "{words}");
+    }
+    assert_eq!(house.count_events(EventKind::PaymentUnknownOrder).await, 0);
 }

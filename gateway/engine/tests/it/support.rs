@@ -187,7 +187,7 @@ impl Provider for Platform {
         Ok(refund_status(&query.out_refund_no, word?))
     }
 
-    /// The body is one line of words: `paid NO FEN APP MERCHANT TRANSACTION`, `failed NO`, `refund NO WORD`,
+    /// The body is one line of words: `paid NO FEN APP MERCHANT TRANSACTION`, `failed NO`, `refund NO WORD [ORDER]`,
     /// `signed-refund NO ORDER FEN MERCHANT WORD`, `forged`, `unknown-key first|again`, `probe`, `panic`.
     async fn notify(&self, raw: &RawNotify) -> Result<Notice, NotifyError> {
         if self.script.lock().unwrap().refuse_notify {
@@ -208,9 +208,11 @@ impl Provider for Platform {
                     merchant_id: "mch".to_owned(),
                 },
             },
-            ["refund", no, word] => {
+            ["refund", no, word, order @ ..] => {
                 let out_refund_no = OutRefundNo::new(no).unwrap();
-                return Ok(Notice::RefundHint(RefundHint { out_refund_no, platform_word: (*word).to_owned() }));
+                let trade_no = order.first().map(|order| dukou_domain::TradeNo::new(order).unwrap());
+                let platform_word = (*word).to_owned();
+                return Ok(Notice::RefundHint(RefundHint { out_refund_no, trade_no, platform_word }));
             }
             ["signed-refund", no, order, fen, merchant, word] => {
                 let status = RefundStatus {

@@ -81,7 +81,8 @@ pub fn refund(body: &[u8], settings: &Settings) -> Result<Notice, NotifyError> {
     let out_refund_no =
         OutRefundNo::new(require(&inner, "out_refund_no")?).map_err(|_| malformed("out_refund_no is not valid"))?;
     let platform_word = require(&inner, "refund_status")?.to_owned();
-    Ok(Notice::RefundHint(RefundHint { out_refund_no, platform_word }))
+    let trade_no = inner.get("out_trade_no").and_then(|number| TradeNo::new(number).ok());
+    Ok(Notice::RefundHint(RefundHint { out_refund_no, trade_no, platform_word }))
 }
 
 /// AES-256-ECB with PKCS#7 padding, under the lower-case hexadecimal MD5 of the API key, whose 32
