@@ -53,6 +53,12 @@ impl Engine {
             if let Some(payment) = self.store.payment(&tenant.id, &command.out_trade_no).await? {
                 return self.answer_existing(tenant, payment, &command).await;
             }
+            // Nor is it spent on what is refused anyway.
+            let now = self.now();
+            let problems = self.problems(provider, &self.propose(tenant, provider, &command, now)?, now);
+            if !problems.is_empty() {
+                return Err(EngineError::Invalid(problems));
+            }
             let login = self.calls(&command.provider, provider).login(code).await?;
             command.payer = Some(Payer::OpenId(login.openid));
         }

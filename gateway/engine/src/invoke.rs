@@ -122,17 +122,17 @@ impl Engine {
         if command.method == Method::H5 && command.client_ip.is_none() && !has_named_address(payment) {
             return Err(invalid("client_ip", "is missing; expected the payer's own address, for h5".to_owned()));
         }
-        let openid = match command.payer {
-            Some(Payer::OpenId(openid)) => Some(openid),
-            Some(Payer::Code(code)) => Some(self.calls(&command.provider, provider).login(&code).await?.openid),
-            None => payment.attempt.openid.clone().filter(|_| payment.attempt.provider == command.provider),
+        let (openid, code) = match command.payer {
+            Some(Payer::OpenId(openid)) => (Some(openid), None),
+            Some(Payer::Code(code)) => (None, Some(code)),
+            None => (payment.attempt.openid.clone().filter(|_| payment.attempt.provider == command.provider), None),
         };
         let number = 1 + payment.attempts().iter().map(|attempt| attempt.number).max().unwrap_or(0);
         let longest = capabilities.trade_no_max;
         let trade_no = number::later_trade_no(&tenant.trade_no_prefix, &payment.out_trade_no, number, longest)
             .ok_or_else(|| invalid("provider", "takes no number as long as the tenant's prefix needs".to_owned()))?;
         let info = provider.info();
-        let candidate = Attempt {
+        let mut candidate = Attempt {
             id: number::attempt_id(),
             number,
             notify_url: self.notify_url(tenant, &command.provider, NotifyKind::Payment),
@@ -147,6 +147,15 @@ impl Engine {
             transaction_id: None,
             kind: info.kind.to_owned(),
         };
+        if let Some(code) = code {
+            // A code works once: it is not spent on what is refused anyway.
+            let mut problems = provider.check(&order_of_attempt(payment, &candidate));
+            problems.retain(|problem| !problem.field.starts_with("payer"));
+            if !problems.is_empty() {
+                return Err(EngineError::Invalid(problems));
+            }
+            candidate.openid = Some(self.calls(&candidate.provider, provider).login(&code).await?.openid);
+        }
         let problems = provider.check(&order_of_attempt(payment, &candidate));
         if problems.is_empty() { Ok(candidate) } else { Err(EngineError::Invalid(problems)) }
     }

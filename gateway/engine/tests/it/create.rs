@@ -242,3 +242,24 @@ async fn what_was_paid_under_the_number_and_is_not_the_payment_refuses_it() {
     assert_eq!(error.code.as_deref(), Some("ORDERPAID"));
     assert_eq!(house.count_events(EventKind::PaymentMismatch).await, 1);
 }
+
+#[tokio::test]
+async fn a_login_code_is_not_spent_on_what_is_refused_anyway() {
+    let house = House::new();
+    let mut command = order("N-1");
+    command.payer = Some(Payer::Code(Secret::new("code")));
+    command.description = "illegal".to_owned();
+    let refused = house.engine.create_payment(&house.tenant, command.clone()).await.unwrap_err();
+    assert!(matches!(refused, EngineError::Invalid(_)), "{refused}");
+    assert_eq!(house.calls("login"), 0);
+    command.description = "illegal for other-mch".to_owned();
+    house.engine.create_payment(&house.tenant, command).await.unwrap();
+    assert_eq!(house.calls("login"), 1);
+
+    let mut channel = House::channel("other", None);
+    channel.payer = Some(Payer::Code(Secret::new("code")));
+    let number = OutTradeNo::new("N-1").unwrap();
+    let refused = house.engine.invoke_payment(&house.tenant, &number, channel).await.unwrap_err();
+    assert!(matches!(refused, EngineError::Invalid(_)), "{refused}");
+    assert!(house.other.script.lock().unwrap().journal.is_empty());
+}

@@ -140,7 +140,7 @@ impl Provider for Platform {
     }
 
     fn check(&self, order: &PayOrder) -> Vec<FieldProblem> {
-        if order.description == "illegal" {
+        if order.description == "illegal" || order.description == format!("illegal for {}", self.info.merchant_id) {
             return vec![FieldProblem { field: "description", message: "is illegal".to_owned() }];
         }
         Vec::new()
