@@ -208,15 +208,19 @@ impl Engine {
         let entered = self.change(target, move |view| {
             let number = view.payment.as_ref().map(|payment| payment.out_trade_no.clone());
             let (change, (outcome, changed)) = entry.decide(view);
-            (change, (outcome, changed, number))
+            let refund = change.refund.clone();
+            (change, (outcome, changed, refund, number))
         });
         match entered.await {
-            Ok((outcome, changed, number)) => {
+            Ok((outcome, changed, refund, number)) => {
                 if let Some(number) = number {
                     found.payment(self, tenant, number);
                 }
                 if let Some(payment) = changed {
                     self.count_payment(None, &payment);
+                }
+                if let Some(refund) = refund {
+                    self.count_refund(None, &refund);
                 }
                 outcome
             }

@@ -189,7 +189,7 @@ impl Engine {
                 // the place of the attempt that was asked about.
                 let replaced = payment.attempt.trade_no != status.trade_no;
                 if replaced && !matches!(status.word, OrderWord::Paid(_)) {
-                    return (change, Some((before, payment)));
+                    return (change, Some((before, payment, None)));
                 }
                 match &status.word {
                     OrderWord::Paid(facts) => {
@@ -236,11 +236,15 @@ impl Engine {
                     rules::schedule_end(&mut payment, now);
                 }
                 change.payment = Some(payment.clone());
-                (change, Some((before, payment)))
+                let refund = change.refund.clone();
+                (change, Some((before, payment, refund)))
             })
             .await?;
-        let (before, payment) = recorded.ok_or(EngineError::NotFound)?;
+        let (before, payment, refund) = recorded.ok_or(EngineError::NotFound)?;
         self.count_payment(Some(before), &payment);
+        if let Some(refund) = refund {
+            self.count_refund(None, &refund);
+        }
         Ok(payment)
     }
 

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use dukou_domain::{OutRefundNo, OutTradeNo, PaymentState, RefundState};
 use dukou_engine::records::EventKind;
 use dukou_engine::tenant::{LatePayment, Tenant};
-use dukou_spi::{NotifyKind, RawNotify, RefundWord};
+use dukou_spi::{NotifyKind, OrderWord, RawNotify, RefundWord};
 
-use crate::support::{House, order, refund};
+use crate::support::{House, order, paid, refund};
 
 const PAID: &str = "paid N-1 101 app mch 42";
 
@@ -243,4 +243,21 @@ async fn a_refund_is_known_by_its_number_after_the_prefix_was_changed() {
         assert_eq!(refund.state, RefundState::Succeeded, "{words}");
     }
     assert_eq!(house.count_events(EventKind::PaymentUnknownOrder).await, 0);
+}
+
+#[tokio::test]
+async fn a_refund_that_the_gateway_makes_is_counted() {
+    for asked in [false, true] {
+        let house = House::with(LatePayment::Refund);
+        house.create("N-1").await;
+        let number = OutTradeNo::new("N-1").unwrap();
+        house.engine.close_payment(&house.tenant, &number).await.unwrap();
+        if asked {
+            house.script(|script| script.query.push_back(Ok(OrderWord::Paid(paid("N-1", 101, "app", "mch", "42")))));
+            house.engine.payment(&house.tenant, &number, true).await.unwrap();
+        } else {
+            house.notify(PAID).await;
+        }
+        assert_eq!(house.counts.0.lock().unwrap().get("refund created"), Some(&1), "asked: {asked}");
+    }
 }
