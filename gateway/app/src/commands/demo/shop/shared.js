@@ -36,7 +36,11 @@ let stream;
 export function listen({ event, state }) {
   if (event) listeners.event.push(event);
   if (state) listeners.state.push(state);
-  if (stream) return;
+  if (stream) {
+    // Who comes late missed that it opened.
+    if (state && stream.readyState === EventSource.OPEN) state(true);
+    return;
+  }
   stream = new EventSource("/live");
   stream.onopen = () => listeners.state.forEach((tell) => tell(true));
   stream.onerror = () => listeners.state.forEach((tell) => tell(false));
