@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use dukou_domain::{AttemptState, Method, OutTradeNo, PaymentFact, PaymentState};
+use dukou_domain::{AttemptState, OutTradeNo, PaymentFact, PaymentState};
 use dukou_spi::{ErrorKind, FieldProblem, NotifyKind, Provider, Reason};
 
 use crate::command::{InvokePayment, Payer, PaymentAnswer};
@@ -118,9 +118,6 @@ impl Engine {
         let capabilities = provider.capabilities();
         if !capabilities.methods.contains(&command.method) {
             return Err(invalid("method", format!("{} is not offered by this provider", command.method)));
-        }
-        if command.method == Method::H5 && command.client_ip.is_none() && !has_named_address(payment) {
-            return Err(invalid("client_ip", "is missing; expected the payer's own address, for h5".to_owned()));
         }
         let (openid, code) = match command.payer {
             Some(Payer::OpenId(openid)) => (Some(openid), None),
@@ -369,12 +366,6 @@ impl Engine {
         self.count_payment(Some(before), &payment);
         Ok(payment)
     }
-}
-
-/// The payment's address is one that somebody named, and not that of the backend which made the payment: no attempt by
-/// h5 began without one.
-fn has_named_address(payment: &Payment) -> bool {
-    payment.attempts().iter().any(|attempt| attempt.method == Method::H5)
 }
 
 /// The attempt that is there already does what is asked for.

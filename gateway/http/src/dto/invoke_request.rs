@@ -27,8 +27,8 @@ pub struct InvokePaymentBody {
     method: Option<String>,
     /// Only with an API key; left out, the payer before, where the provider stays the same.
     payer: Option<PayerBody>,
-    /// Only with an API key: the payer's address. Required for `h5`, unless the payment was tried by `h5` before. With a
-    /// session token it is the address that the call came from.
+    /// Only with an API key: the payer's address; left out, the payment's, which may be the backend's own. By `h5` the
+    /// platform compares it with the phone's. With a session token it is the address that such a call came from.
     client_ip: Option<String>,
 }
 

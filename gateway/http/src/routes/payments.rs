@@ -124,7 +124,7 @@ pub async fn list(
 
 /// Have an unpaid payment paid this way, or another way than before.
 ///
-/// With an API key `provider` and `method` are required, and `client_ip` for `h5`. With a session token the payer is
+/// With an API key `provider` and `method` are required. With a session token the payer is
 /// the session's user, and the body may be left out. An attempt through another channel is closed at its
 /// platform first. A payment has 20 attempts at most.
 #[utoipa::path(
