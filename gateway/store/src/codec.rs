@@ -546,7 +546,7 @@ mod tests {
     #[test]
     fn what_version_1_wrote_is_read_and_written_with_what_came_later() {
         let attempt = r#""prepay":{"token":"p","valid_until":8}"#;
-        let later = r#""prepay":{"token":"p","valid_until":8},"state":"live","transaction_id":null,"kind":""#;
+        let later = r#""prepay":{"token":"p","valid_until":8},"state":"live","transaction_id":null,"kind":"""#;
         let refund = r#""check":null,"version""#;
         let of_duplicate = r#""check":null,"of_duplicate":false,"version""#;
         for text in [PAYMENT, UNKNOWN_ORDER, REFUND] {
