@@ -30,7 +30,7 @@ impl Engine {
             self.coordinator.unlock(lock).await;
         }
         if let Err(error) = result {
-            tracing::warn!(tenant = %payment.tenant, out_trade_no = %payment.out_trade_no, %error, "asking about a payment failed");
+            note_failure(&payment, &error);
             self.ask_payment_later(&payment).await;
         }
     }
@@ -55,7 +55,7 @@ impl Engine {
         if closed.is_err()
             && let Err(error) = self.ask_and_end(tenant, provider, payment).await
         {
-            tracing::warn!(tenant = %payment.tenant, out_trade_no = %payment.out_trade_no, %error, "asking about a payment failed");
+            note_failure(payment, &error);
         }
         closed
     }
@@ -219,4 +219,8 @@ impl Engine {
             tracing::warn!(%error, "a question could not be put off");
         }
     }
+}
+
+fn note_failure(payment: &Payment, error: &EngineError) {
+    tracing::warn!(tenant = %payment.tenant, out_trade_no = %payment.out_trade_no, %error, "asking about a payment failed");
 }

@@ -25,7 +25,7 @@ pub struct Payment {
     pub description: String,
     pub attach: Option<String>,
     pub metadata: BTreeMap<String, String>,
-    /// The payer's address, of the current attempt. Nobody need have named it before there is an attempt by `h5`.
+    /// The payer's address, as it was named last; where nobody named one, that of whoever made the payment.
     pub client_ip: IpAddr,
     pub state: PaymentState,
     /// The success came after the payment had been closed or had failed.
