@@ -1,12 +1,13 @@
 //! The ledger in one SQLite file, for one process.
 //!
-//! `open` prepares the file, `writer` commits, `readers` read, `backup` copies it and brings it back;
-//! `payments`, `refunds`, `events` and `calls` hold the statements.
+//! `open` prepares the file, `writer` commits, `checkpoint` folds its log in, `readers` read, `backup` copies it and
+//! brings it back; `payments`, `refunds`, `events` and `calls` hold the statements.
 
 mod ahead;
 mod apply;
 mod backup;
 mod calls;
+mod checkpoint;
 mod columns;
 mod deliveries;
 mod endpoints;
@@ -54,6 +55,7 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 pub use self::backup::{Copied, Restored, back_up, restore};
+use self::checkpoint::Checkpoints;
 use self::error::Result;
 pub(crate) use self::open::{mark_as_moved, moved_to, open_to_move};
 use self::readers::Readers;
@@ -126,7 +128,9 @@ impl SqliteStore {
             (0..options.readers.max(1)).map(|_| open::reader(path)).collect::<std::result::Result<_, _>>()?;
         let thread = |error: std::io::Error| StoreError::Unavailable(format!("cannot start a thread: {error}"));
         let readers = Readers::start(connections, options.queue).map_err(thread)?;
-        let writer = Writer::start(connection, position, options.queue, options.max_batch).map_err(thread)?;
+        let checkpoints = Checkpoints::start(path, open::writer(path)?).map_err(thread)?;
+        let writer =
+            Writer::start(connection, checkpoints, position, options.queue, options.max_batch).map_err(thread)?;
         Ok(SqliteStore { inner: Arc::new(Inner { identity, writer, readers, lock: Mutex::new(Some(lock)) }) })
     }
 

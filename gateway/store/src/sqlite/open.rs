@@ -47,11 +47,7 @@ pub(super) const STEPS: &[Step] = &[
 ];
 
 /// How long a statement waits for a lock that another process holds, a backup for example.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// Pages in the write-ahead log before they are folded into the database: 64 MiB. Rarely, since
-/// a page that changed many times is folded in once.
-const CHECKPOINT_PAGES: i64 = 16_000;
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Bytes the log may keep on disk once it has been folded in.
 const LOG_LIMIT: i64 = 128 << 20;
@@ -114,7 +110,8 @@ pub(super) fn writer(path: &Path) -> Result<Connection> {
     }
     for (name, value) in [
         ("foreign_keys", 1),
-        ("wal_autocheckpoint", CHECKPOINT_PAGES),
+        // The log is folded in beside the writer.
+        ("wal_autocheckpoint", 0),
         ("journal_size_limit", LOG_LIMIT),
         // A negative number counts KiB, not pages.
         ("cache_size", -WRITER_CACHE),

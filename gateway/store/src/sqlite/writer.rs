@@ -13,6 +13,7 @@ use dukou_engine::ports::StoreError;
 use rusqlite::{Connection, ErrorCode, ffi};
 use tokio::sync::watch;
 
+use super::checkpoint::Checkpoints;
 use super::error::Result;
 use super::task::{NotCommitted, Ran, Task};
 use super::writing::Writing;
@@ -44,6 +45,7 @@ impl Writer {
     /// When the system refuses another thread.
     pub fn start(
         connection: Connection,
+        checkpoints: Checkpoints,
         position: i64,
         queue: usize,
         max_batch: usize,
@@ -57,7 +59,7 @@ impl Writer {
         let state = State { connection, position, shared: Arc::clone(&shared) };
         let thread = thread::Builder::new()
             .name("store-writer".into())
-            .spawn(move || run(state, &receiver, max_batch.max(1)))?;
+            .spawn(move || run(state, checkpoints, &receiver, max_batch.max(1)))?;
         Ok(Writer { queue: sender, shared, thread: Mutex::new(Some(thread)) })
     }
 
@@ -95,7 +97,7 @@ struct State {
     shared: Arc<Shared>,
 }
 
-fn run(mut state: State, queue: &Receiver<Message>, max_batch: usize) {
+fn run(mut state: State, mut checkpoints: Checkpoints, queue: &Receiver<Message>, max_batch: usize) {
     let mut batch: Vec<Box<dyn Task>> = Vec::with_capacity(max_batch.min(1024));
     let mut stopping = false;
     while !stopping {
@@ -115,8 +117,10 @@ fn run(mut state: State, queue: &Receiver<Message>, max_batch: usize) {
             for task in batch.drain(..) {
                 task.reply(committed.as_ref().err());
             }
+            checkpoints.committed(&state.connection);
         }
     }
+    checkpoints.stop();
     if let Err(error) = state.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())) {
         tracing::warn!(%error, "the log could not be folded into the database; the next start does it");
     }
