@@ -27,17 +27,35 @@ pub struct Answered {
 
 impl Answered {
     /// See [`honest`].
-    pub fn honest(&self, error: ProviderError) -> ProviderError {
-        honest(self.maybe_done, error)
+    pub fn honest(&self, effect: Effect, error: ProviderError) -> ProviderError {
+        honest(self.maybe_done, effect, error)
     }
 }
 
-/// What a failure means where an earlier try may have been executed: that this one was not says nothing about that one.
-/// A refusal stands. WeChat knows the number at both hosts, so that it speaks of the first try too.
-pub fn honest(maybe_done: bool, mut error: ProviderError) -> ProviderError {
-    if maybe_done && error.kind == ErrorKind::NotSent {
-        error.kind = ErrorKind::Unknown;
-    }
+/// What a call that was executed has done at the platform.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// It only asked.
+    None,
+    /// An order was made, or closed.
+    Order,
+    /// Money goes back.
+    Refund,
+}
+
+/// What a failure means where an earlier try may have been executed: that this one was not, or was refused, says nothing
+/// about that one, which may be under way still. That an order is paid or closed stands: it is so whichever try is meant.
+pub fn honest(maybe_done: bool, effect: Effect, error: ProviderError) -> ProviderError {
+    let stands = match (error.kind, effect) {
+        (ErrorKind::Refused, Effect::None) => true,
+        (ErrorKind::Refused, Effect::Order) => matches!(error.reason, Reason::AlreadyPaid | Reason::OrderClosed),
+        (ErrorKind::Refused, Effect::Refund) | (ErrorKind::NotSent | ErrorKind::Unknown, _) => false,
+    };
+    if maybe_done && !stands { unsettled(error) } else { error }
+}
+
+fn unsettled(mut error: ProviderError) -> ProviderError {
+    error.kind = ErrorKind::Unknown;
     error
 }
 
@@ -83,7 +101,7 @@ pub async fn send(
         Err(TransportError::NotSent { .. }) => false,
         Ok(_) | Err(_) => true,
     };
-    let again = request(backup).map_err(|error| honest(maybe_done, error))?;
+    let again = request(backup).map_err(|error| if maybe_done { unsettled(error) } else { error })?;
     let rest = route.timeout.saturating_sub(started.elapsed()) + GRACE;
     match within(rest, transport, again, host_of(backup)).await {
         Ok(answer) => Ok(Answered { http: answer, maybe_done }),

@@ -27,7 +27,7 @@ pub struct Signed<'a> {
 
 /// Takes an answer as far as its signature.
 pub fn verify<'a>(call: Call, answered: &'a Answered, settings: &Settings) -> Result<Signed<'a>, ProviderError> {
-    let signed = judge(call, &answered.http, settings).map_err(|error| answered.honest(error))?;
+    let signed = judge(call, &answered.http, settings).map_err(|error| answered.honest(call.effect(), error))?;
     Ok(Signed { maybe_done: answered.maybe_done, ..signed })
 }
 
@@ -86,7 +86,7 @@ impl Signed<'_> {
             quote(description)
         };
         let error = ProviderError::new(kind, reason, message);
-        let error = honest(self.maybe_done, error);
+        let error = honest(self.maybe_done, self.call.effect(), error);
         if code.is_empty() { error } else { error.with_code(quote(code)) }
     }
 }

@@ -2,6 +2,7 @@
 
 use dukou_spi::{ErrorKind, OrderWord, Reason, RefundWord};
 
+use crate::hosts::Effect;
 use crate::text::{is_foreign_payer, is_repeated_number};
 
 use ErrorKind::{NotSent, Refused, Unknown};
@@ -14,6 +15,17 @@ pub enum Call {
     Close,
     Refund,
     QueryRefund,
+}
+
+impl Call {
+    /// What it has done where it was executed.
+    pub const fn effect(self) -> Effect {
+        match self {
+            Call::Pay | Call::Close => Effect::Order,
+            Call::Refund => Effect::Refund,
+            Call::Query | Call::QueryRefund => Effect::None,
+        }
+    }
 }
 
 /// What a signed `err_code` means for a call.

@@ -122,14 +122,17 @@ impl Client {
         let mut doubt = self.believe(&answer.http.headers, &answer.http.body).await;
         if doubt.as_ref().is_err_and(|doubt| *doubt == Doubt::Probe) {
             // The platform tests us, and may have done what was asked: the same numbers again.
-            answer = self.exchange(route, &request).await.map_err(|error| honest(true, error))?;
+            answer =
+                self.exchange(route, &request).await.map_err(|error| honest(true, request.call.effect(), error))?;
             answer.maybe_done = true;
             doubt = self.believe(&answer.http.headers, &answer.http.body).await;
         }
         let (call, Answered { http, maybe_done }) = (request.call, answer);
         match doubt {
             Ok(proof) => Ok(Signed { status: http.status, body: http.body, proof, call, maybe_done }),
-            Err(Doubt::Absent) if !is_success(http.status) => Err(honest(maybe_done, unsigned(call, &http))),
+            Err(Doubt::Absent) if !is_success(http.status) => {
+                Err(honest(maybe_done, call.effect(), unsigned(call, &http)))
+            }
             Err(doubt) => {
                 let message = format!("the answer cannot be believed: {doubt}");
                 Err(ProviderError::new(ErrorKind::Unknown, Reason::BadSignature, message).with_source(doubt))
@@ -314,7 +317,7 @@ impl Signed {
         }
         let body = self.error_body();
         let (kind, reason) = map::error_code(self.call, self.status, &body.code, &body.message);
-        Err(honest(self.maybe_done, described(kind, reason, self.status, &body)))
+        Err(honest(self.maybe_done, self.call.effect(), described(kind, reason, self.status, &body)))
     }
 
     /// Reads an accepted answer.

@@ -4,6 +4,7 @@ use dukou_spi::{ErrorKind, OrderWord, Reason, RefundWord};
 
 use ErrorKind::{NotSent, Refused, Unknown};
 
+use crate::hosts::Effect;
 use crate::text::{is_foreign_payer, is_repeated_number};
 
 /// The operation an answer belongs to.
@@ -16,6 +17,17 @@ pub enum Call {
     QueryRefund,
     Bill,
     Certificates,
+}
+
+impl Call {
+    /// What it has done where it was executed.
+    pub const fn effect(self) -> Effect {
+        match self {
+            Call::Pay | Call::Close => Effect::Order,
+            Call::Refund => Effect::Refund,
+            Call::Query | Call::QueryRefund | Call::Bill | Call::Certificates => Effect::None,
+        }
+    }
 }
 
 /// A code as it is compared: older interfaces leave out the low lines.
