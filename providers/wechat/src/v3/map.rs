@@ -43,22 +43,28 @@ pub fn normal(code: &str) -> String {
 pub fn error_code(call: Call, status: u16, code: &str, message: &str) -> (ErrorKind, Reason) {
     match normal(code).as_str() {
         // It may have been done: the same number again, or ask.
-        "SYSTEMERROR" | "BANKERROR" => (Unknown, Reason::Platform),
+        "SYSTEMERROR" | "BANKERROR" | "BIZERRNEEDRETRY" => (Unknown, Reason::Platform),
 
         // Turned away at the door; the same number again, slower.
-        "FREQUENCYLIMITED" | "FREQUENCYLIMITEXCEED" | "RATELIMITEXCEEDED" => (NotSent, Reason::RateLimited),
+        "FREQUENCYLIMITED" | "FREQUENCYLIMITEXCEED" | "RATELIMITEXCEEDED" | "INVALIDREQTOOMUCH" => {
+            (NotSent, Reason::RateLimited)
+        }
         // The payer is entering the password: not now.
         "USERPAYING" => (NotSent, Reason::Platform),
         "STATEMENTCREATING" => (NotSent, Reason::Platform),
 
         // The set-up at WeChat.
-        "NOAUTH" | "APPIDMCHIDNOTMATCH" | "MCHNOTEXISTS" | "SIGNERROR" => (Refused, Reason::Configuration),
+        "NOAUTH" | "APPIDMCHIDNOTMATCH" | "APPIDNOTEXIST" | "MCHIDNOTEXIST" | "MCHNOTEXISTS" | "SIGNERROR" => {
+            (Refused, Reason::Configuration)
+        }
 
         // The order.
         "ORDERPAID" => (Refused, Reason::AlreadyPaid),
         "ORDERCLOSED" => (Refused, Reason::OrderClosed),
-        "ORDERNOTEXIST" | "RESOURCENOTEXISTS" | "INVALIDTRANSACTIONID" => (Refused, Reason::NotFound),
-        "OUTTRADENOUSED" => (Refused, Reason::NumberUsed),
+        "ORDERNOTEXIST" | "REFUNDNOTEXIST" | "RESOURCENOTEXISTS" | "INVALIDTRANSACTIONID" => {
+            (Refused, Reason::NotFound)
+        }
+        "OUTTRADENOUSED" | "REFUNDFEEMISMATCH" => (Refused, Reason::NumberUsed),
         "INVALIDREQUEST" | "PARAMERROR" if call == Call::Pay && is_repeated_number(message) => {
             (Refused, Reason::NumberUsed)
         }
@@ -71,10 +77,14 @@ pub fn error_code(call: Call, status: u16, code: &str, message: &str) -> (ErrorK
         "NOTENOUGH" => (Refused, Reason::InsufficientBalance),
 
         // Final, and nothing a program can do.
-        "RULELIMIT" | "TRADEERROR" | "ACCOUNTERROR" | "USERACCOUNTABNORMAL" => (Refused, Reason::Other),
+        "RULELIMIT" | "TRADEERROR" | "TRADEOVERDUE" | "TRADESTATEERROR" | "ACCOUNTERROR" | "USERACCOUNTABNORMAL" => {
+            (Refused, Reason::Other)
+        }
 
         // The request itself.
-        "PARAMERROR" | "INVALIDREQUEST" => (Refused, Reason::Other),
+        "PARAMERROR" | "INVALIDREQUEST" | "LACKPARAMS" | "NOTUTF8" | "POSTDATAEMPTY" | "REQUIREPOSTMETHOD" => {
+            (Refused, Reason::Other)
+        }
 
         _ if status == 429 => (NotSent, Reason::RateLimited),
         _ if status >= 500 => (Unknown, Reason::Platform),
