@@ -114,11 +114,17 @@ fn read<T: Table>(input: impl BufRead) -> Result<Vec<T::Row>, BillError> {
     }
     let summary = lines.next()?.unwrap_or_default();
     let count = summary.strip_prefix('`').and_then(|line| line.split(",`").next()).unwrap_or_default();
-    if count.parse() == Ok(rows.len()) {
+    if counted(count) == Some(rows.len()) {
         Ok(rows)
     } else {
         Err(BillError::CutOff { expected: count.chars().take(20).collect(), found: rows.len() })
     }
+}
+
+/// A summary's count. The sample of WeChat's page on fund-flow bills has it as `20.0`.
+fn counted(count: &str) -> Option<usize> {
+    let digits = count.strip_suffix(".0").unwrap_or(count);
+    digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok()).flatten()
 }
 
 /// Lines without their ends, empty ones left out, each of bounded length.

@@ -60,6 +60,16 @@ fn a_bill_that_is_cut_off_or_wrong_is_an_error() {
     }
 }
 
+/// As in the sample of WeChat's page on fund-flow bills.
+#[test]
+fn a_summarys_count_may_be_written_with_a_zero_after_the_point() {
+    let counts = |count: &str| parse(bill(PAYMENT, 1).replace("\r\n`1,", &format!("\r\n`{count},")).as_bytes());
+    assert_eq!(counts("1.0").unwrap().rows.len(), 1);
+    for wrong in ["2.0", "1.5", "1.00", "1.", "01.0.0", "+1", "+1.0", ".0", ""] {
+        assert!(matches!(counts(wrong), Err(BillError::CutOff { found: 1, .. })), "{wrong}");
+    }
+}
+
 #[test]
 fn a_bomb_is_given_up_at_the_first_long_line() {
     let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
