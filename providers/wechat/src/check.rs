@@ -9,7 +9,7 @@ use crate::text;
 /// `out_trade_no`, in characters.
 pub const TRADE_NO_MAX: usize = 32;
 const TRADE_NO_MIN: usize = 6;
-/// `body`, in characters; it is cut to [`text::TEXT_BYTES`] when it is sent.
+/// APIv3's `description` and APIv2's `body`, in characters. APIv2's is cut to [`text::TEXT_BYTES`] when it is sent.
 const DESCRIPTION_MAX: usize = 127;
 const OPENID_MAX: usize = 128;
 pub const NOTIFY_URL_MAX: usize = 256;

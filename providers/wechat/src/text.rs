@@ -6,8 +6,8 @@ use dukou_spi::{ErrorKind, ProviderError, Random, Reason};
 
 use crate::account::Account;
 
-/// Longest description and `attach`, in bytes. WeChat's pages count characters or bytes; counting
-/// bytes is right either way.
+/// Longest `attach`, and longest `body` of APIv2's, in bytes. WeChat's pages on them count characters or bytes;
+/// counting bytes is right either way.
 pub const TEXT_BYTES: usize = 127;
 /// Longest address of an H5 order's page, and longest name of it, in bytes. Both and what is around them are
 /// within the 256 of APIv2's `scene_info`.

@@ -48,7 +48,8 @@ pub fn order(caller: Caller<'_>, order: &PayOrder) -> (String, Bytes) {
         sp_mchid: partner.map(|_| account.mch_id.as_str()),
         sub_appid: sub_app_id,
         sub_mchid: partner.map(|partner| partner.sub_mch_id.as_str()),
-        description: text::cut(&order.description, text::TEXT_BYTES),
+        // As it was checked: WeChat counts its characters here.
+        description: &order.description,
         out_trade_no: order.trade_no.as_str(),
         time_expire: beijing::rfc3339(order.expires_at),
         attach: order.attach.as_deref().filter(|attach| !attach.is_empty()),

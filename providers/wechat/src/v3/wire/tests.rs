@@ -77,9 +77,20 @@ fn what_cannot_be_said_is_left_out() {
     let mut order = testing::order(Method::App);
     order.expires_at = Timestamp::from_millis(i64::MAX);
     order.attach = Some(String::new());
-    order.description = "书".repeat(127);
     let (_, body) = super::order(caller(&settings), &order);
     let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
     assert_eq!((&body["time_expire"], &body["attach"]), (&serde_json::Value::Null, &serde_json::Value::Null));
-    assert_eq!(body["description"], "书".repeat(42));
+}
+
+/// WeChat counts characters here: what the check lets through is shown to the payer whole.
+#[test]
+fn a_description_is_sent_as_it_was_checked() {
+    let settings = settings(serde_json::json!({}));
+    for method in Method::ALL {
+        let order = PayOrder { description: "书".repeat(127), ..testing::order(method) };
+        assert!(crate::check::order(&order).is_empty());
+        let (_, body) = super::order(caller(&settings), &order);
+        let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(body["description"], order.description, "{method}");
+    }
 }
