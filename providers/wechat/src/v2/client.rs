@@ -7,6 +7,7 @@ use dukou_spi::transport::{HttpAnswer, HttpMethod, HttpRequest, InvalidTransport
 use dukou_spi::{ErrorKind, ProviderError, Reason};
 
 use super::config::Settings;
+use super::xml;
 use crate::account::Account;
 use crate::hosts::{self, Answered, Route, options};
 
@@ -63,10 +64,18 @@ impl Client {
     }
 }
 
+/// Whether it is WeChat's word about the call. All of them come with 200; SYSTEMERROR says that it has none.
+fn is_final(answer: &HttpAnswer) -> bool {
+    let is_trouble = |body: &[u8]| {
+        xml::parse(body, "xml").is_ok_and(|fields| {
+            fields.get("result_code") == Some("FAIL") && fields.get("err_code") == Some("SYSTEMERROR")
+        })
+    };
+    answer.status < 500 && !is_trouble(&answer.body)
+}
+
 async fn send(route: Route<'_>, transport: &dyn Transport, path: &str, xml: String) -> Result<Answered, ProviderError> {
     let body = Bytes::from(xml);
-    // WeChat's own word comes with 200, whatever it is.
-    let is_final = |answer: &HttpAnswer| answer.status < 500;
     hosts::send(route, transport, is_final, |host| {
         Ok(HttpRequest {
             method: HttpMethod::Post,

@@ -23,6 +23,14 @@ fn broken() -> Result<dukou_spi::transport::HttpAnswer, TransportError> {
     Err(TransportError::Broken { host: "h".into(), reason: "reset".into() })
 }
 
+fn refusal(code: &str) -> String {
+    signed(Md5, &[("result_code", "FAIL"), ("err_code", code), ("err_code_des", "?")])
+}
+
+fn failed(code: &str) -> Result<dukou_spi::transport::HttpAnswer, TransportError> {
+    ok(refusal(code))
+}
+
 #[tokio::test]
 async fn paying_gives_the_methods_token() {
     let cases = [
@@ -169,6 +177,11 @@ async fn the_backup_host_gets_what_the_first_one_did_not_answer() {
         (timeout, true),
         (broken, true),
         (|| status(502, "<html>bad gateway</html>"), true),
+        // Its own trouble is told with http status 200.
+        (|| failed("SYSTEMERROR"), true),
+        (|| failed("BIZERR_NEED_RETRY"), false),
+        (|| failed("FREQUENCY_LIMITED"), false),
+        (|| failed("SOMETHING_NEW"), false),
         (|| status(400, ""), false),
     ] {
         for (call, answer) in [
@@ -176,6 +189,7 @@ async fn the_backup_host_gets_what_the_first_one_did_not_answer() {
             ("/pay/orderquery", signed(Md5, &[OK, NUMBER, ("trade_state", "NOTPAY")])),
             ("/pay/closeorder", signed(Md5, &[OK])),
             ("/secapi/pay/refund", signed(Md5, &[OK, NUMBER, refund_no])),
+            ("/pay/refundquery", refusal("REFUNDNOTEXIST")),
         ] {
             let (provider, replay) = provider(json!({}));
             replay.push(first());
@@ -184,6 +198,7 @@ async fn the_backup_host_gets_what_the_first_one_did_not_answer() {
                 "/pay/unifiedorder" => provider.pay(&order(Method::Jsapi)).await.is_ok(),
                 "/pay/orderquery" => provider.query(&order(Method::Jsapi)).await.is_ok(),
                 "/pay/closeorder" => provider.close(&order(Method::Jsapi)).await.is_ok(),
+                "/pay/refundquery" => provider.query_refund(&testing::refund_query()).await.is_ok(),
                 _ => provider.refund(&testing::refund()).await.is_ok(),
             };
             assert_eq!(is_ok, repeats, "{call}");
@@ -205,16 +220,20 @@ async fn the_backup_host_gets_what_the_first_one_did_not_answer() {
 #[tokio::test]
 async fn after_a_host_that_may_have_done_it_nothing_counts_as_not_sent() {
     use ErrorKind::{NotSent, Refused, Unknown};
-    let failed = |code: &str| signed(Md5, &[("result_code", "FAIL"), ("err_code", code), ("err_code_des", "?")]);
     let unsigned = "<xml><return_code>FAIL</return_code><return_msg>签名错误</return_msg></xml>";
-    for (first, kind) in [(not_sent as fn() -> _, NotSent), (timeout, Unknown), (|| status(503, ""), Unknown)] {
+    for (first, kind) in [
+        (not_sent as fn() -> _, NotSent),
+        (timeout, Unknown),
+        (|| status(503, ""), Unknown),
+        (|| failed("SYSTEMERROR"), Unknown),
+    ] {
         for (backup, kind) in [
             (not_sent(), kind),
             (timeout(), Unknown),
             (ok(unsigned), kind),
-            (ok(failed("FREQUENCY_LIMITED")), kind),
-            (ok(failed("ORDERPAID")), Refused),
-            (ok(failed("SYSTEMERROR")), Unknown),
+            (failed("FREQUENCY_LIMITED"), kind),
+            (failed("ORDERPAID"), Refused),
+            (failed("SYSTEMERROR"), Unknown),
         ] {
             let shown = format!("{:?}, then {backup:?}", first());
             let (provider, replay) = provider(json!({}));
@@ -230,7 +249,6 @@ async fn after_a_host_that_may_have_done_it_nothing_counts_as_not_sent() {
 #[tokio::test]
 async fn a_refusal_says_nothing_of_what_the_first_host_may_have_done() {
     use ErrorKind::{Refused, Unknown};
-    let failed = |code: &str| signed(Md5, &[("result_code", "FAIL"), ("err_code", code), ("err_code_des", "?")]);
     for (first, refused) in [(not_sent as fn() -> _, Refused), (timeout, Unknown), (|| status(503, ""), Unknown)] {
         for (call, code, kind) in [
             ("refund", "ERROR", refused),
@@ -248,7 +266,7 @@ async fn a_refusal_says_nothing_of_what_the_first_host_may_have_done() {
         ] {
             let (provider, replay) = provider(json!({}));
             replay.push(first());
-            replay.push(ok(failed(code)));
+            replay.push(failed(code));
             let error = match call {
                 "pay" => provider.pay(&order(Method::Jsapi)).await.unwrap_err(),
                 "query" => provider.query(&order(Method::Jsapi)).await.unwrap_err(),
@@ -310,7 +328,9 @@ async fn closing_what_cannot_be_paid_succeeds() {
         ("SYSTEMERROR", Some(Reason::Platform)),
     ] {
         let (provider, replay) = provider(json!({}));
-        replay.push(ok(signed(Md5, &[("result_code", "FAIL"), ("err_code", code)])));
+        for _host in 0..2 {
+            replay.push(failed(code));
+        }
         let closed = provider.close(&order(Method::Jsapi)).await;
         assert_eq!(closed.err().map(|error| error.reason), reason, "{code}");
     }
