@@ -183,6 +183,11 @@ fn explain_certificates(client: &Client, error: &ProviderError) -> Finding {
         return finding;
     }
     match (error.reason, error.code.as_deref()) {
+        (Reason::NotFound, _) if client.trust.own(client.clock.now()).is_some() => Finding::warning(
+            "platform_certificates",
+            format!("is true, and WeChat Pay has no certificates for this merchant: {error}"),
+            "take it out: the move to the public key is over",
+        ),
         (Reason::NotFound, _) => Finding::error(
             "platform_public_key",
             format!("this merchant has no platform certificates: {error}"),

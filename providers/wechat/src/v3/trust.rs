@@ -6,6 +6,9 @@
 //! A fetch that failed is made again after 5, 10, 20 and 40 s and then once a minute, by our own calls and
 //! by whoever renews, never by messages: a stranger who sends unknown serials while WeChat is away brings
 //! about that same series, however many there are.
+//!
+//! Where WeChat says that there are none, and the public key is here, nothing is missing: they are asked for again as
+//! rarely as a list is looked at.
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -29,6 +32,9 @@ const FIRST_PAUSE: Duration = Duration::from_secs(5);
 const LONGEST: Duration = Duration::from_secs(12 * 60 * 60);
 /// And more often towards the end of the last certificate: whenever so much of its rest has passed.
 const SHARE_OF_REST: u32 = 4;
+
+/// What to do where there are none, and the public key is here.
+const TAKE_OUT: &str = "the public key is all that is needed: take platform_certificates out of the section";
 
 /// Fetches the list of certificates.
 #[async_trait]
@@ -63,16 +69,23 @@ struct Tried {
     /// How many failed since one succeeded, and how the last did.
     failures: u32,
     failure: Option<(Reason, String)>,
+    /// The last answer was that there are none, and the public key makes up for them.
+    none_any_more: bool,
 }
 
 impl Tried {
     /// Whether it is too early for another try.
     fn rests(&self, now: Timestamp) -> bool {
         let pause = match self.failures {
+            _ if self.none_any_more => LONGEST,
             0 => RATE,
             failures => FIRST_PAUSE.saturating_mul(1 << (failures - 1).min(8)).min(RATE),
         };
         !passed(self.at, pause, now)
+    }
+
+    fn succeeded(&mut self) {
+        (self.failures, self.failure, self.none_any_more) = (0, None, false);
     }
 }
 
@@ -204,7 +217,7 @@ impl Trust {
     ///
     /// # Errors
     /// What kept them from being fetched; while WeChat is left alone after it, only as long as none is in
-    /// force.
+    /// force. That there are none beside the public key is told once.
     pub async fn renew(&self, fetch: &dyn Fetch) -> Result<(), ProviderError> {
         if !self.certificates {
             return Ok(());
@@ -226,7 +239,7 @@ impl Trust {
         // Another instance may have fetched since.
         let young = self.ring().fetched_at.is_some_and(|fetched| tried.at.is_none_or(|at| at < fetched));
         if young && !self.is_due(now) {
-            (tried.failures, tried.failure) = (0, None);
+            tried.succeeded();
             return Ok(());
         }
         self.fetch(&mut tried, now, fetch).await
@@ -253,14 +266,22 @@ impl Trust {
         let fetched = fetch.certificates().await.and_then(|answer| self.add(&answer, now).map(|()| answer));
         match fetched {
             Ok(answer) => {
-                (tried.failures, tried.failure) = (0, None);
+                tried.succeeded();
                 self.shelf.keep(&self.account, Kept { fetched_at: now, content: answer.to_bytes() }).await;
                 Ok(())
             }
-            Err(error) => {
+            Err(mut error) => {
                 // A time-out is longer than the pause.
                 tried.at = Some(self.clock.now());
                 tried.failures = tried.failures.saturating_add(1);
+                let was_told = tried.none_any_more;
+                tried.none_any_more = error.reason == Reason::NotFound && self.public_key.is_some();
+                if tried.none_any_more {
+                    if was_told {
+                        return Ok(());
+                    }
+                    error.message = format!("{}; {TAKE_OUT}", error.message);
+                }
                 tried.failure = Some((error.reason, error.message.clone()));
                 Err(error)
             }

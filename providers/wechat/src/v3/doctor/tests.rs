@@ -211,6 +211,23 @@ async fn while_a_merchant_is_moved_to_the_public_key_the_certificates_are_asked_
     }
 }
 
+/// The merchant was moved, and the section still asks for what there is no more.
+#[tokio::test]
+async fn after_the_move_to_the_public_key_the_setting_to_take_out_is_named() {
+    let world = World::default();
+    let provider = world.provider(without_logins(json!({ "platform_certificates": true })));
+    world.answers(404, NO_CERTIFICATES);
+    world.answers(404, MISSING);
+    takes_orders(&world, PUBLIC_KEY_ID);
+    let found = live(&*provider, None).await;
+    assert!(errors(&found).is_empty(), "{found:#?}");
+    let told = about(&found, "platform_certificates");
+    assert!(
+        matches!(told[..], [told] if told.grade == Grade::Warning && told.fix.contains("take it out")),
+        "{found:#?}"
+    );
+}
+
 /// The serial number of another merchant's certificate is answered so, among other things.
 #[tokio::test]
 async fn a_system_error_is_no_trouble_that_passes_by_itself() {

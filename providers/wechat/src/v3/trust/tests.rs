@@ -154,6 +154,40 @@ async fn a_fetch_that_failed_is_made_again_soon_and_by_no_message() {
     assert_eq!(fetches(&world), looked + 2 * 7 + 1 + 2 + 1);
 }
 
+/// "None" is a definite word beside a public key: the move is over, and asking every minute brings nothing.
+#[tokio::test]
+async fn certificates_that_are_no_more_are_told_of_once_and_asked_for_twice_a_day() {
+    let world = World::default();
+    world.set_seconds(ROTATING);
+    let provider = world.provider(json!({ "platform_certificates": true }));
+    let none = r#"{"code":"RESOURCE_NOT_EXISTS","message":"无可用的平台证书"}"#;
+    world.answers(404, none);
+    let told = provider.renew_trust().await.unwrap_err();
+    assert!(told.message.contains("take platform_certificates out"), "{told}");
+
+    const HALF_DAY: i64 = 12 * 60 * 60;
+    for after in [1, 60, 3600, HALF_DAY - 1] {
+        world.set_seconds(ROTATING + after);
+        provider.renew_trust().await.unwrap();
+        assert!(!believed(&world, &provider, OLD_SERIAL).await, "after {after} s");
+        assert!(believed(&world, &provider, PUBLIC_KEY_ID).await, "after {after} s");
+    }
+    assert_eq!(fetches(&world), 1);
+    // Asked again, it is the same, and was said.
+    world.set_seconds(ROTATING + HALF_DAY);
+    world.answers(404, none);
+    provider.renew_trust().await.unwrap();
+    assert_eq!(fetches(&world), 2);
+    // Trouble is another thing: it is told, and tried again soon.
+    world.set_seconds(ROTATING + 2 * HALF_DAY);
+    unavailable(&world);
+    provider.renew_trust().await.unwrap_err();
+    world.set_seconds(ROTATING + 2 * HALF_DAY + 60);
+    lists(&world, PUBLIC_KEY_ID, &[old_certificate(), new_certificate()]);
+    provider.renew_trust().await.unwrap();
+    assert!(believed(&world, &provider, OLD_SERIAL).await);
+}
+
 #[tokio::test]
 async fn a_list_that_is_a_probe_is_asked_for_again() {
     let world = World::default();
