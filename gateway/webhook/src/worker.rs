@@ -156,7 +156,12 @@ async fn enter(shared: Arc<Shared>, mut stopping: watch::Receiver<bool>) {
                     () = stopped(&mut stopping) => {}
                 }
             }
-            Err(error) => {
+            // Whoever shares the log was faster, as one of them always is.
+            Err(error @ StoreError::Conflict(_)) => {
+                tracing::debug!(%error, "deliveries are entered by another");
+                pause(GATHER, &mut stopping).await;
+            }
+            Err(error @ (StoreError::Unavailable(_) | StoreError::Unknown(_) | StoreError::Corrupt(_))) => {
                 tracing::warn!(%error, "cannot enter deliveries");
                 pause(PAUSE, &mut stopping).await;
             }

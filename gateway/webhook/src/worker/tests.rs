@@ -48,6 +48,30 @@ async fn every_event_is_delivered_once_and_a_tenant_without_a_webhook_has_no_del
     assert_eq!(body["id"], message.id());
 }
 
+/// Two instances read the same log, and one of them is always the first.
+#[tokio::test]
+async fn whoever_comes_second_with_what_is_entered_goes_on_at_once() {
+    let world = World::new();
+    let sink = Sink::start(Behaviour::Status(200)).await;
+    let shop = world.tenant("shop", Some(sink.url()));
+    let worker = world.worker(LIMIT);
+    let first = world.events(&shop, 1).await;
+    all_arrived(&sink, &first).await;
+    let mut entered = world.store.deliveries().entered_to().await.unwrap();
+    let mut slowest = Duration::ZERO;
+    for _ in 0..3 {
+        // The other instance enters the next event, and says nothing of it.
+        world.store.deliveries().enter(entered, entered + 1, Vec::new()).await.unwrap();
+        let events = world.events(&shop, 2).await;
+        let began = Instant::now();
+        eventually("the event after it", async || ids(&sink).contains(&events[1].to_string()).then_some(())).await;
+        slowest = slowest.max(began.elapsed());
+        entered += 2;
+    }
+    worker.stop().await;
+    assert!(slowest < PAUSE / 2, "{slowest:?}");
+}
+
 /// One that hangs, one that fails and one with very much waiting delay nobody else.
 #[tokio::test]
 async fn a_dead_endpoint_delays_no_other() {
