@@ -12,6 +12,7 @@ use crate::ask::Asking;
 use crate::calls::{About, Calls};
 use crate::error::EngineError;
 use crate::journal::Journal;
+use crate::log_limit::LogLimit;
 use crate::notify_url::notify_url;
 use crate::number;
 use crate::ports::{Change, Coordinator, Store, StoreError, Target, Telemetry, View};
@@ -45,6 +46,8 @@ pub struct Engine {
     pub(crate) sessions: Sessions,
     pub(crate) journal: Journal,
     pub(crate) asking: Asking,
+    /// Refused notifies, by tenant, provider and reason: anybody can send them.
+    pub(crate) refused: Arc<LogLimit<(TenantId, ProviderName, &'static str)>>,
 }
 
 impl Engine {
@@ -57,7 +60,8 @@ impl Engine {
         telemetry: Arc<dyn Telemetry>,
     ) -> Self {
         let (sessions, journal, asking) = (Sessions::default(), Journal::default(), Asking::default());
-        Engine { config, store, coordinator, tenants, clock, telemetry, sessions, journal, asking }
+        let refused = Arc::default();
+        Engine { config, store, coordinator, tenants, clock, telemetry, sessions, journal, asking, refused }
     }
 
     pub fn tenants(&self) -> &dyn Tenants {

@@ -104,14 +104,17 @@ impl Engine {
                 return NotifyOutcome::BadSignature;
             }
             Some(Err(error)) => {
-                tracing::warn!(tenant = %tenant.id, provider = %name, kind = raw.kind.as_str(), %error, "a notify was refused");
-                return match error {
-                    NotifyError::Malformed(_) => NotifyOutcome::Malformed,
-                    NotifyError::BadSignature
-                    | NotifyError::UnknownKey { .. }
-                    | NotifyError::OtherTime { .. }
-                    | NotifyError::Probe => NotifyOutcome::BadSignature,
+                let (outcome, reason) = match error {
+                    NotifyError::Malformed(_) => (NotifyOutcome::Malformed, "malformed"),
+                    NotifyError::BadSignature | NotifyError::Probe => (NotifyOutcome::BadSignature, "signature"),
+                    NotifyError::UnknownKey { .. } => (NotifyOutcome::BadSignature, "key"),
+                    NotifyError::OtherTime { .. } => (NotifyOutcome::BadSignature, "time"),
                 };
+                let (tenant, provider, kind) = (tenant.id.clone(), name.clone(), raw.kind.as_str());
+                self.refused.note((tenant.clone(), provider.clone(), reason), move |left_out| {
+                    tracing::warn!(%tenant, %provider, kind, %error, left_out, "a notify was refused");
+                });
+                return outcome;
             }
             None => {
                 tracing::error!(tenant = %tenant.id, provider = %name, "a provider panicked over a notify");

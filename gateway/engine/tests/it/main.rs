@@ -17,6 +17,7 @@ mod known;
 mod notify;
 mod plugins;
 mod refund;
+mod refused;
 mod request;
 mod session;
 mod shared_state;
