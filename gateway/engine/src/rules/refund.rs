@@ -185,7 +185,7 @@ pub(crate) fn heard_refund(
         refund.succeeded_at = Some(status.succeeded_at.unwrap_or(now));
         refund.failure = None;
     }
-    if fact == RefundFact::Accepted && refund.state == RefundState::Failed {
+    if fact == RefundFact::Accepted && refund.state != RefundState::Processing {
         refund.failure = None;
     }
     if fact == RefundFact::Abandoned && refund.state.is_open() {
@@ -229,7 +229,16 @@ pub(crate) fn refused(
     now: Timestamp,
     change: &mut Change,
 ) {
-    if fact == RefundFact::Refused && refund.state == RefundState::Created {
+    let says_why = match fact {
+        RefundFact::Refused => refund.state == RefundState::Created,
+        RefundFact::AnswerLost => matches!(refund.state, RefundState::Created | RefundState::Unknown),
+        RefundFact::Accepted
+        | RefundFact::Missing
+        | RefundFact::Succeeded
+        | RefundFact::Abandoned
+        | RefundFact::Retried => false,
+    };
+    if says_why {
         refund.failure = Some(failure);
     }
     move_refund(payment, refund, fact, now, change);

@@ -3,7 +3,7 @@
 use dukou_domain::{DeliveryState, OutRefundNo, PaymentState, RefundState, Timestamp};
 
 use crate::delivery::{Delivery, Endpoint};
-use crate::records::{Check, EventKind, Payment, Refund, RefundRequest};
+use crate::records::{Check, EventKind, Failure, Payment, Refund, RefundRequest};
 
 /// One thing that is still to happen.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,10 +16,10 @@ pub enum Waiting {
     Payer { expires_at: Timestamp },
     /// The payer pays; then the platform tells, or is asked.
     Payment { check: Option<Check>, expires_at: Timestamp },
-    /// The answer about a refund was lost; the platform is asked.
-    LostRefund { out_refund_no: OutRefundNo, check: Option<Check> },
-    /// A refund was recorded and not sent; it will be.
-    UnsentRefund { out_refund_no: OutRefundNo, check: Option<Check> },
+    /// The answer about a refund was lost, or says nothing that counts; the platform is asked.
+    LostRefund { out_refund_no: OutRefundNo, check: Option<Check>, said: Option<Failure> },
+    /// A refund was recorded and not sent, or was refused for now; it will be sent.
+    UnsentRefund { out_refund_no: OutRefundNo, check: Option<Check>, said: Option<Failure> },
     /// The platform works on a refund.
     Refund { out_refund_no: OutRefundNo, check: Option<Check> },
     /// A refund that the payer's account did not take; somebody has to handle it on the merchant platform.
@@ -71,9 +71,10 @@ fn payment(known: &Known<'_>) -> Option<Waiting> {
 
 fn refund(refund: &Refund) -> Option<Waiting> {
     let (out_refund_no, check) = (refund.out_refund_no.clone(), refund.check);
+    let said = refund.failure.clone();
     match refund.state {
-        RefundState::Unknown => Some(Waiting::LostRefund { out_refund_no, check }),
-        RefundState::Created => Some(Waiting::UnsentRefund { out_refund_no, check }),
+        RefundState::Unknown => Some(Waiting::LostRefund { out_refund_no, check, said }),
+        RefundState::Created => Some(Waiting::UnsentRefund { out_refund_no, check, said }),
         RefundState::Processing if is_abnormal(refund) => Some(Waiting::AbnormalRefund { out_refund_no, check }),
         RefundState::Processing => Some(Waiting::Refund { out_refund_no, check }),
         RefundState::Succeeded | RefundState::Failed => None,

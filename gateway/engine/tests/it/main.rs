@@ -18,6 +18,7 @@ mod notify;
 mod plugins;
 mod refund;
 mod refused;
+mod refund_end;
 mod request;
 mod session;
 mod shared_state;

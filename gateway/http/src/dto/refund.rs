@@ -27,7 +27,7 @@ pub struct RefundBody {
     /// The provider's number of the refund.
     #[schema(required = true)]
     pub provider_refund_id: Option<String>,
-    /// Why the provider refused, where it did.
+    /// Why the provider refused, where it did; of one that is still open, what it said last.
     #[schema(required = true)]
     pub failure: Option<FailureBody>,
     #[schema(format = DateTime)]

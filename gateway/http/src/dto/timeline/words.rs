@@ -4,7 +4,7 @@ use dukou_domain::Money;
 #[cfg(test)]
 use dukou_domain::Timestamp;
 use dukou_engine::delivery::{Try, TryError};
-use dukou_engine::records::{CallOutcome, Check, EventKind, NewEvent, PlatformCall, Recorded, Subject};
+use dukou_engine::records::{CallOutcome, Check, EventKind, Failure, NewEvent, PlatformCall, Recorded, Subject};
 use dukou_engine::timeline::{Message, Waiting, What};
 
 use super::Words;
@@ -31,6 +31,17 @@ fn next(check: Option<&Check>) -> (String, String) {
         Some(Check { at, .. }) => {
             let at = rfc3339(*at);
             (format!("，网关将在 {at} 处理"), format!("; the gateway sees to it at {at}"))
+        }
+    }
+}
+
+/// `：余额不足 (NOTENOUGH)` and its English.
+fn said(failure: Option<&Failure>) -> (String, String) {
+    match failure {
+        None => (String::new(), String::new()),
+        Some(Failure { code, message }) => {
+            let code = code.as_deref().map(|code| format!(" ({code})")).unwrap_or_default();
+            (format!("：{message}{code}"), format!(": {message}{code}"))
         }
     }
 }
@@ -69,15 +80,15 @@ pub fn waiting(waiting: &Waiting) -> (&'static str, Words) {
             let en = format!("waits for the payer and the platform's notify; expires at {at}{en}");
             ("payment", words(format!("等待付款人付款和平台通知，{at} 到期{zh}"), en))
         }
-        Waiting::LostRefund { out_refund_no, check } => {
-            let (zh, en) = asked(check.as_ref());
-            let en = format!("the answer to refund {out_refund_no} was lost, the platform is asked{en}");
-            ("lost_refund", words(format!("退款 {out_refund_no} 的应答丢失，正在向平台查询{zh}"), en))
+        Waiting::LostRefund { out_refund_no, check, said: why } => {
+            let ((zh, en), (why_zh, why_en)) = (asked(check.as_ref()), said(why.as_ref()));
+            let en = format!("the answer to refund {out_refund_no} was lost, the platform is asked{en}{why_en}");
+            ("lost_refund", words(format!("退款 {out_refund_no} 的应答丢失，正在向平台查询{zh}{why_zh}"), en))
         }
-        Waiting::UnsentRefund { out_refund_no, check } => {
-            let (zh, en) = next(check.as_ref());
-            let en = format!("refund {out_refund_no} is recorded and will be sent{en}");
-            ("unsent_refund", words(format!("退款 {out_refund_no} 已记录，待发送{zh}"), en))
+        Waiting::UnsentRefund { out_refund_no, check, said: why } => {
+            let ((zh, en), (why_zh, why_en)) = (next(check.as_ref()), said(why.as_ref()));
+            let en = format!("refund {out_refund_no} is recorded and will be sent{en}{why_en}");
+            ("unsent_refund", words(format!("退款 {out_refund_no} 已记录，待发送{zh}{why_zh}"), en))
         }
         Waiting::Refund { out_refund_no, check } => {
             let (zh, en) = asked(check.as_ref());
@@ -279,8 +290,8 @@ mod tests {
             (Waiting::Unsent { check }, "unsent"),
             (Waiting::Payer { expires_at: at }, "payer"),
             (Waiting::Payment { check, expires_at: at }, "payment"),
-            (Waiting::LostRefund { out_refund_no: number(), check }, "lost_refund"),
-            (Waiting::UnsentRefund { out_refund_no: number(), check }, "unsent_refund"),
+            (Waiting::LostRefund { out_refund_no: number(), check, said: None }, "lost_refund"),
+            (Waiting::UnsentRefund { out_refund_no: number(), check, said: None }, "unsent_refund"),
             (Waiting::Refund { out_refund_no: number(), check }, "refund"),
             (Waiting::AbnormalRefund { out_refund_no: number(), check }, "abnormal_refund"),
             (Waiting::Decision { requested_at: at }, "decision"),
@@ -296,6 +307,20 @@ mod tests {
             assert!(words.zh.chars().any(|c| c > '\u{4e00}') && words.en.is_ascii(), "{words:?}");
         }
         assert_eq!(waiting(&Waiting::Exhausted { kind }).0, "exhausted");
+    }
+
+    #[test]
+    fn a_refund_that_waits_says_what_the_platform_said() {
+        let why = Failure { code: Some("NOTENOUGH".to_owned()), message: "余额不足".to_owned() };
+        let out_refund_no = OutRefundNo::new("R-1").unwrap();
+        let (lost, unsent) = (
+            Waiting::LostRefund { out_refund_no: out_refund_no.clone(), check: None, said: Some(why.clone()) },
+            Waiting::UnsentRefund { out_refund_no, check: None, said: Some(why) },
+        );
+        for one in [lost, unsent] {
+            let Words { zh, en } = waiting(&one).1;
+            assert!(zh.ends_with("：余额不足 (NOTENOUGH)") && en.ends_with(": 余额不足 (NOTENOUGH)"), "{zh} {en}");
+        }
     }
 
     #[test]
