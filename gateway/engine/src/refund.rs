@@ -59,12 +59,12 @@ impl Engine {
         known.map_or_else(|| tenant.providers.clone(), |known| known.providers.clone())
     }
 
-    /// Refunds part or all of a payment, once per `out_refund_no`. A refund that failed is tried
+    /// Refunds part or all of a payment, once per `out_refund_no`. A refund that was refused is tried
     /// again under its number. One that the platform could not be given now is recorded and sent by itself.
     ///
     /// # Errors
-    /// [`EngineError::NotFound`], [`EngineError::InvalidState`] (not paid, or its provider is not configured any
-    /// more), [`EngineError::RefundExceedsPayment`], [`EngineError::OutRefundNoConflict`];
+    /// [`EngineError::NotFound`], [`EngineError::InvalidState`] (not paid, its provider is not configured any more, or the
+    /// platform closed the refund of this number for good), [`EngineError::RefundExceedsPayment`], [`EngineError::OutRefundNoConflict`];
     /// [`EngineError::Provider`], always with `Refused`: the refund failed, no money moved; [`EngineError::Store`].
     pub async fn create_refund(
         &self,
@@ -304,6 +304,9 @@ fn enter_again(
         let detail = format!("{} is not the same", differing.join(", "));
         return (Change::default(), Entered::Conflict(detail));
     }
+    if rules::is_closed_for_good(&refund) {
+        return (Change::default(), Entered::InvalidState(closed_detail(&refund)));
+    }
     match refund.state {
         RefundState::Created | RefundState::Failed if !providers.contains_key(&refund.provider) => {
             (Change::default(), Entered::InvalidState(gone_detail(&refund.provider)))
@@ -338,6 +341,11 @@ fn enter_again(
 
 pub(crate) fn not_paid_detail(payment: &Payment) -> String {
     format!("the payment is {}; only a paid one can be refunded", payment.state)
+}
+
+fn closed_detail(refund: &Refund) -> String {
+    let way_out = rules::way_out(refund);
+    format!("the platform closed refund {} for good, the money is with the merchant; {way_out}", refund.out_refund_no)
 }
 
 /// Nothing is recorded that could not be sent.

@@ -7,6 +7,6 @@ pub(crate) use payment::{
     Heard, close_again, end_questions, event, move_payment, paid, schedule_end, schedule_in_flight, schedule_payment,
 };
 pub(crate) use refund::{
-    RefundWords, ask_refund_later, duplicate_refund, heard_refund, left_to_refund, new_refund, refund_event, refused,
-    reopen, schedule_refund, send_now, take_to_send, wait_as_asked,
+    RefundWords, ask_refund_later, duplicate_refund, heard_refund, is_closed_for_good, left_to_refund, new_refund,
+    refund_event, refused, reopen, schedule_refund, send_now, take_to_send, wait_as_asked, way_out,
 };

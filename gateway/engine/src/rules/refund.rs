@@ -107,6 +107,22 @@ pub(crate) fn reopen(payment: &mut Payment, refund: &mut Refund, now: Timestamp)
     Ok(())
 }
 
+/// The platform has a refund of this number and will never make it: there is no sending it again. One that was refused
+/// it does not have.
+pub(crate) fn is_closed_for_good(refund: &Refund) -> bool {
+    refund.state == RefundState::Failed && refund.provider_refund_id.is_some()
+}
+
+/// What is left to do about one that was closed for good.
+pub(crate) fn way_out(refund: &Refund) -> &'static str {
+    if refund.of_duplicate {
+        // Another refund of the payment would give back its first success.
+        "give it back on the merchant platform"
+    } else {
+        "give it back under another out_refund_no"
+    }
+}
+
 /// Takes one that the platform does not have, as far as we know, to be sent by the caller. `false` while
 /// somebody else may be sending it, or asks about it.
 pub(crate) fn take_to_send(refund: &mut Refund, now: Timestamp) -> bool {
@@ -188,10 +204,13 @@ pub(crate) fn heard_refund(
     if fact == RefundFact::Accepted && refund.state != RefundState::Processing {
         refund.failure = None;
     }
-    if fact == RefundFact::Abandoned && refund.state.is_open() {
+    if fact == RefundFact::Abandoned && refund.state != RefundState::Succeeded {
         refund.failure = Some(Failure {
             code: Some(status.platform_word.clone()),
-            message: "the platform gave up on the refund; the money is with the merchant".to_owned(),
+            message: format!(
+                "the platform closed the refund for good, the money is with the merchant; {}",
+                way_out(refund)
+            ),
         });
     }
     let moved = move_refund(payment, refund, fact, now, change);

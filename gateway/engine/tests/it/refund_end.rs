@@ -1,13 +1,24 @@
-//! How a refund ends: not known yet.
+//! How a refund ends: closed by the platform, or not known yet.
 
 use std::time::Duration;
 
 use dukou_domain::{OutRefundNo, OutTradeNo, RefundState};
-use dukou_engine::EngineError;
 use dukou_engine::records::Refund;
+use dukou_engine::tenant::LatePayment;
+use dukou_engine::{CreateRefundRequest, Decision, EngineError};
 use dukou_spi::{ErrorKind, ProviderError, Reason, RefundWord};
 
 use crate::support::{House, refund};
+
+/// A refund that is made without a call that names it.
+#[derive(Debug, Clone, Copy)]
+enum ByItself {
+    Late,
+    Duplicate,
+    Approved,
+}
+
+const BY_ITSELF: [ByItself; 3] = [ByItself::Late, ByItself::Duplicate, ByItself::Approved];
 
 async fn paid_house() -> House {
     let house = House::new();
@@ -25,6 +36,52 @@ fn order() -> OutTradeNo {
     OutTradeNo::new("N-1").unwrap()
 }
 
+/// A house with a refund that the gateway has to make, after it was sent once.
+async fn house_with(by_itself: ByItself) -> House {
+    match by_itself {
+        ByItself::Late => {
+            let house = House::with(LatePayment::Refund);
+            house.create("N-1").await;
+            house.engine.close_payment(&house.tenant, &order()).await.unwrap();
+            house.notify("paid N-1 101 app mch 42").await;
+            house
+        }
+        ByItself::Duplicate => {
+            let house = House::new();
+            house.create("N-1").await;
+            let second = house.invoke("N-1", "other", Some("payer")).await.unwrap().payment.attempt.trade_no;
+            house.notify_from("other", &format!("paid {second} 101 other-app other-mch 77")).await;
+            house.notify("paid N-1 101 app mch 42").await;
+            house
+        }
+        ByItself::Approved => paid_house().await,
+    }
+}
+
+/// Lets it be sent, as this platform answers it.
+async fn send(house: &House, by_itself: ByItself, answer: Result<RefundWord, ProviderError>) {
+    house.script(|script| {
+        script.refund.push_back(answer);
+        script.query_refund.extend([Ok(RefundWord::Missing), Ok(RefundWord::Missing)]);
+    });
+    match by_itself {
+        ByItself::Late | ByItself::Duplicate => {
+            house.engine.run_due().await;
+        }
+        ByItself::Approved => {
+            let wish = CreateRefundRequest {
+                openid: "payer".to_owned(),
+                amount: refund("R-1", 101).amount,
+                reason: Some("torn".to_owned()),
+            };
+            let request = house.engine.request_refund(&house.tenant, &order(), wish).await.unwrap();
+            let decided = house.engine.decide_refund_request(&house.tenant, request.id, Decision::Approve, "backend");
+            decided.await.unwrap();
+        }
+    }
+    house.script(|script| script.query_refund.clear());
+}
+
 async fn only(house: &House) -> Refund {
     let mut refunds = house.engine.refunds(&house.tenant, &order()).await.unwrap();
     assert_eq!(refunds.len(), 1);
@@ -34,6 +91,52 @@ async fn only(house: &House) -> Refund {
 fn failure(refund: &Refund) -> (Option<&str>, &str) {
     let failure = refund.failure.as_ref().unwrap();
     (failure.code.as_deref(), &failure.message)
+}
+
+#[tokio::test]
+async fn one_that_the_platform_closed_is_not_made_again_under_its_number() {
+    for at_once in [true, false] {
+        let house = paid_house().await;
+        if at_once {
+            house.script(|script| script.refund.push_back(Ok(RefundWord::Closed)));
+            assert_eq!(ask(&house, "R-1", 101).await.unwrap(), RefundState::Failed);
+        } else {
+            assert_eq!(ask(&house, "R-1", 101).await.unwrap(), RefundState::Processing);
+            house.script(|script| script.query_refund.push_back(Ok(RefundWord::Closed)));
+            house.notify("refund R-1 REFUNDCLOSE").await;
+        }
+        let closed = only(&house).await;
+        assert_eq!((closed.state, failure(&closed).0), (RefundState::Failed, Some("REFUNDCLOSE")));
+        assert!(failure(&closed).1.contains("another out_refund_no"), "{closed:?}");
+        let events = house.events().await.len();
+        match ask(&house, "R-1", 101).await {
+            Err(EngineError::InvalidState(why)) => assert!(why.contains("another out_refund_no"), "{why}"),
+            other => panic!("{other:?}"),
+        }
+        assert!(matches!(ask(&house, "R-1", 100).await, Err(EngineError::OutRefundNoConflict(_))));
+        assert_eq!((house.calls("refund"), house.events().await.len()), (1, events), "nothing is sent");
+        assert_eq!(ask(&house, "R-2", 101).await.unwrap(), RefundState::Processing);
+    }
+}
+
+#[tokio::test]
+async fn one_of_the_gateways_own_that_the_platform_closed_leaves_its_amount_to_the_merchants() {
+    for by_itself in BY_ITSELF {
+        let house = house_with(by_itself).await;
+        send(&house, by_itself, Ok(RefundWord::Processing)).await;
+        house.script(|script| script.query_refund.push_back(Ok(RefundWord::Closed)));
+        house.wait(Duration::from_secs(61));
+        house.engine.run_due().await;
+        let closed = only(&house).await;
+        assert_eq!(closed.state, RefundState::Failed, "{by_itself:?}");
+        let way_out = match by_itself {
+            ByItself::Late | ByItself::Approved => "another out_refund_no",
+            // Under a number of this payment, the money of its first success would be given back.
+            ByItself::Duplicate => "on the merchant platform",
+        };
+        assert!(failure(&closed).1.contains(way_out), "{closed:?}");
+        assert_eq!(ask(&house, "R-2", 101).await.unwrap(), RefundState::Processing, "{by_itself:?}");
+    }
 }
 
 #[tokio::test]

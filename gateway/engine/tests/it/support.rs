@@ -9,8 +9,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use dukou_domain::{
-    Currency, Method, Money, OutRefundNo, OutTradeNo, PaymentState, ProviderName, RefundState, Secret, TenantId,
-    Timestamp, TransactionId,
+    Currency, Method, Money, OutRefundNo, OutTradeNo, PaymentState, ProviderName, ProviderRefundId, RefundState,
+    Secret, TenantId, Timestamp, TransactionId,
 };
 use dukou_engine::ports::Store;
 use dukou_engine::ports::{IdempotencyOutcome, NotifyOutcome, Telemetry};
@@ -296,10 +296,12 @@ fn refund_status(out_refund_no: &OutRefundNo, word: RefundWord) -> Verified<Refu
         RefundWord::Missing => "REFUNDNOTEXIST",
         RefundWord::Unrecognised => "NEW",
     };
+    // It names every refund that it has.
+    let has = !matches!(word, RefundWord::Missing | RefundWord::Unrecognised);
     let status = RefundStatus {
         out_refund_no: out_refund_no.clone(),
         word,
-        provider_refund_id: None,
+        provider_refund_id: has.then(|| ProviderRefundId::new(&format!("P-{out_refund_no}")).unwrap()),
         amount: None,
         succeeded_at: None,
         platform_word: platform_word.to_owned(),

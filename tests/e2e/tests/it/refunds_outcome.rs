@@ -53,9 +53,13 @@ async fn one_that_was_closed_gives_the_amount_free_again() {
     let (tenant, merchant) = world.bookshop();
     processing(&world, "SHUT-01").await;
     world.control.settle(&tenant, "SHUT-01", "R-SHUT-01", "REFUNDCLOSE").await;
-    refund_becomes(&merchant, "R-SHUT-01", "failed").await;
+    let closed = refund_becomes(&merchant, "R-SHUT-01", "failed").await;
+    assert_eq!(closed["failure"]["code"], "REFUNDCLOSE");
     assert_eq!(merchant.status("SHUT-01").await, "succeeded");
     world.control.policy(&json!({ "auto_settle": true })).await;
+    // WeChat keeps the number, and would answer it with the same closed refund.
+    let again = merchant.refund("SHUT-01", "R-SHUT-01", 40).await.problem(409, "invalid_state");
+    assert!(again["detail"].as_str().unwrap().contains("another out_refund_no"), "{again}");
     merchant.refund("SHUT-01", "R-ALL", 100).await.expect(201);
     becomes(&merchant, "SHUT-01", "refunded").await;
     world.control.deliver_all().await;
