@@ -5,7 +5,7 @@ use dukou_domain::{
 };
 use uuid::Uuid;
 
-use crate::records::Payment;
+use crate::records::{Payment, Refund};
 use crate::tenant::Tenant;
 
 /// Crockford's base32: no letter that is read as a digit.
@@ -58,10 +58,24 @@ pub(crate) fn duplicate_refund_no(attempt: AttemptId) -> OutRefundNo {
         .expect("hexadecimal digits are legal in a refund number")
 }
 
+/// Before the identifier of the request.
+const REQUEST: &str = "request_";
+
 /// The number of the refund that an approved request makes.
 pub(crate) fn request_refund_no(request: RefundRequestId) -> OutRefundNo {
-    OutRefundNo::new(&format!("request_{}", request.as_uuid().simple()))
+    OutRefundNo::new(&format!("{REQUEST}{}", request.as_uuid().simple()))
         .expect("hexadecimal digits are legal in a refund number")
+}
+
+/// Whether the gateway makes the refund of its own accord: nobody named it in a call, who would call again.
+pub(crate) fn is_made_here(refund: &Refund) -> bool {
+    let of_request = |number: &str| {
+        let id = number.strip_prefix(REQUEST).and_then(|id| Uuid::try_parse(id).ok());
+        id.is_some_and(|id| *number == *request_refund_no(RefundRequestId::from_uuid(id)).as_str())
+    };
+    refund.of_duplicate
+        || refund.out_refund_no == late_refund_no(refund.payment)
+        || of_request(refund.out_refund_no.as_str())
 }
 
 /// The number of a payment's later attempt, as no order of the merchant's is called: its own with the attempt's number

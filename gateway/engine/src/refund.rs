@@ -212,7 +212,7 @@ impl Engine {
     ) -> Result<Refund, EngineError> {
         if refund.version == 0 {
             let refund = self.record_refund_error(refund, Fault::OnceRefused, error).await?;
-            if refund.state != RefundState::Created {
+            if refund.state != RefundState::Created || refund.failure.is_some() {
                 return Ok(refund);
             }
         }
@@ -247,6 +247,10 @@ impl Engine {
                     return (Change::default(), None);
                 };
                 let before = refund.state;
+                let held = match fault {
+                    Fault::OnceRefused | Fault::Refused => rules::waits_for_operator(&refund, reason),
+                    Fault::NotSent | Fault::Lost => false,
+                };
                 let mut change = Change::default();
                 let fact = match fault {
                     // Somebody else goes on with it.
@@ -254,7 +258,7 @@ impl Engine {
                         return (change, Some((before, refund)));
                     }
                     Fault::NotSent => None,
-                    Fault::OnceRefused | Fault::Refused => Some(RefundFact::Refused),
+                    Fault::OnceRefused | Fault::Refused => (!held).then_some(RefundFact::Refused),
                     Fault::Lost => Some(RefundFact::AnswerLost),
                 };
                 if let Some(fact) = fact {
@@ -262,6 +266,9 @@ impl Engine {
                 }
                 rules::schedule_refund(&mut refund, before, false, &schedule, now);
                 rules::wait_as_asked(&mut refund, reason, now);
+                if held {
+                    rules::wait_for_operator(&mut refund, failure.clone(), now);
+                }
                 if fact == Some(RefundFact::AnswerLost) && refund.state == RefundState::Failed {
                     // It may be made after all.
                     refund.check = Some(schedule.unknown.first(now));

@@ -8,5 +8,6 @@ pub(crate) use payment::{
 };
 pub(crate) use refund::{
     RefundWords, ask_refund_later, duplicate_refund, heard_refund, is_closed_for_good, left_to_refund, new_refund,
-    refund_event, refused, reopen, schedule_refund, send_now, take_to_send, wait_as_asked, way_out,
+    refund_event, refused, reopen, schedule_refund, send_now, take_to_send, wait_as_asked, wait_for_operator,
+    waits_for_operator, way_out,
 };

@@ -384,6 +384,23 @@ pub(crate) fn wait_as_asked(refund: &mut Refund, reason: Reason, now: Timestamp)
     }
 }
 
+/// One that nobody asked for by a call, and that the operator can make possible by filling the balance or mending the
+/// set-up: nobody would send it again if it ended here. The platform has nothing of it.
+pub(crate) fn waits_for_operator(refund: &Refund, reason: Reason) -> bool {
+    let mendable = matches!(reason, Reason::InsufficientBalance | Reason::Configuration);
+    mendable && refund.state == RefundState::Created && number::is_made_here(refund)
+}
+
+/// Until the operator mended what the platform refuses it for.
+const MENDING: Duration = Duration::from_secs(60 * 60);
+
+/// It stays open, says why, and is sent again later. Its steps begin anew, so that a question somebody asks in between
+/// brings the sending forward.
+pub(crate) fn wait_for_operator(refund: &mut Refund, failure: Failure, now: Timestamp) {
+    refund.failure = Some(failure);
+    refund.check = Some(Check { at: now.plus(MENDING), asked: 0 });
+}
+
 /// Puts off a question that could not be asked. One that failed and may yet be made is asked about too, as long
 /// as nobody learned what became of it.
 pub(crate) fn ask_refund_later(refund: &mut Refund, schedule: &Schedule, now: Timestamp) {

@@ -1,14 +1,14 @@
-//! How a refund ends: closed by the platform, or not known yet.
+//! How a refund ends: closed by the platform, refused for now, or not known yet.
 
 use std::time::Duration;
 
 use dukou_domain::{OutRefundNo, OutTradeNo, RefundState};
-use dukou_engine::records::Refund;
+use dukou_engine::records::{EventKind, Refund};
 use dukou_engine::tenant::LatePayment;
 use dukou_engine::{CreateRefundRequest, Decision, EngineError};
 use dukou_spi::{ErrorKind, ProviderError, Reason, RefundWord};
 
-use crate::support::{House, refund};
+use crate::support::{House, refund, refused};
 
 /// A refund that is made without a call that names it.
 #[derive(Debug, Clone, Copy)]
@@ -136,6 +136,71 @@ async fn one_of_the_gateways_own_that_the_platform_closed_leaves_its_amount_to_t
         };
         assert!(failure(&closed).1.contains(way_out), "{closed:?}");
         assert_eq!(ask(&house, "R-2", 101).await.unwrap(), RefundState::Processing, "{by_itself:?}");
+    }
+}
+
+#[tokio::test]
+async fn one_of_the_gateways_own_waits_for_what_only_the_operator_can_mend() {
+    for by_itself in BY_ITSELF {
+        for (reason, code) in [(Reason::InsufficientBalance, "NOTENOUGH"), (Reason::Configuration, "NOAUTH")] {
+            let what = format!("{by_itself:?} {code}");
+            let house = house_with(by_itself).await;
+            send(&house, by_itself, Err(refused(reason, code))).await;
+            let held = only(&house).await;
+            assert_eq!(held.state, RefundState::Created, "{what}");
+            assert_eq!(failure(&held), (Some(code), "the platform refuses"), "{what}");
+            let reserved = house.read("N-1").await.refunding.minor();
+            assert_eq!(reserved, if held.of_duplicate { 0 } else { 101 }, "{what}");
+            // It is refused once more, and then taken.
+            let sent = |house: &House| house.journal().iter().filter(|entry| is_own(entry)).count();
+            house.script(|script| {
+                script.refund.extend([Err(refused(reason, code)), Ok(RefundWord::Processing)]);
+                script.query_refund.extend((0..3).map(|_| Ok(RefundWord::Missing)));
+            });
+            for times in [2, 3] {
+                house.wait(Duration::from_secs(3500));
+                house.engine.run_due().await;
+                assert_eq!(sent(&house), times - 1, "{what}: not within the hour");
+                house.wait(Duration::from_secs(101));
+                house.engine.run_due().await;
+                assert_eq!(sent(&house), times, "{what}: once in the hour");
+            }
+            let taken = only(&house).await;
+            assert_eq!((taken.state, taken.failure.is_none()), (RefundState::Processing, true), "{what}");
+            assert_eq!(house.count_events(EventKind::RefundFailed).await, 0, "{what}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn one_that_waits_is_sent_soon_when_somebody_asks_about_it() {
+    let house = house_with(ByItself::Late).await;
+    for times in 1..=9 {
+        send(&house, ByItself::Late, Err(refused(Reason::InsufficientBalance, "NOTENOUGH"))).await;
+        assert_eq!(house.calls("refund"), times);
+        house.wait(Duration::from_secs(3601));
+    }
+    send(&house, ByItself::Late, Err(refused(Reason::InsufficientBalance, "NOTENOUGH"))).await;
+    house.script(|script| script.query_refund.extend([Ok(RefundWord::Missing), Ok(RefundWord::Missing)]));
+    let number = only(&house).await.out_refund_no;
+    house.engine.refund(&house.tenant, &number, true).await.unwrap();
+    house.wait(Duration::from_secs(10));
+    house.engine.run_due().await;
+    assert_eq!(only(&house).await.state, RefundState::Processing);
+}
+
+/// A sending of a refund whose number the gateway made.
+fn is_own(entry: &str) -> bool {
+    ["refund late_", "refund duplicate_", "refund request_"].iter().any(|start| entry.starts_with(start))
+}
+
+#[tokio::test]
+async fn one_of_the_gateways_own_ends_with_a_refusal_that_nobody_can_mend() {
+    for by_itself in BY_ITSELF {
+        let house = house_with(by_itself).await;
+        send(&house, by_itself, Err(refused(Reason::Other, "TRADE_OVERDUE"))).await;
+        assert_eq!(only(&house).await.state, RefundState::Failed, "{by_itself:?}");
+        assert_eq!(house.count_events(EventKind::RefundFailed).await, 1, "{by_itself:?}");
     }
 }
 
