@@ -13,6 +13,8 @@ pub enum OpenKind {
     PaymentOverdue,
     /// A refund whose answer was lost, since it was.
     RefundUnknown,
+    /// A refund that the platform has not taken, since it was recorded: it was not reached, or refuses it for now.
+    RefundUnsent,
     /// A refund that the platform works on, since it took it.
     RefundProcessing,
     /// A question about a payment or refund that nobody asks, since it was due.
@@ -20,10 +22,11 @@ pub enum OpenKind {
 }
 
 impl OpenKind {
-    pub const ALL: [OpenKind; 5] = [
+    pub const ALL: [OpenKind; 6] = [
         OpenKind::PaymentUnknown,
         OpenKind::PaymentOverdue,
         OpenKind::RefundUnknown,
+        OpenKind::RefundUnsent,
         OpenKind::RefundProcessing,
         OpenKind::QuestionDue,
     ];
@@ -33,6 +36,7 @@ impl OpenKind {
             OpenKind::PaymentUnknown => "payment_unknown",
             OpenKind::PaymentOverdue => "payment_overdue",
             OpenKind::RefundUnknown => "refund_unknown",
+            OpenKind::RefundUnsent => "refund_unsent",
             OpenKind::RefundProcessing => "refund_processing",
             OpenKind::QuestionDue => "question_due",
         }

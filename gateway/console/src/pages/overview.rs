@@ -210,6 +210,7 @@ async fn of_gateway(console: &Console, visitor: &Visitor, now: Timestamp) -> Res
             OpenKind::PaymentUnknown => (texts.payment_unknown, "unknown"),
             OpenKind::PaymentOverdue => (texts.payment_overdue, "pending"),
             OpenKind::RefundUnknown => (texts.refund_unknown, ""),
+            OpenKind::RefundUnsent => (texts.refund_unsent, ""),
             OpenKind::RefundProcessing => (texts.refund_processing, ""),
             OpenKind::QuestionDue => (texts.question_due, ""),
         };

@@ -72,8 +72,9 @@ pub(crate) fn open_refund<'r>(c: &mut impl ReadColumns<'r>) -> Result<Option<Old
     let (tenant, state, since) = (c.id(TenantId::new)?, c.word(RefundState::parse)?, c.time()?);
     let kind = match state {
         RefundState::Unknown => OpenKind::RefundUnknown,
+        RefundState::Created => OpenKind::RefundUnsent,
         RefundState::Processing => OpenKind::RefundProcessing,
-        RefundState::Created | RefundState::Succeeded | RefundState::Failed => return Ok(None),
+        RefundState::Succeeded | RefundState::Failed => return Ok(None),
     };
     Ok(Some(OldestOpen { tenant, kind, since }))
 }

@@ -402,6 +402,7 @@ async fn what_waits_longest_is_found(store: &dyn Store) {
         (OpenKind::QuestionDue, 6_000),
         (OpenKind::RefundProcessing, 50),
         (OpenKind::RefundUnknown, 80),
+        (OpenKind::RefundUnsent, 10),
     ];
     assert_eq!(found, expected.map(|(kind, since)| OldestOpen { tenant: tenant(), kind, since: at(since) }));
 }

@@ -328,7 +328,9 @@ async fn what_waits_too_long_has_an_age() {
     let age = async |what: &str| {
         world.metrics().await.count("dukou_open_oldest_seconds", &[("tenant", "bookshop"), ("what", what)])
     };
-    for what in ["payment_unknown", "payment_overdue", "refund_unknown", "refund_processing", "question_due"] {
+    for what in
+        ["payment_unknown", "payment_overdue", "refund_unknown", "refund_unsent", "refund_processing", "question_due"]
+    {
         assert_eq!(age(what).await, 0, "{what}");
     }
     let lost = |operation: &str| json!({ "operation": operation, "times": 1, "fault": { "type": "lose_answer" } });
