@@ -16,7 +16,7 @@ use crate::rules;
 use crate::spans::{payment_span, within};
 use crate::tenant::Tenant;
 
-/// The least time a payer gets.
+/// The least time a payer gets, counted from when the order is sent.
 const SHORTEST_LIFE: Duration = Duration::from_secs(60);
 
 impl Engine {
@@ -203,12 +203,18 @@ impl Engine {
         let sendable = matches!(payment.state, PaymentState::Created | PaymentState::Pending)
             && payment.attempt.state == AttemptState::Live
             && !waits_for_payer(provider, &payment)
-            && self.now() < payment.expires_at
+            && self.may_be_sent(&payment)
             && self.signer_of(&payment.tenant, &payment.attempt, provider).is_some();
         if sendable {
             return self.send_order(tenant, provider, payment).await;
         }
         Ok(PaymentAnswer { payment, invoke: None, created: false })
+    }
+
+    /// Whether its payer would have time to pay an order that is sent now. Nearer to its end, a platform refuses it, or
+    /// lets it live on beyond it.
+    pub(crate) fn may_be_sent(&self, payment: &Payment) -> bool {
+        payment.expires_at.since(self.now()) >= SHORTEST_LIFE
     }
 
     /// Sends the order and records what came back. The caller holds the payment's lock.
@@ -337,17 +343,21 @@ impl Engine {
         provider: &Arc<dyn Provider>,
         payment: &Payment,
     ) -> Result<Option<Invoke>, EngineError> {
+        let Some(prepay) = self.live_prepay(payment) else { return Ok(None) };
+        // After a restart nobody may be able to sign; another attempt has to be made.
+        let Some(signer) = self.signer_of(&payment.tenant, &payment.attempt, provider) else { return Ok(None) };
+        Ok(Some(signer.invoke(&order_of(payment), prepay)?))
+    }
+
+    /// What the platform gave for the current attempt, while it can be paid with.
+    pub(crate) fn live_prepay<'p>(&self, payment: &'p Payment) -> Option<&'p Prepay> {
         let now = self.now();
-        let usable = |prepay: &&Prepay| {
+        payment.attempt.prepay.as_ref().filter(|prepay| {
             payment.state == PaymentState::Pending
                 && payment.attempt.state == AttemptState::Live
                 && now < prepay.valid_until
                 && now < payment.expires_at
-        };
-        let Some(prepay) = payment.attempt.prepay.as_ref().filter(usable) else { return Ok(None) };
-        // After a restart nobody may be able to sign; another attempt has to be made.
-        let Some(signer) = self.signer_of(&payment.tenant, &payment.attempt, provider) else { return Ok(None) };
-        Ok(Some(signer.invoke(&order_of(payment), prepay)?))
+        })
     }
 }
 

@@ -20,6 +20,8 @@ use crate::tenant::Tenant;
 /// How many attempts a payment may have, the first included: all of them stand in its record and in each of its events.
 const MAX_ATTEMPTS: usize = 20;
 
+const TIME_IS_OVER: &str = "the payment's time is over; create another";
+
 impl Engine {
     /// Makes an unpaid payment payable through the given channel and answers the front end's
     /// arguments. The same channel again is the same attempt; another one replaces it.
@@ -27,8 +29,8 @@ impl Engine {
     /// # Errors
     /// [`EngineError::NotFound`], also where a buyer asks for a payment of somebody else;
     /// [`EngineError::Invalid`]; [`EngineError::InvalidState`] when it is paid (also when the platform
-    /// says so only now), closed, over or has as many attempts as it may; [`EngineError::Provider`] when
-    /// a platform did not do its part: the call may be repeated; [`EngineError::Store`].
+    /// says so only now), closed, over (without an order that is there already, also within its last minute) or has as many
+    /// attempts as it may; [`EngineError::Provider`] when a platform did not do its part: the call may be repeated; [`EngineError::Store`].
     pub async fn invoke_payment(
         &self,
         tenant: &Tenant,
@@ -61,6 +63,10 @@ impl Engine {
             payment = self.ask_payment(tenant, &current, &payment).await?;
         }
         self.refuse_ended(&payment)?;
+        if self.live_prepay(&payment).is_none() {
+            // Whatever is asked for, an order is to be sent.
+            self.refuse_short(&payment)?;
+        }
         let client_ip = command.client_ip;
         let candidate = self.candidate(tenant, provider, &payment, command).await?;
         // An attempt that nobody can sign for any more is no way to pay, whatever the channel is called.
@@ -70,8 +76,10 @@ impl Engine {
             if let Some(invoke) = self.invoke(provider, &payment)? {
                 return Ok(PaymentAnswer { payment, invoke: Some(invoke), created: false });
             }
+            self.refuse_short(&payment)?;
             return self.send_order(tenant, provider, payment).await;
         }
+        self.refuse_short(&payment)?;
         if 1 + payment.others.len() >= MAX_ATTEMPTS {
             let why =
                 format!("the payment was tried in {MAX_ATTEMPTS} ways already; pay it the last way, or create another");
@@ -85,6 +93,7 @@ impl Engine {
                        see the payment's events";
             return Err(EngineError::InvalidState(why.to_owned()));
         }
+        self.refuse_short(&payment)?;
         let payment = self.enter_attempt(&payment, candidate, client_ip).await?;
         self.send_order(tenant, provider, payment).await
     }
@@ -99,11 +108,16 @@ impl Engine {
             PaymentState::Unknown => refused("the platform has not said yet what became of the order; try again"),
             PaymentState::Created | PaymentState::Pending | PaymentState::Failed => {
                 if self.now() >= payment.expires_at {
-                    return refused("the payment's time is over; create another");
+                    return refused(TIME_IS_OVER);
                 }
                 Ok(())
             }
         }
+    }
+
+    /// Refuses what an order would have to be sent for with too little time left to pay it.
+    fn refuse_short(&self, payment: &Payment) -> Result<(), EngineError> {
+        if self.may_be_sent(payment) { Ok(()) } else { Err(EngineError::InvalidState(TIME_IS_OVER.to_owned())) }
     }
 
     /// The attempt that is asked for, checked before anything is given up for it.

@@ -17,7 +17,8 @@ use crate::check;
 const EXPIRY_WARNING: Duration = Duration::from_secs(60 * 24 * 60 * 60);
 /// The order that is made to see whether the app knows a user, in fen.
 const TRIAL_AMOUNT: i64 = 1;
-const TRIAL_LIFE: Duration = Duration::from_secs(5 * 60);
+/// Twice what APIv2 asks of an order's end at least.
+const TRIAL_LIFE: Duration = Duration::from_secs(10 * 60);
 
 /// The last labels of names that lead nowhere outside: kept for that (RFC 2606, RFC 6762, RFC 8375, ICANN's
 /// `internal`), or in use for it.
@@ -258,7 +259,7 @@ pub fn not_closed(key: &'static str, good: &str, order: &PayOrder, error: &Provi
     Finding::warning(
         key,
         format!("{good}; the trial order {} could not be closed: {error}", order.trade_no),
-        "nothing: it ends by itself in five minutes",
+        "nothing: it ends by itself in ten minutes",
     )
 }
 

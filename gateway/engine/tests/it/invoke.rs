@@ -257,6 +257,40 @@ async fn what_is_over_or_somebody_elses_cannot_be_invoked() {
     assert!(matches!(house.invoke("N-2", "other", Some("payer")).await, Err(EngineError::InvalidState(_))));
 }
 
+/// A platform refuses an order that ends at once, or lets it live on beyond the payment's end.
+#[tokio::test]
+async fn an_order_is_sent_only_while_its_payer_has_time_to_pay() {
+    const LIFE: u64 = 7200;
+    let house = House::new();
+    let over = |error: &EngineError| matches!(error, EngineError::InvalidState(why) if why.contains("time is over"));
+    house.create("LIVE").await;
+    let mut waiting = order("WAITING");
+    waiting.payer = None;
+    house.engine.create_payment(&house.tenant, waiting).await.unwrap();
+    house.script(|script| script.pay.extend((0..4).map(|_| Err(unreachable()))));
+    for number in ["NOT-SENT", "LAST"] {
+        house.engine.create_payment(&house.tenant, order(number)).await.unwrap_err();
+    }
+
+    house.wait(Duration::from_secs(LIFE - 60));
+    let last = house.engine.create_payment(&house.tenant, order("LAST")).await.unwrap();
+    assert!(last.invoke.is_some(), "a minute is enough");
+    house.wait(Duration::from_secs(1));
+    let sent = house.calls("pay");
+    // What needs no order is signed to the end.
+    assert!(house.invoke("LIVE", "words", None).await.unwrap().invoke.is_some());
+    // Nor is what can be paid given up for what cannot be sent.
+    assert!(over(&house.invoke("LIVE", "other", Some("payer")).await.unwrap_err()));
+    assert_eq!(states(&house.read("LIVE").await), [(1, AttemptState::Live)]);
+    assert!(over(&house.invoke("WAITING", "words", Some("payer")).await.unwrap_err()));
+    assert_eq!(house.read("WAITING").await.attempt.openid, None);
+    assert!(over(&house.invoke("NOT-SENT", "words", None).await.unwrap_err()));
+    let again = house.engine.create_payment(&house.tenant, order("NOT-SENT")).await.unwrap();
+    assert!((again.created, again.invoke.is_none()) == (false, true), "as when its time is over");
+    assert_eq!((house.calls("pay"), house.calls("close"), house.calls("login")), (sent, 0, 0));
+    assert!(house.other.script.lock().unwrap().journal.is_empty());
+}
+
 /// The address that a payment began with may be the backend's own.
 #[tokio::test]
 async fn the_address_that_was_named_last_is_the_payments() {

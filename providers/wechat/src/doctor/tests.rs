@@ -63,3 +63,12 @@ fn at_every_name_of_wechats_the_address_is_judged_as_in_production() {
         assert!(found.message.contains("port"), "{}", found.message);
     }
 }
+
+/// APIv2 refuses an order that ends within five minutes.
+#[test]
+fn the_trial_order_lives_well_over_five_minutes() {
+    let order = trial(&testing::Fixed, testing::NOW, None, "https://pay.bookshop.cn/notify/shop/wechat/payment");
+    assert_eq!(order.expires_at.since(testing::NOW), Duration::from_secs(600));
+    let error = ProviderError::new(ErrorKind::NotSent, Reason::Transport, "no connection");
+    assert!(not_closed("app_id", "good", &order, &error).fix.contains("ten minutes"));
+}
