@@ -259,18 +259,21 @@ impl From<ProviderError> for Problem {
             }
             _ => None,
         };
+        // An answer that nobody signed ends nothing, and says all the same what somebody has to change.
+        let to_change = matches!(error.reason, Reason::Configuration | Reason::PayerMismatch) && error.code.is_some();
         let code = match error.kind {
             ErrorKind::Refused if wrong.is_some() => ErrorCode::InvalidRequest,
             ErrorKind::Refused => ErrorCode::ProviderRefused,
+            ErrorKind::NotSent if to_change => ErrorCode::ProviderRefused,
             ErrorKind::NotSent => ErrorCode::ProviderUnavailable,
             ErrorKind::Unknown => ErrorCode::ProviderTimeout,
         };
         let errors = wrong.map(|wrong| FieldError::new("payer.code", wrong)).into_iter().collect();
         let retry_after = (code == ErrorCode::ProviderUnavailable).then_some(5);
-        let poor = error.reason == Reason::InsufficientBalance;
+        let passing = error.kind == ErrorKind::NotSent || error.reason == Reason::InsufficientBalance;
         let provider = error.code.map(|code| Box::new(ProviderWords { code, message: error.message.clone() }));
         let problem = Problem::new(code, error.message);
-        Problem { errors, provider, retry_after, passing: problem.passing || poor, ..problem }
+        Problem { errors, provider, retry_after, passing: problem.passing || passing, ..problem }
     }
 }
 
@@ -336,12 +339,31 @@ mod tests {
             (refused(ErrorKind::Refused, Reason::Configuration), ErrorCode::ProviderRefused),
             (refused(ErrorKind::Refused, Reason::InvalidCode), ErrorCode::InvalidRequest),
             (refused(ErrorKind::Refused, Reason::UserBlocked), ErrorCode::InvalidRequest),
+            (refused(ErrorKind::NotSent, Reason::Configuration), ErrorCode::ProviderRefused),
+            (refused(ErrorKind::NotSent, Reason::PayerMismatch), ErrorCode::ProviderRefused),
+            (refused(ErrorKind::NotSent, Reason::Platform), ErrorCode::ProviderUnavailable),
             (refused(ErrorKind::NotSent, Reason::Transport), ErrorCode::ProviderUnavailable),
             (refused(ErrorKind::Unknown, Reason::Timeout), ErrorCode::ProviderTimeout),
         ];
         for (problem, code) in cases {
             assert_eq!(problem.code, code, "{problem}");
         }
+    }
+
+    /// A set-up that the provider does not take is no network's trouble, and is mended by nobody who tries again.
+    #[test]
+    fn what_is_refused_without_a_signature_is_told_in_the_providers_words() {
+        for reason in [Reason::Configuration, Reason::PayerMismatch] {
+            let problem = refused(ErrorKind::NotSent, reason);
+            let words = problem.provider.as_deref().unwrap();
+            assert_eq!((words.code.as_str(), words.message.as_str()), ("NOAUTH", "not this way"), "{reason:?}");
+            assert_eq!(problem.retry_after, None, "{reason:?}");
+            assert!(problem.passing, "{reason:?}: the payment can still be paid, with the same Idempotency-Key");
+        }
+        // Without words of the provider's it is the gateway that did not send.
+        let ours = ProviderError::new(ErrorKind::NotSent, Reason::Configuration, "no certificate is in force");
+        let problem = Problem::from(ours);
+        assert_eq!((problem.code, problem.retry_after), (ErrorCode::ProviderUnavailable, Some(5)));
     }
 
     /// A phone that is told to get a new code tries for ever where it is the user who is refused.

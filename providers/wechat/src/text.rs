@@ -76,7 +76,11 @@ pub fn check_token(method: Method, token: &str) -> Result<(), ProviderError> {
     Ok(())
 }
 
-/// What an error text of a foreign payer looks like (`appid和openid不匹配`).
+/// What a foreign payer is told by, in whatever form WeChat says it.
+pub const FOREIGN_PAYER: &str =
+    "the payer's openid belongs to another app than app_id, the one the merchant is bound to";
+
+/// What an error text of a foreign payer looks like (`appid和openid不匹配`, `appid and openid not match`).
 pub fn is_foreign_payer(description: &str) -> bool {
     let description = description.to_ascii_lowercase();
     description.contains("openid") && (description.contains("appid") || description.contains("匹配"))

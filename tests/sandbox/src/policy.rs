@@ -27,6 +27,8 @@ pub struct Policy {
     pub bill_schedule: bool,
     /// How far the `Date` header of the platform's answers is ahead of the real time.
     pub date_skew_seconds: i32,
+    /// An order for an openid of another app is refused in v2 by an unsigned `return_code=FAIL`, not by PARAM_ERROR.
+    pub v2_unsigned_payer_mismatch: bool,
     /// The share of v3 answers and notifications that are probes (签名探测流量): signed with nothing.
     pub v3_probe_share: f64,
     /// A v3 request whose nonce was seen within the timestamp's window is refused.
@@ -64,6 +66,7 @@ impl Default for Policy {
             five_minute_close_rule: false,
             bill_schedule: false,
             date_skew_seconds: 0,
+            v2_unsigned_payer_mismatch: false,
             v3_probe_share: 0.0,
             v3_nonces_once: true,
             v3_foreign_serial_busy: false,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use dukou_domain::{OutTradeNo, PaymentState, Secret};
 use dukou_engine::records::EventKind;
 use dukou_engine::{EngineError, Payer};
-use dukou_spi::{ErrorKind, OrderWord, Reason};
+use dukou_spi::{ErrorKind, OrderWord, ProviderError, Reason};
 
 use crate::support::{House, lost, order, paid, refused, unreachable};
 
@@ -58,12 +58,18 @@ async fn a_hundred_at_once_make_one_order() {
     assert_eq!((created, house.calls("pay")), (1, 1));
 }
 
+/// A refusal that nobody signed.
+fn unsigned(reason: Reason) -> ProviderError {
+    ProviderError::new(ErrorKind::NotSent, reason, "not like this").with_code("FAIL")
+}
+
 /// The outcome of each way a platform can fail: the error's kind, the state kept, and whether the
 /// same call again sends the order again.
 #[tokio::test]
 async fn each_failure_leaves_its_own_state() {
     let cases = [
         (unreachable(), ErrorKind::NotSent, PaymentState::Created),
+        (unsigned(Reason::PayerMismatch), ErrorKind::NotSent, PaymentState::Created),
         (lost(), ErrorKind::Unknown, PaymentState::Unknown),
         (refused(Reason::Configuration, "NOAUTH"), ErrorKind::Refused, PaymentState::Failed),
         (refused(Reason::OrderClosed, "ORDERCLOSED"), ErrorKind::Refused, PaymentState::Closed),

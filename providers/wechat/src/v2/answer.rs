@@ -10,7 +10,7 @@ use super::map::{self, Call};
 use super::xml::{self, Fields};
 use crate::beijing;
 use crate::hosts::{Answered, honest, unreadable};
-use crate::text::quote;
+use crate::text::{FOREIGN_PAYER, quote};
 
 /// What WeChat's web server answers on `/secapi/*` to a connection without the right client
 /// certificate. Nothing behind it saw the call.
@@ -79,7 +79,7 @@ impl Signed<'_> {
         let description = self.fields.get("err_code_des").unwrap_or_default();
         let (kind, reason) = map::error_code(self.call, code, description);
         let message = if reason == Reason::PayerMismatch {
-            "the payer's openid belongs to another app than app_id, the one the merchant is bound to".to_owned()
+            FOREIGN_PAYER.to_owned()
         } else if description.is_empty() {
             "refused without a description".to_owned()
         } else {
@@ -106,6 +106,7 @@ fn not_ok(answer: &HttpAnswer) -> ProviderError {
 fn unsigned_failure(call: Call, fields: &Fields<'_>) -> ProviderError {
     let message = failure_message(fields);
     let (kind, reason) = map::unsigned_failure(call, &message);
+    let message = if reason == Reason::PayerMismatch { FOREIGN_PAYER.to_owned() } else { message };
     ProviderError::new(kind, reason, message).with_code("FAIL")
 }
 

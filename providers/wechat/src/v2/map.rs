@@ -77,12 +77,32 @@ pub fn error_code(call: Call, code: &str, description: &str) -> (ErrorKind, Reas
 ///
 /// WeChat says by it that it did not take the request at all, and does not sign it. So it may not
 /// end anything: an order can be sent again under its number, and a refund, where a wrong "no"
-/// would pay twice, has to be asked after.
+/// would pay twice, has to be asked after. The reason only tells what to say.
 pub fn unsigned_failure(call: Call, message: &str) -> (ErrorKind, Reason) {
-    const SETUP: [&str; 8] = ["签名", "sign", "appid", "mch_id", "商户号", "参数", "param", "证书"];
+    // What somebody has to change: the set-up, or what the gateway asks for.
+    const WRONG: [&str; 12] = [
+        "签名",
+        "sign",
+        "appid",
+        "openid",
+        "mch_id",
+        "商户号",
+        "权限",
+        "参数",
+        "param",
+        "invalid",
+        "time_expire",
+        "证书",
+    ];
     let kind = if call == Call::Refund { Unknown } else { NotSent };
-    let message = message.to_ascii_lowercase();
-    let reason = if SETUP.iter().any(|word| message.contains(word)) { Reason::Configuration } else { Reason::Platform };
+    let lower = message.to_ascii_lowercase();
+    let reason = if call == Call::Pay && is_foreign_payer(message) {
+        Reason::PayerMismatch
+    } else if WRONG.iter().any(|word| lower.contains(word)) {
+        Reason::Configuration
+    } else {
+        Reason::Platform
+    };
     (kind, reason)
 }
 

@@ -18,7 +18,7 @@ use super::sign::{MerchantKey, Signature, Unsigned};
 use super::trust::{Fetch, Trust};
 use crate::account::Account;
 use crate::hosts::{self, Answered, Route, from_transport, honest, options, unreadable};
-use crate::text::{nonce, quote};
+use crate::text::{FOREIGN_PAYER, nonce, quote};
 
 /// Longest answer of a call, in bytes.
 const ANSWER_LIMIT: usize = 128 * 1024;
@@ -111,7 +111,11 @@ impl Client {
         if self.trust.own(self.clock.now()).is_none() {
             self.renew_trust().await.map_err(|error| {
                 let message = format!("the answer could not be verified: {}", error.message);
-                ProviderError::new(ErrorKind::NotSent, error.reason, message).with_source(error)
+                let code = error.code.clone();
+                ProviderError {
+                    code,
+                    ..ProviderError::new(ErrorKind::NotSent, error.reason, message).with_source(error)
+                }
             })?;
         }
         if self.trust.own(self.clock.now()).is_none() {
@@ -289,7 +293,7 @@ fn unsigned(call: Call, answer: &HttpAnswer) -> ProviderError {
 
 fn described(kind: ErrorKind, reason: Reason, status: u16, body: &ErrorBody) -> ProviderError {
     let message = if reason == Reason::PayerMismatch {
-        "the payer's openid belongs to another app than app_id, the one the merchant is bound to".to_owned()
+        FOREIGN_PAYER.to_owned()
     } else if body.message.is_empty() {
         format!("refused with http status {status} and without a message")
     } else {

@@ -68,9 +68,15 @@ struct Tried {
     for_serial_at: Option<Timestamp>,
     /// How many failed since one succeeded, and how the last did.
     failures: u32,
-    failure: Option<(Reason, String)>,
+    failure: Option<Failure>,
     /// The last answer was that there are none, and the public key makes up for them.
     none_any_more: bool,
+}
+
+struct Failure {
+    reason: Reason,
+    code: Option<String>,
+    message: String,
 }
 
 impl Tried {
@@ -229,9 +235,10 @@ impl Trust {
         }
         if tried.rests(now) {
             return match &tried.failure {
-                Some((reason, message)) if self.own(now).is_none() => {
-                    Err(ProviderError::new(ErrorKind::Unknown, *reason, message))
-                }
+                Some(Failure { reason, code, message }) if self.own(now).is_none() => Err(ProviderError {
+                    code: code.clone(),
+                    ..ProviderError::new(ErrorKind::Unknown, *reason, message)
+                }),
                 _ => Ok(()),
             };
         }
@@ -282,7 +289,8 @@ impl Trust {
                     }
                     error.message = format!("{}; {TAKE_OUT}", error.message);
                 }
-                tried.failure = Some((error.reason, error.message.clone()));
+                let (reason, code, message) = (error.reason, error.code.clone(), error.message.clone());
+                tried.failure = Some(Failure { reason, code, message });
                 Err(error)
             }
         }

@@ -43,7 +43,11 @@ pub fn run(world: &World, request: &Request) -> Outcome {
     if let Some(openid) = request.given("openid")
         && !world.people.bind(openid, request.given("appid").unwrap_or_default())
     {
-        return Outcome::fail("PARAM_ERROR", "appid和openid不匹配");
+        return if world.policy().v2_unsigned_payer_mismatch {
+            Outcome::return_fail("appid and openid not match")
+        } else {
+            Outcome::fail("PARAM_ERROR", "appid和openid不匹配")
+        };
     }
     let out_trade_no = request.given("out_trade_no").unwrap_or_default();
     let compared = |(name, value): &(&String, &String)| !UNCOMPARED.contains(&name.as_str()) && !value.is_empty();

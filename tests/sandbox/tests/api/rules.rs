@@ -156,6 +156,14 @@ async fn an_openid_belongs_to_one_app() {
     let answer = bench.order("T20260704000501", &other).await;
     assert_code(&answer, "PARAM_ERROR");
     assert_eq!(answer["err_code_des"], "appid和openid不匹配");
+    // The other form, which has no signature.
+    bench.must("/policy", json!({ "v2_unsigned_payer_mismatch": true })).await;
+    let xml = bench.sign(OTHER_MCH, &order_fields("T20260704000502", &other)).await;
+    let answer = read_xml(&bench.send("/pay/unifiedorder", xml).await.unwrap().1);
+    assert_code(&answer, "!appid and openid not match");
+    assert!(!answer.contains_key("sign") && !answer.contains_key("result_code"), "{answer:?}");
+    let asked = fields(&[("mch_id", OTHER_MCH), ("appid", OTHER_APP), ("out_trade_no", "T20260704000502")]);
+    assert_code(&bench.call("/pay/orderquery", asked).await, "ORDERNOTEXIST");
 }
 
 #[tokio::test]

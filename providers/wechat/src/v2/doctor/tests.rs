@@ -69,3 +69,21 @@ async fn what_wechat_refuses_is_an_error_in_its_own_words() {
         assert!(found.iter().any(|finding| finding.message.contains(words)), "{found:#?}");
     }
 }
+
+/// In its usual form nobody signs it.
+#[tokio::test]
+async fn a_user_of_another_app_is_told_from_a_merchant_that_is_not_bound() {
+    let failed =
+        |words: &str| ok(format!("<xml><return_code>FAIL</return_code><return_msg>{words}</return_msg></xml>"));
+    for (words, message) in [
+        ("appid and openid not match", "o1 belongs to another app than wx8888888888888888"),
+        ("商户号与appid不匹配", "an order for o1 was refused"),
+    ] {
+        let (provider, replay) = provider(json!({ "app_secret": null }));
+        [missing(), missing(), failed(words)].into_iter().for_each(|answer| replay.push(answer));
+        let notify_url = "https://pay.bookshop.cn/notify/shop/wechat/payment".to_owned();
+        let found = provider.diagnose(&Checkup { notify_url, live: true, openid: Some("o1".to_owned()) }).await;
+        let told = found.iter().find(|finding| finding.grade == Grade::Error).unwrap();
+        assert!(told.key == "app_id" && told.message.starts_with(message), "{found:#?}");
+    }
+}

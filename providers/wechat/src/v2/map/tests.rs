@@ -55,8 +55,17 @@ fn an_unsigned_failure_ends_nothing() {
         (Call::Pay, "签名错误", NotSent, Reason::Configuration),
         (Call::Pay, "appid不存在", NotSent, Reason::Configuration),
         (Call::Pay, "系统繁忙", NotSent, Reason::Platform),
+        (Call::Pay, "您没有JSAPI支付权限", NotSent, Reason::Configuration),
+        (Call::Pay, "appid and openid not match", NotSent, Reason::PayerMismatch),
+        (Call::Pay, "appid和openid不匹配", NotSent, Reason::PayerMismatch),
+        (Call::Pay, "sub_appid and sub_openid not match", NotSent, Reason::PayerMismatch),
+        (Call::Query, "appid and openid not match", NotSent, Reason::Configuration),
+        (Call::Refund, "appid and openid not match", Unknown, Reason::Configuration),
         (Call::Refund, "签名错误", Unknown, Reason::Configuration),
-        (Call::Refund, "invalid refund_fee", Unknown, Reason::Platform),
+        (Call::Pay, "invalid spbill_create_ip", NotSent, Reason::Configuration),
+        (Call::Pay, "time_expire时间过短，刷卡至少1分钟，其他5分钟", NotSent, Reason::Configuration),
+        (Call::Refund, "invalid refund_fee", Unknown, Reason::Configuration),
+        (Call::Refund, "系统繁忙", Unknown, Reason::Platform),
     ];
     for (call, message, kind, reason) in cases {
         assert_eq!(unsigned_failure(call, message), (kind, reason), "{call:?} {message}");

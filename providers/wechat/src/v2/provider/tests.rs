@@ -124,6 +124,7 @@ async fn every_answer_to_a_payment_is_judged() {
     let failed =
         |code, description| signed(Md5, &[("result_code", "FAIL"), ("err_code", code), ("err_code_des", description)]);
     let unsigned_failure = "<xml><return_code>FAIL</return_code><return_msg>签名错误</return_msg></xml>";
+    let foreign = "<xml><return_code>FAIL</return_code><return_msg>appid and openid not match</return_msg></xml>";
     let cases = [
         (not_sent(), NotSent, Reason::Transport),
         (timeout(), Unknown, Reason::Timeout),
@@ -137,6 +138,7 @@ async fn every_answer_to_a_payment_is_judged() {
         (ok(""), Unknown, Reason::Transport),
         (ok(&good[..good.len() - 9]), Unknown, Reason::Transport),
         (ok(unsigned_failure), NotSent, Reason::Configuration),
+        (ok(foreign), NotSent, Reason::PayerMismatch),
         (ok(good.replace("wx01", "wx02")), Unknown, Reason::BadSignature),
         (ok(signed(HmacSha256, &[OK, ("prepay_id", "wx01")])), Unknown, Reason::BadSignature),
         (

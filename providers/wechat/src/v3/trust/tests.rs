@@ -357,6 +357,20 @@ async fn nothing_is_sent_before_there_is_a_key() {
     assert!(paid.headers.iter().any(|(name, value)| *name == "wechatpay-serial" && value == OLD_SERIAL));
 }
 
+/// The platform said no: nobody who tries again in a moment gets another answer.
+#[tokio::test]
+async fn where_wechat_refuses_our_signature_its_code_is_told_also_while_it_is_left_alone() {
+    let world = World::default();
+    let provider = world.provider(certificate_mode());
+    world.replay.push(crate::v2::testing::status(401, r#"{"code":"SIGN_ERROR","message":"签名错误"}"#));
+    for _ in 0..2 {
+        let error = provider.pay(&order(Method::Jsapi)).await.unwrap_err();
+        assert_eq!((error.kind, error.reason), (ErrorKind::NotSent, Reason::Configuration), "{error}");
+        assert_eq!(error.code.as_deref(), Some("SIGN_ERROR"), "{error}");
+    }
+    assert_eq!(fetches(&world), 1);
+}
+
 #[tokio::test]
 async fn a_merchant_without_certificates_is_told_so() {
     let world = World::default();
