@@ -11,7 +11,7 @@ use crate::card::{self, What};
 use crate::least;
 use crate::measure::{Bench, hello};
 
-/// Measures a release build of the gateway on this machine.
+/// Measures the gateway on this machine, as it is built for production.
 #[derive(Debug, Parser)]
 #[command(name = "dukou-bench", version, arg_required_else_help = true)]
 struct Cli {
@@ -90,7 +90,7 @@ pub fn run() -> Result<()> {
     let binary = options.binary.unwrap_or_else(|| beside.join("dukou"));
     ensure!(
         what == What::Hello || binary.is_file(),
-        "{} is missing; build it with: cargo build --release",
+        "{} is missing; build it with: cargo build --profile dist -p dukou",
         binary.display()
     );
     let parent = options.directory.unwrap_or_else(|| beside.to_owned());

@@ -1,4 +1,4 @@
-//! The program under load: the release binary with a configuration of its own.
+//! The program under load: the binary with a configuration of its own.
 
 use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
@@ -105,7 +105,9 @@ impl Gateway {
             .stdout(Stdio::null())
             .stderr(output)
             .spawn()
-            .with_context(|| format!("cannot start {}; build it with: cargo build --release", binary.display()))?;
+            .with_context(|| {
+                format!("cannot start {}; build it with: cargo build --profile dist -p dukou", binary.display())
+            })?;
         let mut process = Process::new(child);
         loop {
             if is_ready(admin) {
