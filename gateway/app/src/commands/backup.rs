@@ -7,12 +7,12 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::anyhow;
 use dukou_store::sqlite::{self, Copied};
 
-use super::say;
+use super::{about_files, say};
 use crate::config::{self, StoragePlace};
 
 pub fn back_up(directory: &Path, to: &Path) -> ExitCode {
     say(store_path(directory).and_then(|from| {
-        let copied = sqlite::back_up(&from, to)?;
+        let copied = sqlite::back_up(&from, to).map_err(about_files)?;
         Ok(format!("copied {} to {}: {}", from.display(), to.display(), holds(copied)))
     }))
 }
@@ -20,7 +20,8 @@ pub fn back_up(directory: &Path, to: &Path) -> ExitCode {
 pub fn restore(directory: &Path, from: &Path, replace: bool) -> ExitCode {
     say(store_path(directory).and_then(|to| {
         let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        let restored = sqlite::restore(from, &to, replace, &format!("replaced-{seconds}"))?;
+        let stamp = format!("replaced-{seconds}");
+        let restored = sqlite::restore(from, &to, replace, &stamp).map_err(about_files)?;
         let mut text = format!("restored {} to {}: {}", from.display(), to.display(), holds(restored.copied));
         if let Some(before) = restored.before {
             text.push_str(&format!("\nthe store that was there is kept as {}", before.display()));

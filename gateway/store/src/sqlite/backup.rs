@@ -45,7 +45,7 @@ pub fn back_up(from: &Path, to: &Path) -> Result<Copied> {
     }
     let source = existing(from)?;
     let half = beside(to, ".partial");
-    let copied = copy_whole(&source, &half).and_then(|copied| {
+    let copied = copy_whole(from, &source, &half).and_then(|copied| {
         std::fs::rename(&half, to).map_err(|error| unavailable(to, error))?;
         sync_folder(to)?;
         Ok(copied)
@@ -57,10 +57,10 @@ pub fn back_up(from: &Path, to: &Path) -> Result<Copied> {
     copied
 }
 
-fn copy_whole(source: &Connection, half: &Path) -> Result<Copied> {
+fn copy_whole(from: &Path, source: &Connection, half: &Path) -> Result<Copied> {
     private(half)?;
     let name = half.to_str().ok_or_else(|| unavailable(half, "is not a name in UTF-8"))?;
-    source.execute("VACUUM INTO ?1", [name]).map_err(store_error)?;
+    source.execute("VACUUM INTO ?1", [name]).map_err(|error| open::about(from, store_error(error)))?;
     sync(half)?;
     examine(half)
 }
@@ -122,10 +122,13 @@ fn pending(path: &Path) -> PathBuf {
 /// Whether a file is a whole ledger that this program knows.
 fn examine(path: &Path) -> Result<Copied> {
     let connection = existing(path)?;
-    let verdict: String =
-        connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0)).map_err(store_error)?;
-    if verdict != "ok" {
-        return Err(corrupt(&path.display().to_string(), verdict));
+    let not_whole =
+        |why: String| StoreError::Corrupt(format!("{} is no whole copy of a ledger: {why}", path.display()));
+    let verdict: rusqlite::Result<String> = connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0));
+    match verdict.map_err(store_error) {
+        Ok(verdict) if verdict == "ok" => {}
+        Ok(verdict) | Err(StoreError::Corrupt(verdict)) => return Err(not_whole(verdict)),
+        Err(other) => return Err(other),
     }
     let applied = open::applied(&connection).map_err(|_| corrupt(&path.display().to_string(), "is no ledger"))?;
     if applied.is_empty() {

@@ -140,7 +140,12 @@ pub(super) fn open(path: &Path, flags: OpenFlags) -> Result<Connection> {
 }
 
 fn cannot(path: &Path, error: rusqlite::Error) -> StoreError {
-    match store_error(error) {
+    about(path, store_error(error))
+}
+
+/// Names the file: whoever copies or moves it has named more than one.
+pub(super) fn about(path: &Path, error: StoreError) -> StoreError {
+    match error {
         StoreError::Unavailable(why) => StoreError::Unavailable(format!("{}: {why}", path.display())),
         StoreError::Corrupt(why) => StoreError::Corrupt(format!("{}: {why}", path.display())),
         other => other,
@@ -234,7 +239,7 @@ pub(crate) fn moved_to(connection: &Connection) -> Result<Option<String>> {
 
 /// A ledger that was moved would be a second truth.
 pub(super) fn refuse_moved(path: &Path, connection: &Connection) -> Result<()> {
-    match moved_to(connection)? {
+    match moved_to(connection).map_err(|error| about(path, error))? {
         None => Ok(()),
         Some(place) => Err(StoreError::Unavailable(format!(
             "{} was moved to {place} and is served no more: let storage.url lead there",

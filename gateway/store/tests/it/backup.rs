@@ -118,6 +118,10 @@ async fn only_a_whole_ledger_that_is_known_is_restored() {
     let other = folder.path().join("other.db");
     Connection::open(&other).unwrap().execute_batch("CREATE TABLE t (x INTEGER)").unwrap();
     assert!(refused(&other).contains("is no ledger"));
+    let junk = folder.path().join("junk.db");
+    std::fs::write(&junk, "not a ledger at all, but long enough to be looked at as one".repeat(100)).unwrap();
+    let why = refused(&junk);
+    assert!(why.contains("junk.db is no whole copy of a ledger: file is not a database"), "{why}");
     let newer = folder.path().join("newer.db");
     std::fs::copy(&copy, &newer).unwrap();
     let step = "INSERT INTO schema_steps (version, name, checksum, applied_at) VALUES (9999, 'later', '00', 0)";
@@ -127,6 +131,7 @@ async fn only_a_whole_ledger_that_is_known_is_restored() {
     let whole = std::fs::read(&copy).unwrap();
     std::fs::write(&cut, &whole[..whole.len() / 2]).unwrap();
     let why = refused(&cut);
+    assert!(why.contains("cut.db is no whole copy"), "{why}");
     assert!(why.contains("malformed") || why.contains("database disk image"), "{why}");
     assert!(!folder.path().join("new.db").exists(), "nothing was put there");
 }

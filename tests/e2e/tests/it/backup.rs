@@ -41,7 +41,7 @@ async fn a_copy_made_under_load_is_restored_and_what_came_after_it_is_told_as_un
     assert!(backup.stdout.contains(" payments, events up to position "), "{}", backup.stdout);
     let again = dukou(&["backup", "--config", &config, "--to", &copy], &[]).await;
     assert_eq!(again.code, Some(1), "{again:?}");
-    assert!(again.stderr.contains("is there already"), "{}", again.stderr);
+    assert!(again.stderr.starts_with(&format!("error: {copy}: is there already")), "{}", again.stderr);
     paid(&world, "AFTER1", 100).await;
     busy.await.unwrap();
 
@@ -89,6 +89,8 @@ async fn what_is_no_store_is_not_restored() {
         let finished = dukou(&["restore", "--replace", "--config", &config, "--from", &path(file)], &[]).await;
         assert_eq!(finished.code, Some(1), "{finished:?}");
         assert!(finished.stderr.contains(words), "{words}: {}", finished.stderr);
+        // The store that is served is well, and is not spoken of.
+        assert!(finished.stderr.starts_with(&format!("error: {}", path(file))), "{}", finished.stderr);
     }
     world.gateway.restart().await;
     assert_eq!(world.merchant("bookshop").status("KEEP-1").await, "succeeded");
