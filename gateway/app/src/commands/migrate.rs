@@ -30,7 +30,8 @@ fn migrate(directory: &Path, from: &str) -> anyhow::Result<String> {
         .with_context(|| format!("{} was not moved, and is as it was; the same command goes on", from.display()))?;
     let lines: Vec<String> = moved.iter().map(line).collect();
     Ok(format!(
-        "{}\nmoved {} to PostgreSQL; every row was compared. The file is kept and no longer served from",
+        "{}\nmoved {} to PostgreSQL; every row was compared. The file is kept, and is neither served from, copied nor \
+         restored any more",
         lines.join("\n"),
         from.display()
     ))

@@ -37,13 +37,16 @@ pub struct Restored {
 /// may be running and goes on meanwhile; its write-ahead log grows until the copy is done. Blocks.
 ///
 /// # Errors
-/// [`StoreError::Unavailable`] when there is no ledger, `to` is there already or cannot be
-/// written; [`StoreError::Corrupt`] when what was copied is not whole. Nothing is at `to` then.
+/// [`StoreError::Unavailable`] when there is no ledger or it was moved to another place, `to` is there
+/// already or cannot be written; [`StoreError::Corrupt`] when what was copied is not whole. Nothing is
+/// at `to` then.
 pub fn back_up(from: &Path, to: &Path) -> Result<Copied> {
     if to.exists() {
         return Err(unavailable(to, "is there already; a copy is never written over"));
     }
     let source = existing(from)?;
+    // No gateway serves from it, nor from a copy of it.
+    open::refuse_moved(from, &source)?;
     let half = beside(to, ".partial");
     let copied = copy_whole(from, &source, &half).and_then(|copied| {
         std::fs::rename(&half, to).map_err(|error| unavailable(to, error))?;
@@ -71,8 +74,8 @@ fn copy_whole(from: &Path, source: &Connection, half: &Path) -> Result<Copied> {
 ///
 /// # Errors
 /// [`StoreError::Corrupt`] when `from` is no whole ledger or one of a newer program;
-/// [`StoreError::Unavailable`] when the ledger is in use, there is one and it may not be replaced,
-/// or a file cannot be written. What was there is there still.
+/// [`StoreError::Unavailable`] when `from` was moved to another place, the ledger is in use, there is one
+/// and it may not be replaced, or a file cannot be written. What was there is there still.
 pub fn restore(from: &Path, to: &Path, replace: bool, stamp: &str) -> Result<Restored> {
     let copied = examine(from)?;
     let _lock = open::lock(to)?;
@@ -135,6 +138,7 @@ fn examine(path: &Path) -> Result<Copied> {
         return Err(corrupt(&path.display().to_string(), "is no ledger"));
     }
     migrate::outstanding(open::STEPS, &applied).map_err(|error| corrupt(&path.display().to_string(), error))?;
+    open::refuse_moved(path, &connection)?;
     let payments = connection.query_row("SELECT count(*) FROM payments", [], |row| row.get(0)).map_err(store_error)?;
     let bytes = std::fs::metadata(path).map_err(|error| unavailable(path, error))?.len();
     Ok(Copied { bytes, payments, position: open::position(&connection)? })

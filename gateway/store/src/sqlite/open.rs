@@ -242,7 +242,7 @@ pub(super) fn refuse_moved(path: &Path, connection: &Connection) -> Result<()> {
     match moved_to(connection).map_err(|error| about(path, error))? {
         None => Ok(()),
         Some(place) => Err(StoreError::Unavailable(format!(
-            "{} was moved to {place} and is served no more: let storage.url lead there",
+            "{} was moved to {place} and is served no more: let storage.url lead there, or restore a copy from before",
             path.display()
         ))),
     }

@@ -135,3 +135,28 @@ async fn only_a_whole_ledger_that_is_known_is_restored() {
     assert!(why.contains("malformed") || why.contains("database disk image"), "{why}");
     assert!(!folder.path().join("new.db").exists(), "nothing was put there");
 }
+
+#[tokio::test]
+async fn a_ledger_that_was_moved_is_neither_copied_nor_restored() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, copy) = (folder.path().join("ledger.db"), folder.path().join("copy.db"));
+    let store = open(&path);
+    create(&store, &payment("B1", 1_000)).await.unwrap();
+    store.close().await;
+    back_up(&path, &copy).unwrap();
+    let mark = "CREATE TABLE moved (place TEXT NOT NULL, at TEXT NOT NULL) STRICT; \
+                INSERT INTO moved VALUES ('the PostgreSQL database d3', '2026-11-23 10:00:00')";
+    Connection::open(&path).unwrap().execute_batch(mark).unwrap();
+
+    let late = folder.path().join("late.db");
+    let why = back_up(&path, &late).unwrap_err().to_string();
+    assert!(why.contains("was moved to the PostgreSQL database d3"), "{why}");
+    assert!(!late.exists());
+    let why = restore(&path, &folder.path().join("new.db"), true, "old").unwrap_err().to_string();
+    assert!(why.contains("was moved to the PostgreSQL database d3"), "{why}");
+    assert!(!folder.path().join("new.db").exists());
+
+    // The way back: a copy from before the move, over the file that was moved.
+    restore(&copy, &path, true, "old").unwrap();
+    assert_eq!(state(&path, "B1").await, Some(PaymentState::Pending));
+}
