@@ -20,7 +20,7 @@ const PROGRESS: &str = "CREATE TABLE IF NOT EXISTS moving (one smallint PRIMARY 
 type Result<T> = std::result::Result<T, StoreError>;
 
 pub(super) fn failed(error: sqlx::Error) -> StoreError {
-    StoreError::Unavailable(format!("the database: {error}"))
+    StoreError::Unavailable(format!("the database: {}", postgres::said(&error)))
 }
 
 /// What is in the database.

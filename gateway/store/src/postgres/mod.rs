@@ -54,6 +54,7 @@ pub use self::address::InvalidAddress;
 use self::clock::DatabaseClock;
 use self::columns::Columns;
 use self::database::{Database, Work};
+pub(crate) use self::error::said;
 use self::error::{Result, store_error};
 pub(crate) use self::schema::{is_half_moved, life};
 use self::writer::Writer;

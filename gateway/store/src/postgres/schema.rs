@@ -7,7 +7,7 @@ use sqlx::{Connection as _, Executor as _};
 use uuid::Uuid;
 
 use super::columns::Columns;
-use super::error::{Result, corrupt, store_error};
+use super::error::{Result, corrupt, said, store_error};
 use super::events;
 use super::lives::Life;
 use crate::migrate::{self, Applied, Step};
@@ -112,7 +112,9 @@ async fn step(connection: &mut PgConnection, steps: &[Step]) -> Result<bool> {
     let applied = applied(&mut transaction).await?;
     let outstanding = migrate::outstanding(steps, &applied).map_err(|error| corrupt("schema", error))?;
     let Some(step) = outstanding.first() else { return Ok(false) };
-    let failed = |error| StoreError::Unavailable(format!("schema step {} ({}): {error}", step.version, step.name));
+    let failed = |error: sqlx::Error| {
+        StoreError::Unavailable(format!("schema step {} ({}): {}", step.version, step.name, said(&error)))
+    };
     sqlx::raw_sql(step.sql).execute(&mut *transaction).await.map_err(failed)?;
     let note = sqlx::query(NOTE).bind(step.version).bind(step.name).bind(step.checksum());
     note.execute(&mut *transaction).await.map_err(failed)?;
