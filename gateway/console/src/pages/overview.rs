@@ -55,9 +55,16 @@ impl Today {
 
 struct Chart {
     name: &'static str,
-    now: u64,
+    number: u64,
     unit: &'static str,
     bars: Vec<(usize, u64, usize, u64)>,
+}
+
+impl Chart {
+    /// The number is that of all minutes together: they stand under the last hour.
+    fn of_an_hour(name: &'static str, minutes: &[u64]) -> Self {
+        Chart { name, number: minutes.iter().sum(), unit: "", bars: figures::bars(minutes) }
+    }
 }
 
 /// Something that a person should see to, and where.
@@ -223,11 +230,7 @@ async fn of_gateway(console: &Console, visitor: &Visitor, now: Timestamp) -> Res
 fn charts(console: &Console, visitor: &Visitor) -> Vec<Chart> {
     let texts = visitor.texts;
     let now = console.figures.now();
-    let flow = |name, of: fn(&Counts) -> u64| {
-        let minutes = console.figures.minutes(now, of);
-        let bars = figures::bars(&minutes);
-        Chart { name, now: minutes.last().copied().unwrap_or(0), unit: texts.per_minute, bars }
-    };
+    let flow = |name, of: fn(&Counts) -> u64| Chart::of_an_hour(name, &console.figures.minutes(now, of));
     let mut charts = vec![
         flow(texts.created, |counts| counts.created),
         flow(texts.paid, |counts| counts.succeeded),
@@ -236,7 +239,7 @@ fn charts(console: &Console, visitor: &Visitor) -> Vec<Chart> {
         flow(texts.not_verified, |counts| counts.not_verified),
         flow(texts.delivered, |counts| counts.delivered),
     ];
-    charts.push(Chart { name: texts.waiting, now: now.waiting, unit: "", bars: Vec::new() });
+    charts.push(Chart { name: texts.waiting, number: now.waiting, unit: texts.at_present, bars: Vec::new() });
     charts
 }
 
@@ -255,5 +258,11 @@ mod tests {
         assert_eq!(of(vec![0; 100], None, Language::Zh).as_deref(), Some("100"));
         assert_eq!(of(vec![0; 100], next, Language::Zh).as_deref(), Some("至少 100"));
         assert_eq!(of(vec![0; 100], next, Language::En).as_deref(), Some("at least 100"));
+    }
+
+    #[test]
+    fn the_number_over_the_bars_of_an_hour_is_the_hours() {
+        let chart = Chart::of_an_hour("paid", &[3, 0, 1, 0]);
+        assert_eq!((chart.number, chart.unit, chart.bars.len()), (4, "", 4));
     }
 }
