@@ -31,6 +31,14 @@ async fn on_a_phone(browser: &Browser, name: &str) {
     let wide = browser.run("return document.documentElement.scrollWidth > innerWidth;").await;
     assert_eq!(wide, false, "{name}: a phone must not have to scroll sideways");
     browser.screenshot(&picture(name)).await;
+    // The smallest that is still sold: cards and columns stay within the margins.
+    browser.resize(320, 640, 2).await;
+    let out = "const main = document.querySelector('main'), style = getComputedStyle(main); \
+               const end = main.getBoundingClientRect().right - parseFloat(style.paddingRight) + 1; \
+               return [...main.querySelectorAll('.card, .columns > *')].some((one) => one.getBoundingClientRect().right > end);";
+    assert_eq!(browser.run(out).await, false, "{name}: something stands in the margin");
+    let brand = "return document.querySelector('.brand').getBoundingClientRect().height < 40;";
+    assert_eq!(browser.run(brand).await, true, "{name}: the name takes one line");
     browser.resize(1240, 860, 1).await;
 }
 
