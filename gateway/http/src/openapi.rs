@@ -349,6 +349,20 @@ mod tests {
         }
     }
 
+    /// What is written for a caller links to no Rust.
+    #[test]
+    fn no_summary_and_no_description_is_rusts_own() {
+        let mut rest = vec![serde_json::from_str::<serde_json::Value>(document().json()).unwrap()];
+        while let Some(value) = rest.pop() {
+            match value {
+                serde_json::Value::String(text) => assert!(!text.contains("[`"), "{text}"),
+                serde_json::Value::Object(object) => rest.extend(object.into_iter().map(|(_, value)| value)),
+                serde_json::Value::Array(values) => rest.extend(values),
+                _ => {}
+            }
+        }
+    }
+
     #[test]
     fn every_operation_has_a_name_of_its_own() {
         let document: serde_json::Value = serde_json::from_str(document().json()).unwrap();

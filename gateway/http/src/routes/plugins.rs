@@ -56,7 +56,7 @@ pub async fn post_callback(
     callback(&gateway, &request, RequestMethod::Post, bytes).await
 }
 
-/// As [`get_callback`], for the further addresses of a plugin.
+/// Open one of a plugin's further addresses.
 #[utoipa::path(
     get, path = "/callback/{tenant}/{plugin}/{rest}", operation_id = "getCallbackRest", tag = "plugins",
     responses(
@@ -68,7 +68,9 @@ pub async fn get_callback_rest(gateway: Data<Gateway>, request: HttpRequest) -> 
     callback(&gateway, &request, RequestMethod::Get, Bytes::new()).await
 }
 
-/// As [`post_callback`], for the further addresses of a plugin.
+/// A platform reports to one of a plugin's further addresses.
+///
+/// Body and answer are in the platform's own form.
 #[utoipa::path(
     post, path = "/callback/{tenant}/{plugin}/{rest}", operation_id = "postCallbackRest", tag = "plugins",
     request_body(content = String, content_type = "*/*", description = "As the platform sends it."),
