@@ -363,6 +363,24 @@ mod tests {
         }
     }
 
+    /// A caller copies them: they are what the gateway reads and writes.
+    #[test]
+    fn create_invoke_and_refund_have_an_example_that_is_right() {
+        let document: serde_json::Value = serde_json::from_str(document().json()).unwrap();
+        let example = |schema: &str| document["components"]["schemas"][schema]["example"].clone();
+        let number = dukou_domain::OutTradeNo::new("MADE-0001").unwrap();
+        let now = dukou_domain::Timestamp::from_millis(1_795_420_800_000);
+        dto::PaymentRequest::read(example("CreatePayment"), number, None, now).unwrap();
+        dto::read_invoke(example("InvokePayment")).unwrap();
+        dto::read_refund(example("CreateRefund")).unwrap();
+        for answer in ["Payment", "Refund"] {
+            let schema = &document["components"]["schemas"][answer];
+            let shown: BTreeSet<&String> = schema["example"].as_object().unwrap().keys().collect();
+            let known: BTreeSet<&String> = schema["properties"].as_object().unwrap().keys().collect();
+            assert_eq!(shown, known, "{answer}");
+        }
+    }
+
     #[test]
     fn every_operation_has_a_name_of_its_own() {
         let document: serde_json::Value = serde_json::from_str(document().json()).unwrap();

@@ -16,7 +16,9 @@ const METHODS: &str = "jsapi, native, app or h5";
 //
 // Only documents the body; `read_invoke` and `read_buyers_invoke` read it, field by field.
 #[derive(ToSchema)]
-#[schema(as = InvokePayment)]
+#[schema(as = InvokePayment, example = json!({
+    "provider": "wechat", "method": "h5", "client_ip": "203.0.113.9",
+}))]
 #[allow(dead_code, reason = "a schema: nothing makes a value of it")]
 pub struct InvokePaymentBody {
     /// The tenant's own name for one of its providers. With a session token: that of the session, or

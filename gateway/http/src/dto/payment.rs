@@ -10,7 +10,19 @@ use super::rfc3339;
 
 /// A payment.
 #[derive(Debug, Clone, serde::Serialize, ToSchema)]
-#[schema(as = Payment)]
+#[schema(as = Payment, example = json!({
+    "id": "pay_01M8E8YT3W6Q4Z2N5K7R9B1C0D", "tenant": "bookshop", "provider": "wechat", "method": "jsapi",
+    "out_trade_no": "B20261123-0001", "amount": 101, "currency": "CNY", "description": "腾讯-图书", "attach": null,
+    "metadata": {}, "openid": "oUpF8uMuAJO_M2pxb1Q9zNjWeS6o", "status": "pending", "late": false,
+    "provider_transaction_id": null, "refunded_amount": 0, "created_at": "2026-11-23T08:00:00Z", "paid_at": null,
+    "expires_at": "2026-11-23T10:00:00Z", "failure": null,
+    "attempts": [{ "provider": "wechat", "method": "jsapi", "trade_no": "B20261123-0001", "status": "live" }],
+    "invoke": {
+        "appId": "wx8888888888888888", "timeStamp": "1795420800", "nonceStr": "5K8264ILTKCH16CQ2502SI8ZNMTM67VS",
+        "package": "prepay_id=wx201411101639507cbf6ffd8b0779950874", "signType": "MD5",
+        "paySign": "C380BEC2BFD727A4B6845133519F3AD6",
+    },
+}))]
 pub struct PaymentBody {
     /// The gateway's identifier, `pay_…`.
     pub id: String,

@@ -23,7 +23,10 @@ pub(super) const MAX_CODE: usize = 256;
 //
 // Only documents the body; `PaymentRequest::read` reads it, field by field.
 #[derive(ToSchema)]
-#[schema(as = CreatePayment)]
+#[schema(as = CreatePayment, example = json!({
+    "provider": "wechat", "method": "jsapi", "out_trade_no": "B20261123-0001", "amount": 101, "currency": "CNY",
+    "description": "腾讯-图书", "payer": { "openid": "oUpF8uMuAJO_M2pxb1Q9zNjWeS6o" }, "client_ip": "203.0.113.9",
+}))]
 #[allow(dead_code, reason = "a schema: nothing makes a value of it")]
 pub struct CreatePaymentBody {
     /// The tenant's own name for one of its providers.

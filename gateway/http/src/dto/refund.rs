@@ -7,7 +7,12 @@ use super::{FailureBody, rfc3339};
 
 /// A refund.
 #[derive(Debug, Clone, Serialize, ToSchema)]
-#[schema(as = Refund)]
+#[schema(as = Refund, example = json!({
+    "id": "ref_01M8E8YT3W6Q4Z2N5K7R9B1C0D", "tenant": "bookshop", "out_refund_no": "R-1",
+    "out_trade_no": "B20261123-0001", "amount": 50, "currency": "CNY", "reason": "七天无理由", "status": "processing",
+    "provider_refund_id": "50000408942018111907145868882", "failure": null, "created_at": "2026-11-23T08:05:00Z",
+    "succeeded_at": null,
+}))]
 pub struct RefundBody {
     /// The gateway's identifier, `ref_…`.
     pub id: String,

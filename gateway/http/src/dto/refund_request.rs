@@ -12,7 +12,7 @@ pub(super) const REASON: TextRule = TextRule { max: 80, plane_zero_only: true };
 //
 // Only documents the body; `read_refund` reads it, field by field.
 #[derive(ToSchema)]
-#[schema(as = CreateRefund)]
+#[schema(as = CreateRefund, example = json!({ "out_refund_no": "R-1", "amount": 50, "reason": "七天无理由" }))]
 #[allow(dead_code, reason = "a schema: nothing makes a value of it")]
 pub struct CreateRefundBody {
     /// The tenant's number, unique in the tenant: 1 to 64 of `A-Z a-z 0-9 _ - | * @`. One number
