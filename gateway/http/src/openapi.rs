@@ -379,6 +379,8 @@ mod tests {
             let known: BTreeSet<&String> = schema["properties"].as_object().unwrap().keys().collect();
             assert_eq!(shown, known, "{answer}");
         }
+        let words = &document["components"]["schemas"]["CreatePayment"]["properties"]["out_trade_no"]["description"];
+        assert!(words.as_str().unwrap().contains("WeChat Pay takes 6 to 32"), "{words}");
     }
 
     #[test]

@@ -34,8 +34,8 @@ pub struct CreatePaymentBody {
     provider: String,
     /// `jsapi`, `native`, `app` or `h5`.
     method: String,
-    /// The tenant's number, unique in the tenant: 1 to 32 of `A-Z a-z 0-9 _ - | *`. Left out, the
-    /// gateway makes one.
+    /// The tenant's number, unique in the tenant: 1 to 32 of `A-Z a-z 0-9 _ - | *`. WeChat Pay takes 6 to 32, the
+    /// provider's `trade_no_prefix` included. Left out, the gateway makes one.
     #[schema(nullable, max_length = 32)]
     out_trade_no: Option<String>,
     /// In minor units (fen).
