@@ -48,6 +48,8 @@ pub struct Options {
     pub https: SocketAddr,
     /// The plain listener, for the control API and the phone page; port 0 takes any free one.
     pub http: SocketAddr,
+    /// Where that port is taken: whether any free one will do.
+    pub any_http_port: bool,
     /// Where certificates and keys are kept from one run to the next; without it they live as long as the sandbox.
     pub directory: Option<PathBuf>,
     pub merchants: Vec<Merchant>,
@@ -65,6 +67,7 @@ impl Default for Options {
         Self {
             https: any,
             http: any,
+            any_http_port: false,
             directory: None,
             merchants: Merchant::defaults(),
             douyin_apps: DouyinApp::defaults(),
@@ -85,9 +88,11 @@ impl Sandbox {
     /// # Errors
     /// If an address cannot be listened on, or the directory cannot be written.
     pub fn start(options: Options) -> Result<Self> {
-        let Options { https, http, directory, merchants, douyin_apps, notify_time_limit, trust } = options;
-        let running =
-            server::start(server::Settings { https, http, directory: directory.clone(), notify_time_limit, trust })?;
+        let Options { https, http, any_http_port, directory, merchants, douyin_apps, notify_time_limit, trust } =
+            options;
+        let settings =
+            server::Settings { https, http, any_http_port, directory: directory.clone(), notify_time_limit, trust };
+        let running = server::start(settings)?;
         for merchant in merchants {
             running.world.merchants.put(merchant);
         }

@@ -1,8 +1,9 @@
 //! `dukou-sandbox`: the platforms on two local ports, until it is told to stop.
 
 use std::io::Write;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::Parser;
@@ -15,15 +16,29 @@ struct Arguments {
     /// Where the platform's paths are served over TLS.
     #[arg(long, default_value = "127.0.0.1:9443")]
     listen: SocketAddr,
-    /// Where the control API and the phone page are served over plain HTTP.
-    #[arg(long, default_value = "127.0.0.1:9080")]
-    control: SocketAddr,
+    /// Where the control API and the phone page are served over plain HTTP. Left out: 127.0.0.1:9080, or any free
+    /// port where that one is taken.
+    #[arg(long)]
+    control: Option<SocketAddr>,
     /// Where certificates and keys are written; a temporary directory unless given.
     #[arg(long)]
     dir: Option<PathBuf>,
 }
 
-fn main() -> Result<()> {
+const CONTROL: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9080);
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Without the backtrace that anyhow's own form may have: it helps nobody whose port is taken.
+            let _ = writeln!(std::io::stderr(), "error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<()> {
     tracing_subscriber::fmt()
         .with_env_filter(tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "warn".into()))
         .with_writer(std::io::stderr)
@@ -35,7 +50,13 @@ fn main() -> Result<()> {
     };
     let directory = arguments.dir.or_else(|| temporary.as_ref().map(|kept| kept.path().to_owned()));
     let shown = directory.clone().unwrap_or_default();
-    let options = Options { https: arguments.listen, http: arguments.control, directory, ..Options::default() };
+    let options = Options {
+        https: arguments.listen,
+        http: arguments.control.unwrap_or(CONTROL),
+        any_http_port: arguments.control.is_none(),
+        directory,
+        ..Options::default()
+    };
     let sandbox = Sandbox::start(options)?;
     let dir = shown.display();
     write!(

@@ -58,6 +58,7 @@ struct Listening {
 pub struct Settings {
     pub https: SocketAddr,
     pub http: SocketAddr,
+    pub any_http_port: bool,
     pub directory: Option<PathBuf>,
     pub notify_time_limit: Duration,
     pub trust: Vec<Vec<u8>>,
@@ -110,6 +111,10 @@ fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr)> {
     Ok((listener, address))
 }
 
+fn is_taken(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == std::io::ErrorKind::AddrInUse)
+}
+
 fn listen(settings: &Settings, runtime: &tokio::runtime::Handle) -> Result<(actix_web::dev::Server, Listening)> {
     let client = notify::client(&settings.trust)?;
     let notifier = Notifier::new(client.clone(), runtime.clone(), settings.notify_time_limit);
@@ -121,7 +126,10 @@ fn listen(settings: &Settings, runtime: &tokio::runtime::Handle) -> Result<(acti
     let world = Arc::new(World::new(authority, notifier, douyin, V3::new(settings.directory.clone())));
     let tls = world.authority.server_config(settings.https.ip())?;
     let (https, https_address) = bind(settings.https)?;
-    let (http, http_address) = bind(settings.http)?;
+    let (http, http_address) = match bind(settings.http) {
+        Err(error) if settings.any_http_port && is_taken(&error) => bind(SocketAddr::new(settings.http.ip(), 0))?,
+        bound => bound?,
+    };
     let data = web::Data::from(Arc::clone(&world));
     let server = HttpServer::new(move || {
         App::new()

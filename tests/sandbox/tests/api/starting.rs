@@ -1,5 +1,9 @@
 //! Starting, stopping, and what is kept between two runs.
 
+use std::io::{BufRead as _, BufReader};
+use std::net::TcpListener;
+use std::process::{Command, Stdio};
+
 use dukou_sandbox::{Merchant, Options, Sandbox};
 
 use crate::support::{MCH, client};
@@ -57,8 +61,43 @@ async fn it_starts_and_stops_inside_a_runtime() {
 
 #[test]
 fn a_taken_address_is_an_error() {
-    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let options = Options { https: taken.local_addr().unwrap(), ..Options::default() };
     let error = Sandbox::start(options).err().expect("the address is taken");
     assert!(format!("{error:#}").contains("cannot listen on 127.0.0.1"), "{error:#}");
+}
+
+#[test]
+fn a_control_port_that_was_not_named_and_is_taken_is_another_one() {
+    // Whoever holds it, it is taken.
+    let _taken = TcpListener::bind("127.0.0.1:9080");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_dukou-sandbox"))
+        .args(["--listen", "127.0.0.1:0"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let shown: Vec<String> = lines.take(3).collect();
+    child.kill().unwrap();
+    let ended = child.wait_with_output().unwrap();
+    let control = shown.iter().find_map(|line| line.trim().strip_prefix("control"));
+    let control = control.unwrap_or_else(|| panic!("{shown:?} {}", String::from_utf8_lossy(&ended.stderr)));
+    assert!(control.contains("http://127.0.0.1:") && !control.contains(":9080/"), "{control}");
+}
+
+#[test]
+fn a_named_port_that_is_taken_is_one_line() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    for arguments in
+        [["--listen", &address, "--control", "127.0.0.1:0"], ["--listen", "127.0.0.1:0", "--control", &address]]
+    {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_dukou-sandbox"));
+        let ended = command.args(arguments).env("RUST_BACKTRACE", "1").output().unwrap();
+        let told = String::from_utf8(ended.stderr).unwrap();
+        assert_eq!(ended.status.code(), Some(1), "{told}");
+        let expected = format!("error: cannot listen on {address}: ");
+        assert!(told.starts_with(&expected) && told.lines().count() == 1, "{told}");
+    }
 }
