@@ -118,7 +118,7 @@ pub fn check_client(world: &World, ledger: &Ledger, client: &Value) -> Result<(S
         "JSAPI" => Some((jsapi_fields(order, sign_type, client)?, "paySign")),
         "APP" => Some((app_fields(order, client)?, "sign")),
         "NATIVE" if text("code_url").is_some() => None,
-        "MWEB" if text("mweb_url").is_some() => None,
+        "MWEB" if text("mweb_url").or(text("h5_url")).is_some() => None,
         other => return Err(Refusal::bad(format!("a {other} order is not paid this way"))),
     };
     if let Some((mut fields, name)) = signed {

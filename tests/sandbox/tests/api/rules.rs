@@ -274,3 +274,15 @@ async fn a_code_url_is_scanned() {
     let (status, _) = bench.control("/client-pay", client).await;
     assert_eq!(status, 409);
 }
+
+/// A gateway hands the address on under a name of its own.
+#[tokio::test]
+async fn an_h5_page_is_paid_by_either_name_of_its_address() {
+    let bench = Bench::start();
+    let scene = r#"{"h5_info":{"type":"Wap","wap_url":"https://example.com","wap_name":"shop"}}"#;
+    for (number, name) in [("T20260704001201", "mweb_url"), ("T20260704001202", "h5_url")] {
+        let made = bench.order(number, &[("trade_type", "MWEB"), ("scene_info", scene), ("openid", "")]).await;
+        let paid = bench.must("/client-pay", json!({ "client": { name: made["mweb_url"] } })).await;
+        assert_eq!((paid["out_trade_no"].as_str(), paid["trade_state"].as_str()), (Some(number), Some("SUCCESS")));
+    }
+}
