@@ -114,6 +114,19 @@ pub struct Rule {
     pub fault: Fault,
 }
 
+/// Refuses a name that none of the operations has: such a fault would never strike, and a test that set it would pass
+/// for the wrong reason.
+///
+/// # Errors
+/// The names that there are.
+pub fn check_operation(name: &str, operations: impl Iterator<Item = &'static str>) -> Result<(), String> {
+    let known: Vec<&str> = operations.chain(["*"]).collect();
+    if known.contains(&name) {
+        return Ok(());
+    }
+    Err(format!("there is no operation {name:?} here; expected one of {}", known.join(", ")))
+}
+
 /// The call a fault is looked for.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Call<'a> {

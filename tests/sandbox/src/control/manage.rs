@@ -8,13 +8,13 @@ use serde_json::{Value, json};
 
 use super::paying::new_openid;
 use super::{Answer, Refusal, read};
-use crate::faults::Rule;
+use crate::faults::{Rule, check_operation};
 use crate::journal::Filter;
 use crate::ledger::token;
-use crate::lock;
 use crate::merchants::{Code, Merchant};
 use crate::wechat_v3::TrustMode;
 use crate::world::World;
+use crate::{lock, platform, wechat_v3};
 
 /// Orders listed in the state.
 const SHOWN_ORDERS: usize = 100;
@@ -152,6 +152,8 @@ pub async fn faults(world: web::Data<World>) -> Answer {
 
 pub async fn add_fault(world: web::Data<World>, body: web::Bytes) -> Answer {
     let rule: Rule = read(&body)?;
+    let operations = platform::operations().chain(wechat_v3::operations());
+    check_operation(&rule.operation, operations).map_err(Refusal::bad)?;
     let id = world.faults.add(rule);
     Ok(HttpResponse::Ok().json(json!({ "id": id, "faults": world.faults.all() })))
 }

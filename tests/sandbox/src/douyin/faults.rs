@@ -4,7 +4,8 @@ use std::sync::Mutex;
 
 use serde::{Deserialize, Serialize};
 
-use crate::faults::Fault;
+use super::api::operations;
+use crate::faults::{Fault, check_operation};
 use crate::lock;
 
 /// Faults that wait at once.
@@ -55,8 +56,10 @@ struct Inner {
 
 impl Faults {
     /// # Errors
-    /// If too many wait already, or the fault is one of a signed answer, which Douyin's are not.
+    /// If too many wait already, there is no such operation, or the fault is one of a signed answer, which Douyin's are
+    /// not.
     pub fn add(&self, mut rule: Rule) -> Result<u64, String> {
+        check_operation(&rule.operation, operations())?;
         if !applies(&rule.fault) {
             return Err(format!("{} does not apply: the platform's answers are not signed", rule.fault.name()));
         }

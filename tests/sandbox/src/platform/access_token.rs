@@ -14,6 +14,11 @@ use crate::ledger::given;
 use crate::sign::Fields;
 use crate::world::World;
 
+const STABLE_TOKEN: &str = "stable_token";
+const TOKEN: &str = "token";
+const GET_API_DOMAIN_IP: &str = "get_api_domain_ip";
+pub const OPERATIONS: [&str; 3] = [STABLE_TOKEN, TOKEN, GET_API_DOMAIN_IP];
+
 pub fn routes(config: &mut web::ServiceConfig) {
     config
         .route("/cgi-bin/stable_token", web::route().to(stable_token))
@@ -29,7 +34,7 @@ async fn stable_token(world: web::Data<World>, request: HttpRequest, body: web::
         *secret = json!("***");
     }
     let call = Call {
-        operation: "stable_token",
+        operation: STABLE_TOKEN,
         method: if post { "POST" } else { "GET" },
         url: "/cgi-bin/stable_token".to_owned(),
         request: shown.to_string(),
@@ -71,7 +76,7 @@ async fn stable_token(world: web::Data<World>, request: HttpRequest, body: web::
 async fn token(world: web::Data<World>, request: HttpRequest) -> HttpResponse {
     let (query, caller) = (query(&request), caller(&request));
     let call = Call {
-        operation: "token",
+        operation: TOKEN,
         method: "GET",
         url: format!("/cgi-bin/token?{}", shown(&query)),
         request: String::new(),
@@ -86,7 +91,7 @@ async fn token(world: web::Data<World>, request: HttpRequest) -> HttpResponse {
 async fn get_api_domain_ip(world: web::Data<World>, request: HttpRequest) -> HttpResponse {
     let query = query(&request);
     let call = Call {
-        operation: "get_api_domain_ip",
+        operation: GET_API_DOMAIN_IP,
         method: "GET",
         url: format!("/cgi-bin/get_api_domain_ip?{}", shown(&query)),
         request: String::new(),

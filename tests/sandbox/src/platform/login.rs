@@ -13,6 +13,8 @@ use crate::ledger::given;
 use crate::sign::Fields;
 use crate::world::World;
 
+pub const OPERATION: &str = "jscode2session";
+
 const CODE_LIFETIME: Millis = 5 * 60 * 1000;
 
 pub async fn jscode2session(world: web::Data<World>, request: HttpRequest) -> HttpResponse {
@@ -20,7 +22,7 @@ pub async fn jscode2session(world: web::Data<World>, request: HttpRequest) -> Ht
     let shown: Vec<String> =
         query.iter().map(|(name, value)| format!("{name}={}", if name == "secret" { "***" } else { value })).collect();
     let call = Call {
-        operation: "jscode2session",
+        operation: OPERATION,
         method: "GET",
         url: format!("/sns/jscode2session?{}", shown.join("&")),
         request: String::new(),

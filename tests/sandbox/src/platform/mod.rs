@@ -78,6 +78,15 @@ enum Operation {
 }
 
 impl Operation {
+    const ALL: [(&str, Self); 6] = [
+        ("/pay/unifiedorder", Self::UnifiedOrder),
+        ("/pay/orderquery", Self::OrderQuery),
+        ("/pay/closeorder", Self::CloseOrder),
+        ("/secapi/pay/refund", Self::Refund),
+        ("/pay/refundquery", Self::RefundQuery),
+        ("/pay/downloadbill", Self::DownloadBill),
+    ];
+
     fn name(self) -> &'static str {
         match self {
             Self::UnifiedOrder => "unifiedorder",
@@ -111,15 +120,14 @@ impl Operation {
     }
 }
 
+/// Every operation of v2, and those beside the payments, by which faults find them.
+pub fn operations() -> impl Iterator<Item = &'static str> {
+    let beside = access_token::OPERATIONS.into_iter().chain([login::OPERATION]);
+    Operation::ALL.into_iter().map(|(_, operation)| operation.name()).chain(beside)
+}
+
 pub fn routes(config: &mut web::ServiceConfig) {
-    for (path, operation) in [
-        ("/pay/unifiedorder", Operation::UnifiedOrder),
-        ("/pay/orderquery", Operation::OrderQuery),
-        ("/pay/closeorder", Operation::CloseOrder),
-        ("/secapi/pay/refund", Operation::Refund),
-        ("/pay/refundquery", Operation::RefundQuery),
-        ("/pay/downloadbill", Operation::DownloadBill),
-    ] {
+    for (path, operation) in Operation::ALL {
         let handler = move |world: web::Data<World>, request: HttpRequest, body: web::Bytes| async move {
             let world = world.into_inner();
             let call = Incoming {

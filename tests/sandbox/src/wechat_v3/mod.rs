@@ -41,6 +41,7 @@ pub use client::check as check_client;
 pub use control::{notify_order, routes as control_routes};
 pub use keys::PrivateKey;
 pub use notice::{Notice, Writing};
+pub use route::operations;
 pub use stamp::Damage;
 pub use trust::{PublicKey, TrustMode};
 pub use word::Word;

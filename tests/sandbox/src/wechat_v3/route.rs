@@ -39,6 +39,20 @@ pub enum Operation {
 }
 
 impl Operation {
+    /// One of each name.
+    const NAMED: [Self; 10] = [
+        Self::Prepay(TradeType::Jsapi),
+        Self::QueryByNumber,
+        Self::Close,
+        Self::Refund,
+        Self::RefundQuery,
+        Self::AbnormalRefund,
+        Self::TradeBill,
+        Self::FundFlowBill,
+        Self::Download,
+        Self::Certificates,
+    ];
+
     /// The name in the journal and in faults.
     pub fn name(self) -> &'static str {
         match self {
@@ -67,6 +81,11 @@ impl Operation {
             | Self::Certificates => "GET",
         }
     }
+}
+
+/// Every operation, by which faults find them.
+pub fn operations() -> impl Iterator<Item = &'static str> {
+    Operation::NAMED.into_iter().map(Operation::name)
 }
 
 /// What a path leads to.

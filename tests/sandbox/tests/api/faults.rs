@@ -164,3 +164,22 @@ async fn a_delay_delays() {
     assert_code(&bench.call("/pay/closeorder", fields(&[("out_trade_no", "T20260704004300")])).await, "ORDERNOTEXIST");
     assert!(started.elapsed() >= Duration::from_millis(80));
 }
+
+#[tokio::test]
+async fn a_fault_of_an_operation_that_does_not_exist_is_refused() {
+    let bench = Bench::start();
+    for (path, wrong, right) in [
+        ("/faults", "unifiedorders", &["unifiedorder", "downloadbill", "jscode2session", "stable_token", "token"][..]),
+        ("/faults", "client_token", &["get_api_domain_ip", "v3_prepay", "v3_query", "v3_certificates", "*"]),
+        ("/douyin/faults", "unifiedorder", &["client_token", "event_send", "*"]),
+    ] {
+        let fault = |operation: &str| json!({ "operation": operation, "fault": { "type": "drop" } });
+        let (status, answer) = bench.control(path, fault(wrong)).await;
+        assert_eq!(status, 400, "{path} {wrong}: {answer}");
+        let error = answer["error"].as_str().unwrap();
+        for operation in right {
+            assert!(error.contains(operation), "{operation}: {error}");
+            bench.must(path, fault(operation)).await;
+        }
+    }
+}

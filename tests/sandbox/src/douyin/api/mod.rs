@@ -88,6 +88,11 @@ const OPERATIONS: [(&str, Operation); 10] = [
     ("/sandbox/webhook/event/send/", Operation::SendEvent),
 ];
 
+/// Every operation, by which faults find them.
+pub fn operations() -> impl Iterator<Item = &'static str> {
+    OPERATIONS.into_iter().map(|(_, operation)| operation.name())
+}
+
 impl Operation {
     /// The name for faults and the journal.
     fn name(self) -> &'static str {
