@@ -126,13 +126,17 @@ fn refuse_coding(headers: &HeaderMap) -> Result<(), Problem> {
     }
 }
 
-/// Looks at the Content-Type.
+/// Looks at the Content-Type. A body without one is JSON, as everything here is, unless a browser sends it for a page:
+/// without a type it needs no leave of ours (no preflight), and a page of another site is never to get that far.
 ///
 /// # Errors
 /// `unsupported_media_type` for anything but JSON in UTF-8.
 pub fn require_json(headers: &HeaderMap) -> Result<(), Problem> {
-    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    if is_json(content_type) {
+    let json = match headers.get(header::CONTENT_TYPE) {
+        Some(named) => named.to_str().is_ok_and(is_json),
+        None => !headers.contains_key(header::ORIGIN),
+    };
+    if json {
         return Ok(());
     }
     let detail = "send the body as JSON, with Content-Type: application/json";
@@ -211,5 +215,27 @@ mod tests {
             assert_eq!(expect_nothing(&headers, &Bytes::from(body)).is_ok(), good, "{body}");
         }
         assert!(expect_nothing(&HeaderMap::new(), &Bytes::new()).is_ok());
+        assert!(expect_nothing(&HeaderMap::new(), &Bytes::from("{}")).is_ok());
+    }
+
+    #[test]
+    fn what_names_no_type_is_json_unless_a_page_sends_it() {
+        const PAGE: (&str, &str) = ("origin", "https://example.com");
+        for (named, json) in [
+            (&[] as &[(&'static str, &'static str)], true),
+            (&[PAGE], false),
+            (&[("origin", "null")], false),
+            (&[("content-type", "application/json"), PAGE], true),
+            (&[("content-type", "")], false),
+            (&[("content-type", "text/plain")], false),
+            (&[("content-type", "\u{ff}")], false),
+        ] {
+            let mut headers = HeaderMap::new();
+            for (name, value) in named {
+                let value = header::HeaderValue::from_bytes(value.as_bytes()).unwrap();
+                headers.insert(header::HeaderName::from_static(name), value);
+            }
+            assert_eq!(require_json(&headers).is_ok(), json, "{named:?}");
+        }
     }
 }

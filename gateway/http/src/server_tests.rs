@@ -110,6 +110,9 @@ impl Answered {
 
 const KEY: &str = "Authorization: Bearer sk-one\r\n";
 const JSON: &str = "Authorization: Bearer sk-one\r\nContent-Type: application/json\r\n";
+const FORM: &str = "Authorization: Bearer sk-one\r\nContent-Type: application/x-www-form-urlencoded\r\n";
+/// A browser sends a body without a type to another site without asking it first.
+const OF_A_PAGE: &str = "Authorization: Bearer sk-one\r\nOrigin: https://example.com\r\n";
 const NOTIFY: &str = "POST /notify/bookshop/wechat/payment";
 
 #[actix_web::test]
@@ -144,7 +147,13 @@ async fn every_error_is_a_problem_with_its_code_and_the_request_id() {
             400,
             "invalid_request",
         ),
-        ("POST /v1/bookshop/payments", KEY, "{}", 415, "unsupported_media_type"),
+        // Read, and refused for what is not in it.
+        ("POST /v1/bookshop/payments", KEY, "{}", 400, "invalid_request"),
+        ("POST /v1/bookshop/sessions", "", "{}", 400, "invalid_request"),
+        ("POST /v1/bookshop/payments/B-1/close", KEY, "[]", 400, "invalid_request"),
+        ("POST /v1/bookshop/payments", FORM, "{}", 415, "unsupported_media_type"),
+        ("POST /v1/bookshop/payments", OF_A_PAGE, "{}", 415, "unsupported_media_type"),
+        ("POST /v1/bookshop/payments/B-1/close", OF_A_PAGE, "{}", 415, "unsupported_media_type"),
         ("POST /v1/bookshop/payments", KEY, "", 400, "invalid_request"),
         ("POST /v1/bookshop/payments/B-1/refunds", KEY, "", 400, "invalid_request"),
         ("POST /v1/bookshop/sessions", "", "", 400, "invalid_request"),
