@@ -26,7 +26,7 @@ use crate::auth::Caller;
 use crate::connection::Activity;
 use crate::endpoints::{self, Endpoint};
 use crate::errors::ErrorCode;
-use crate::gateway::HttpTelemetry;
+use crate::gateway::{Gateway, HttpTelemetry};
 use crate::head;
 use crate::problem::Problem;
 
@@ -106,7 +106,7 @@ pub async fn around(mut request: ServiceRequest, next: Next<BoxBody>) -> Result<
             response.headers_mut().insert(REQUEST_ID, value);
         }
         let request = response.request();
-        let caller = request.extensions().get::<Caller>().cloned();
+        let caller = request.extensions().get::<Caller>().cloned().or_else(|| addressed(request));
         let left = request.extensions().get::<TradeNumber>().cloned().unwrap_or_default();
         let number = left.0.get().map(String::as_str).or(request.match_info().get("out_trade_no"));
         let status = response.status().as_u16();
@@ -139,6 +139,14 @@ fn tell(
     let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
     let out_trade_no = out_trade_no.unwrap_or_default();
     tracing::info!(request_id, tenant, key, out_trade_no, route, method, status, ms, "request");
+}
+
+/// Who is called where nobody had to say who they are, such as a platform that notifies. The name comes from the
+/// configuration: an address that names no tenant of it stays without one.
+fn addressed(request: &HttpRequest) -> Option<Caller> {
+    let gateway = request.app_data::<Data<Gateway>>()?;
+    let tenant = gateway.engine.tenants().find_even_removed(request.match_info().get("tenant")?)?;
+    Some(Caller { tenant: tenant.id.to_string(), key: String::new() })
 }
 
 /// The caller's own id, where it is short and plain enough for a log.
@@ -272,5 +280,28 @@ impl MessageBody for Holding {
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
         Pin::new(&mut self.body).poll_next(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::test::TestRequest;
+
+    use super::*;
+    use crate::gateway::HttpConfig;
+    use crate::testing_engine::gateway;
+
+    #[actix_web::test]
+    async fn only_a_tenant_of_the_configuration_is_named() {
+        let gateway = Data::new(gateway(HttpConfig::default()).0);
+        for (named, tenant) in
+            [("bookshop", Some("bookshop")), ("nobody", None), ("Bookshop", None), ("book shop", None), ("", None)]
+        {
+            let request = TestRequest::post().app_data(gateway.clone()).param("tenant", named).to_http_request();
+            let found = addressed(&request).map(|caller| (caller.tenant, caller.key));
+            assert_eq!(found, tenant.map(|tenant| (tenant.to_owned(), String::new())), "{named:?}");
+        }
+        let elsewhere = TestRequest::get().app_data(gateway).to_http_request();
+        assert!(addressed(&elsewhere).is_none());
     }
 }

@@ -120,6 +120,7 @@ async fn the_request_has_one_line_with_its_payment() {
     {
         let lines = eventually(route, SOON, async || Some(line(route)).filter(|lines| !lines.is_empty())).await;
         assert_eq!(lines[0]["out_trade_no"], "LINE-1", "{:?}", lines[0]);
+        assert_eq!(lines[0]["tenant"], "bookshop", "{:?}", lines[0]);
         assert!(lines[0]["request_id"].as_str().is_some_and(|id| !id.is_empty()));
     }
     let config = world.gateway.config().to_str().unwrap().to_owned();
