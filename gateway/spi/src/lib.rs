@@ -35,5 +35,5 @@ pub use order::{
 pub use provider::{Capabilities, Clock, Context, Provider, ProviderFactory, ProviderInfo, Random};
 pub use rsa::RsaPublicKey;
 pub use shared::{ProcessState, SharedState};
-pub use upkeep::{AnyTime, Checkup, EmptyShelf, Finding, Grade, Kept, PlatformTime, TrustKey, TrustShelf};
+pub use upkeep::{AnyTime, Checkup, EmptyShelf, Finding, Grade, Kept, PlatformTime, Presented, TrustKey, TrustShelf};
 pub use verified::{Proof, Verified};

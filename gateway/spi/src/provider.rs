@@ -167,6 +167,9 @@ pub trait Provider: Send + Sync {
     /// no call.
     fn trust(&self) -> Vec<TrustKey>;
 
+    /// The certificate that it presents to the platform, in DER; `None` where it presents none.
+    fn certificate(&self) -> Option<&[u8]>;
+
     /// Fetches trust material that is due, and only then makes a call. Called every few seconds.
     ///
     /// # Errors

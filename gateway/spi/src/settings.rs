@@ -285,6 +285,12 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// Where the file lies that a key names as `file:PATH`: what else is there may say more about it.
+    pub fn folder_of(&mut self, key: &str) -> Option<PathBuf> {
+        let named = self.take(key)?.as_str()?.strip_prefix("file:")?;
+        self.resolve_path(named).parent().map(Path::to_owned)
+    }
+
     fn read_file(&mut self, key: &str, text: &str) -> Option<Vec<u8>> {
         let named = text.strip_prefix("file:").unwrap_or(text);
         let path = self.resolve_path(named);

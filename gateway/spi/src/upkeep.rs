@@ -70,6 +70,17 @@ pub struct Checkup {
     pub live: bool,
     /// A user to make an order for (it is closed at once), to see whether the app knows them.
     pub openid: Option<String>,
+    /// What the tenant's other providers present to their platforms: it may be of the same merchant, and tell what this
+    /// one's section leaves out.
+    pub certificates: Vec<Presented>,
+}
+
+/// A certificate of another section.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Presented {
+    /// The section (`providers.wechat`).
+    pub section: String,
+    pub der: Vec<u8>,
 }
 
 /// How bad a finding is.

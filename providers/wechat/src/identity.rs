@@ -27,6 +27,7 @@ pub struct Identity {
     pub pem: Secret,
     /// The certificate itself, as it is watched.
     pub certificate: TrustKey,
+    pub der: Vec<u8>,
 }
 
 /// Reads `client_cert` and `client_key`, or `client_p12`. `None` when none is configured, when a problem was noted, and
@@ -202,7 +203,8 @@ fn check(
         encode(&mut pem, CERTIFICATE, der);
     }
     encode(&mut pem, &key.label, &key.der);
-    Some(Identity { pem: Secret::new(pem.as_str()), certificate: watched(&leaf) })
+    let der = leaf.as_raw().to_vec();
+    Some(Identity { pem: Secret::new(pem.as_str()), certificate: watched(&leaf), der })
 }
 
 /// Whom a certificate names, where that is not the merchant. WeChat makes them for the merchant's number.

@@ -4,9 +4,10 @@ use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
+use dukou_domain::ProviderName;
 use dukou_engine::tenant::Tenant;
 use dukou_spi::settings::{Problem, Severity};
-use dukou_spi::{Checkup, Finding, Grade, NotifyKind};
+use dukou_spi::{Checkup, Finding, Grade, NotifyKind, Presented};
 use dukou_transport::Skew;
 
 use crate::config::{self, Loaded, TenantSettings};
@@ -125,11 +126,21 @@ async fn diagnose(tenant: &Tenant, file: &str, public_url: &str, question: &Ques
             notify_url: dukou_engine::notify_url(public_url, &tenant.id, name, NotifyKind::Payment),
             live: question.live,
             openid: question.openid.clone(),
+            certificates: others(tenant, name),
         };
         let findings = provider.diagnose(&checkup).await;
         lines.extend(findings.into_iter().map(|finding| of_finding(file, name.as_str(), finding)));
     }
     lines
+}
+
+/// What the tenant's other providers present.
+fn others(tenant: &Tenant, name: &ProviderName) -> Vec<Presented> {
+    let others = tenant.providers.iter().filter(|(other, _)| *other != name);
+    let presented = others.filter_map(|(other, provider)| {
+        Some(Presented { section: format!("providers.{other}"), der: provider.certificate()?.to_vec() })
+    });
+    presented.collect()
 }
 
 fn of_finding(file: &str, provider: &str, finding: Finding) -> Line {

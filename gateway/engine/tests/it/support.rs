@@ -269,6 +269,10 @@ impl Provider for Platform {
         None
     }
 
+    fn certificate(&self) -> Option<&[u8]> {
+        None
+    }
+
     async fn renew_trust(&self) -> Result<(), ProviderError> {
         Ok(())
     }

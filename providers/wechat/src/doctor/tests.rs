@@ -37,7 +37,8 @@ fn an_address_that_leads_nowhere_outside_is_told() {
         ("[::ffff:10.0.0.1]", false),
     ] {
         let notify_url = format!("https://{host}/notify/shop/wechat/payment");
-        let found = notify_address(&account, &Checkup { notify_url, live: false, openid: None });
+        let found =
+            notify_address(&account, &Checkup { notify_url, live: false, openid: None, certificates: Vec::new() });
         let grade = if reachable { Grade::Good } else { Grade::Error };
         assert_eq!((found.grade, found.key), (grade, "server.public_url"), "{host}: {}", found.message);
     }
@@ -58,7 +59,8 @@ fn at_every_name_of_wechats_the_address_is_judged_as_in_production() {
         let mut account = testing::settings("MD5").account;
         base_url.trim_end_matches('/').clone_into(&mut account.base_url);
         let notify_url = "https://pay.bookshop.cn:8443/notify/shop/wechat/payment".to_owned();
-        let found = notify_address(&account, &Checkup { notify_url, live: false, openid: None });
+        let found =
+            notify_address(&account, &Checkup { notify_url, live: false, openid: None, certificates: Vec::new() });
         assert_eq!(found.grade, grade, "{base_url}");
         assert!(found.message.contains("port"), "{}", found.message);
     }

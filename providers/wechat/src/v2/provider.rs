@@ -241,6 +241,10 @@ impl Provider for WechatV2 {
         self.settings.identity.iter().map(|identity| identity.certificate.clone()).collect()
     }
 
+    fn certificate(&self) -> Option<&[u8]> {
+        self.settings.identity.as_ref().map(|identity| identity.der.as_slice())
+    }
+
     /// APIv2 signs with the merchant's own key: there is nothing to fetch.
     async fn renew_trust(&self) -> Result<(), ProviderError> {
         Ok(())

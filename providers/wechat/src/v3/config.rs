@@ -1,6 +1,7 @@
 //! The keys of a `wechat-v3` section, and their check.
 
 use std::fmt;
+use std::path::PathBuf;
 
 use aws_lc_rs::signature::{KeyPair as _, RsaKeyPair};
 use dukou_domain::{Secret, Timestamp};
@@ -24,6 +25,8 @@ pub struct Settings {
     pub api_v3_key: ApiV3Key,
     /// The merchant's own certificate, where it is named: it is only watched.
     pub certificate: Option<TrustKey>,
+    /// Where `private_key` lies, if in a file.
+    pub key_folder: Option<PathBuf>,
     pub platform: Platform,
     pub partner: Option<Partner>,
 }
@@ -73,6 +76,7 @@ impl Settings {
             key: MerchantKey { pair: pair?, serial_no: serial_no? },
             api_v3_key: api_v3_key?,
             certificate,
+            key_folder: section.folder_of("private_key"),
             platform: platform?,
             partner,
         })

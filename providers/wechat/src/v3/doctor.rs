@@ -1,5 +1,6 @@
 //! Findings about a `wechat-v3` section.
 
+mod merchant_certificate;
 mod trial;
 
 use dukou_domain::Timestamp;
@@ -19,7 +20,8 @@ use crate::token;
 pub async fn diagnose(provider: &WechatV3, checkup: &Checkup) -> Vec<Finding> {
     let client = &provider.client;
     let (account, now) = (&client.account, client.clock.now());
-    let mut findings = vec![notify_address(account, checkup), own_certificate(provider)];
+    let mut findings = vec![notify_address(account, checkup)];
+    findings.extend(merchant_certificate::look(provider, checkup));
     if !checkup.live {
         return findings;
     }
@@ -101,21 +103,6 @@ fn platform_key(client: &Client) -> &'static str {
         "platform_public_key"
     } else {
         "platform_certificates"
-    }
-}
-
-fn own_certificate(provider: &WechatV3) -> Finding {
-    let fix =
-        "make a new API certificate on the merchant platform; private_key, serial_no and certificate change together";
-    match &provider.certificate {
-        Some(certificate) => {
-            expiry("certificate", "the merchant's certificate", certificate, provider.client.clock.now(), fix)
-        }
-        None => Finding::warning(
-            "certificate",
-            "is not named, so that neither its end is watched nor whether private_key and serial_no belong together",
-            "name apiclient_cert.pem as file:PATH",
-        ),
     }
 }
 
@@ -291,5 +278,7 @@ fn unknown_key(client: &Client, error: &ProviderError) -> Option<Finding> {
     Some(Finding::error(key, message, fix))
 }
 
+#[cfg(test)]
+mod certificate_tests;
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,6 @@
 //! The provider itself: each operation is build, send, judge, map.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -46,10 +47,10 @@ impl ProviderFactory for Factory {
         let app_id = joined(&settings.account.app_id, sub.and_then(|partner| partner.sub_app_id.as_deref()));
         let merchant_id = joined(&settings.account.mch_id, sub.map(|partner| partner.sub_mch_id.as_str()));
         let info = ProviderInfo { kind: self.kind(), app_id, merchant_id };
-        let certificate = settings.certificate.take();
+        let (certificate, key_folder) = (settings.certificate.take(), settings.key_folder.take());
         match Client::new(settings, context) {
             Ok(client) => {
-                let mut provider = WechatV3 { info, client, partner, certificate, tokens: None };
+                let mut provider = WechatV3 { info, client, partner, certificate, key_folder, tokens: None };
                 let (account, plain) = (&provider.client.account, Arc::clone(provider.client.plain()));
                 provider.tokens = TokenHolder::new(account, provider.paying_app(), plain, context);
                 Some(Arc::new(provider))
@@ -65,6 +66,7 @@ pub(super) struct WechatV3 {
     partner: Option<Partner>,
     /// The merchant's own, where it is named.
     pub certificate: Option<TrustKey>,
+    pub key_folder: Option<PathBuf>,
     /// Of the app whose openids pay.
     pub tokens: Option<TokenHolder>,
 }
@@ -243,6 +245,11 @@ impl Provider for WechatV3 {
 
     fn trust(&self) -> Vec<TrustKey> {
         self.certificate.iter().cloned().chain(self.client.trust.keys(self.client.clock.now())).collect()
+    }
+
+    /// Calls are signed; no certificate goes with them.
+    fn certificate(&self) -> Option<&[u8]> {
+        None
     }
 
     async fn renew_trust(&self) -> Result<(), ProviderError> {

@@ -131,3 +131,25 @@ async fn the_key_of_apiv2_in_the_place_of_that_of_apiv3_is_an_error() {
     let found = error_about(&finished, "providers.wechat.api_v3_key");
     assert!(found.contains("set the APIv3 key that the merchant platform shows"), "{found}");
 }
+
+#[tokio::test]
+async fn a_v3_section_alone_tells_whose_keys_it_has() {
+    let v3 = || Tenant::bookshop().over_v3(V3Trust::PublicKey);
+    let serial = "providers.wechat.serial_no";
+    // Offline and without `certificate`, by the certificate that lies beside the key.
+    for (serial_no, code) in [(None, 0), (Some("3775B6A45ACD588826D15E583A95F5DD00000000"), 1)] {
+        let tenant = serial_no.into_iter().fold(v3(), |tenant, number| tenant.set(serial, number));
+        let world = World::builder().tenant(tenant).start().await;
+        let file = world.directory().join("config/tenants/bookshop.toml");
+        let text = std::fs::read_to_string(&file).unwrap();
+        let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with("certificate = ")).collect();
+        std::fs::write(&file, lines.join("\n")).unwrap();
+        let finished = doctor(&world, &[]).await;
+        assert_eq!(finished.code, Some(code), "{}", finished.stdout);
+        if code == 0 {
+            assert!(finished.stdout.contains("belongs to serial_no"), "{}", finished.stdout);
+        } else {
+            assert!(error_about(&finished, serial).contains("apiclient_cert.pem"), "{}", finished.stdout);
+        }
+    }
+}

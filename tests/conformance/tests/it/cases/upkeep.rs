@@ -4,7 +4,7 @@ use crate::subject::{Subject, SystemClock};
 
 async fn findings(provider: &dyn Provider, openid: Option<String>) -> Vec<Finding> {
     let notify_url = "https://pay.example.com/notify/shop/subject/payment".to_owned();
-    provider.diagnose(&Checkup { notify_url, live: true, openid }).await
+    provider.diagnose(&Checkup { notify_url, live: true, openid, certificates: Vec::new() }).await
 }
 
 /// What keys there are once the first call was made, and that none of them has ended.
