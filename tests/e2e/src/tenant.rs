@@ -137,7 +137,12 @@ impl Tenant {
     }
 
     pub(crate) fn at_sandbox(&self) -> SandboxMerchant {
-        let mut merchant = SandboxMerchant::new(&self.mch_id, &self.mch_key).app(&self.app_id, &self.app_secret);
+        // Over APIv3 the merchant's APIv2 key is another one, which nobody uses.
+        let v2_key = match self.v3 {
+            None => self.mch_key.clone(),
+            Some(_) => format!("{:k<32}", format!("apiv2key{}", self.mch_id)),
+        };
+        let mut merchant = SandboxMerchant::new(&self.mch_id, &v2_key).app(&self.app_id, &self.app_secret);
         if let Some(mch_id) = &self.acts_for {
             merchant = merchant.acts_for(mch_id, &[]);
         }

@@ -34,6 +34,7 @@ pub struct Sealed {
 /// The APIv3 key, which only decrypts.
 pub struct ApiV3Key {
     key: LessSafeKey,
+    text: Secret,
 }
 
 impl fmt::Debug for ApiV3Key {
@@ -45,8 +46,13 @@ impl fmt::Debug for ApiV3Key {
 impl ApiV3Key {
     /// `None` unless the key has 32 bytes.
     pub fn new(key: &Secret) -> Option<Self> {
-        let key = UnboundKey::new(&AES_256_GCM, key.expose().as_bytes()).ok()?;
-        Some(ApiV3Key { key: LessSafeKey::new(key) })
+        let unbound = UnboundKey::new(&AES_256_GCM, key.expose().as_bytes()).ok()?;
+        Some(ApiV3Key { key: LessSafeKey::new(unbound), text: key.clone() })
+    }
+
+    /// The key itself, to find out whether it is another one than it is taken for.
+    pub(super) const fn text(&self) -> &Secret {
+        &self.text
     }
 
     /// Decrypts. `None` when it was encrypted under another key, or changed since.

@@ -1,5 +1,6 @@
 //! Findings about a `wechat-v3` section.
 
+mod apiv2_key;
 mod merchant_certificate;
 mod trial;
 
@@ -50,7 +51,7 @@ pub async fn diagnose(provider: &WechatV3, checkup: &Checkup) -> Vec<Finding> {
         .push(Finding::good("private_key", format!("WeChat Pay accepts what serial_no and {} sign", account.mch_id)));
     findings.push(Finding::good(platform_key(client), "WeChat Pay's signature holds"));
     if !client.trust.has_certificates() {
-        findings.extend(api_v3_key(client, now).await);
+        findings.extend(api_v3_key(provider, now).await);
     }
     let app = paying_app(provider);
     findings.push(login(provider, account, app).await);
@@ -122,8 +123,9 @@ const SET_API_V3_KEY: &str = "set the APIv3 key that the merchant platform shows
 /// Whether the key opens what WeChat encrypts, for a merchant whom it signs for with its public key. A merchant who had
 /// platform certificates before can still list them, and nobody believes them for that; for one who never had any,
 /// nothing but a message is encrypted.
-async fn api_v3_key(client: &Client, now: Timestamp) -> Vec<Finding> {
+async fn api_v3_key(provider: &WechatV3, now: Timestamp) -> Vec<Finding> {
     const KEY: &str = "api_v3_key";
+    let client = &provider.client;
     let own = client.trust.own(now);
     let known = |serial: &str| own.as_deref().filter(|key| key.serial == serial);
     let listed = client.certificates().await.map(|answer| answer.believe(client.trust.api_v3_key(), now, known));
@@ -149,6 +151,10 @@ async fn api_v3_key(client: &Client, now: Timestamp) -> Vec<Finding> {
         }
         Err(error) => error.to_string(),
     };
+    if apiv2_key::stands_in_its_place(provider, now).await {
+        let fix = format!("{SET_API_V3_KEY}; if the platform was really given one for both, give it another there");
+        return vec![Finding::error(KEY, "is the APIv2 key: WeChat Pay signs its answers of APIv2 with it", fix)];
+    }
     vec![Finding::warning(
         KEY,
         format!("could not be checked: nothing encrypted with it can be asked for ({why})"),
@@ -278,6 +284,8 @@ fn unknown_key(client: &Client, error: &ProviderError) -> Option<Finding> {
     Some(Finding::error(key, message, fix))
 }
 
+#[cfg(test)]
+mod apiv2_key_tests;
 #[cfg(test)]
 mod certificate_tests;
 #[cfg(test)]

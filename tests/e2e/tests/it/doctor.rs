@@ -135,7 +135,16 @@ async fn the_key_of_apiv2_in_the_place_of_that_of_apiv3_is_an_error() {
 #[tokio::test]
 async fn a_v3_section_alone_tells_whose_keys_it_has() {
     let v3 = || Tenant::bookshop().over_v3(V3Trust::PublicKey);
-    let serial = "providers.wechat.serial_no";
+    let (api_key, serial) = ("providers.wechat.api_v3_key", "providers.wechat.serial_no");
+    // The APIv2 key, of a merchant for whom nothing is encrypted that could be asked for.
+    let v2_key = format!("{:k<32}", format!("apiv2key{}", v3().mch_id));
+    let world = World::builder().tenant(v3().set(api_key, v2_key.clone())).start().await;
+    let finished = doctor(&world, &["--live"]).await;
+    assert_eq!(finished.code, Some(1), "{}", finished.stdout);
+    let found = error_about(&finished, api_key);
+    assert!(found.contains("is the APIv2 key") && found.contains("fix: set the APIv3 key"), "{found}");
+    assert!(!finished.stdout.contains(&v2_key));
+
     // Offline and without `certificate`, by the certificate that lies beside the key.
     for (serial_no, code) in [(None, 0), (Some("3775B6A45ACD588826D15E583A95F5DD00000000"), 1)] {
         let tenant = serial_no.into_iter().fold(v3(), |tenant, number| tenant.set(serial, number));

@@ -11,17 +11,18 @@ use crate::v3::testing::{
 };
 
 const OTHER_KEY: &str = "3f7c9d0ab1e24c6f8a5d7e9012b3c4d5";
-const MISSING: &str = r#"{"code":"ORDER_NOT_EXIST","message":"订单不存在"}"#;
-const NO_CERTIFICATES: &str = r#"{"code":"RESOURCE_NOT_EXISTS","message":"无可用的平台证书"}"#;
+pub const MISSING: &str = r#"{"code":"ORDER_NOT_EXIST","message":"订单不存在"}"#;
+const NOT_THE_V2_KEY: &str = "<xml><return_code>FAIL</return_code><return_msg>签名错误</return_msg></xml>";
+pub const NO_CERTIFICATES: &str = r#"{"code":"RESOURCE_NOT_EXISTS","message":"无可用的平台证书"}"#;
 
-async fn live(provider: &dyn Provider, openid: Option<&str>) -> Vec<Finding> {
+pub async fn live(provider: &dyn Provider, openid: Option<&str>) -> Vec<Finding> {
     let notify_url = "https://pay.bookshop.cn/notify/shop/wechat/payment".to_owned();
     let openid = openid.map(str::to_owned);
     provider.diagnose(&Checkup { notify_url, live: true, openid, certificates: Vec::new() }).await
 }
 
 /// A section without logins and without a backup host, so that one host of WeChat Pay's alone is asked.
-fn without_logins(mut changes: Value) -> Value {
+pub fn without_logins(mut changes: Value) -> Value {
     changes["app_secret"] = Value::Null;
     at_one_host(changes)
 }
@@ -31,8 +32,14 @@ fn at_one_host(mut changes: Value) -> Value {
     changes
 }
 
+/// Nor does what is asked of APIv2 show what the APIv3 key is.
+fn no_certificates(world: &World) {
+    world.answers(404, NO_CERTIFICATES);
+    world.replay.push(ok(NOT_THE_V2_KEY));
+}
+
 /// The trial order at the end of what is right: made and closed.
-fn takes_orders(world: &World, serial: &str) {
+pub fn takes_orders(world: &World, serial: &str) {
     world.replay.push(world.signed_by(serial, 200, r#"{"code_url":"weixin://wxpay/bizpayurl?pr=1"}"#));
     world.replay.push(world.signed_by(serial, 204, ""));
 }
@@ -59,6 +66,9 @@ async fn in_public_key_mode_the_api_v3_key_is_judged_where_wechat_gives_somethin
         let provider = world.provider(without_logins(json!({})));
         world.answers(404, MISSING);
         world.answers(status, &body);
+        if grade == Grade::Warning {
+            world.replay.push(ok(NOT_THE_V2_KEY));
+        }
         takes_orders(&world, PUBLIC_KEY_ID);
         let found = live(&*provider, None).await;
         let keys = about(&found, "api_v3_key");
@@ -123,7 +133,7 @@ async fn in_partner_mode_findings_about_users_name_the_app_that_pays_and_its_key
     let world = World::default();
     let provider = world.provider(at_one_host(partner_mode()));
     world.answers(404, MISSING);
-    world.answers(404, NO_CERTIFICATES);
+    no_certificates(&world);
     world.replay.push(ok(r#"{"errcode":40013,"errmsg":"invalid appid"}"#));
     world.replay.push(ok(r#"{"errcode":40013,"errmsg":"invalid appid"}"#));
     world.answers(400, r#"{"code":"PARAM_ERROR","message":"appid和openid不匹配"}"#);
@@ -135,7 +145,7 @@ async fn in_partner_mode_findings_about_users_name_the_app_that_pays_and_its_key
 
     let provider = world.provider(at_one_host(partner_mode()));
     world.answers(404, MISSING);
-    world.answers(404, NO_CERTIFICATES);
+    no_certificates(&world);
     world.replay.push(ok(r#"{"errcode":40029,"errmsg":"invalid code"}"#));
     world.replay.push(ok(r#"{"errcode":40125,"errmsg":"invalid appsecret"}"#));
     takes_orders(&world, PUBLIC_KEY_ID);
@@ -167,7 +177,7 @@ async fn each_host_is_asked_by_itself() {
         let answered = hosts.iter().flatten().any(|answer| answer.status == 404);
         hosts.into_iter().for_each(|answer| world.replay.push(answer));
         if answered {
-            world.answers(404, NO_CERTIFICATES);
+            no_certificates(&world);
             takes_orders(&world, PUBLIC_KEY_ID);
         }
         let found = live(&*provider, None).await;
@@ -261,7 +271,7 @@ async fn a_set_up_in_which_no_order_can_be_made_is_not_right() {
         let world = World::default();
         let provider = world.provider(without_logins(mode));
         world.answers(404, MISSING);
-        world.answers(404, NO_CERTIFICATES);
+        no_certificates(&world);
         world.answers(status, &json!({ "code": code, "message": words }).to_string());
         let found = live(&*provider, None).await;
         let told = about(&found, key);
@@ -272,10 +282,10 @@ async fn a_set_up_in_which_no_order_can_be_made_is_not_right() {
     let world = World::default();
     let provider = world.provider(without_logins(json!({})));
     world.answers(404, MISSING);
-    world.answers(404, NO_CERTIFICATES);
+    no_certificates(&world);
     takes_orders(&world, PUBLIC_KEY_ID);
     let found = live(&*provider, None).await;
     assert!(about(&found, "app_id").iter().any(|finding| finding.message.contains("takes orders")), "{found:#?}");
     let urls: Vec<_> = world.replay.sent().into_iter().map(|request| request.url).collect();
-    assert!(urls[2].ends_with("/native") && urls[3].ends_with("/close"), "{urls:?}");
+    assert!(urls[3].ends_with("/native") && urls[4].ends_with("/close"), "{urls:?}");
 }
