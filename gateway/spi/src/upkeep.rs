@@ -94,11 +94,11 @@ pub enum Grade {
     Error,
 }
 
-/// One thing about an account's set-up, for a person.
+/// One thing about a set-up, an account's or a plugin's, for a person.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
     pub grade: Grade,
-    /// The key of the provider's section that it is about (`serial_no`).
+    /// The key of its own section that it is about (`serial_no`).
     pub key: &'static str,
     /// What was found, in plain words. Holds no secret.
     pub message: String,

@@ -5,6 +5,7 @@ mod api;
 mod authorization;
 mod config;
 mod convert;
+mod doctor;
 mod holder;
 mod message;
 mod oauth;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use dukou_domain::{EventKind, Secret, Timestamp};
+use dukou_spi::Finding;
 use dukou_spi::plugin::{
     Access, Batch, CallMethod, CallSpec, CallbackReply, Caller, Document, Host, PageSpec, Plugin, PluginCall,
     PluginContext, PluginError, PluginInfo, PluginLimits, PluginReply, PluginRequest, RequestMethod, Schema,
@@ -18,7 +19,7 @@ use crate::probe::probe;
 use crate::request::read_share;
 use crate::share::Record;
 use crate::text::random;
-use crate::{api, authorization, message, oauth, page, share, sign, webhook, whose};
+use crate::{api, authorization, doctor, message, oauth, page, share, sign, webhook, whose};
 
 /// Of a share's own id, in letters and digits: 100 bits.
 const ID_LENGTH: usize = 20;
@@ -264,5 +265,9 @@ impl Plugin for DouyinShare {
             message::COLLECTION | oauth::STATES => Ok(documents.write(Batch::default().delete(&document)).await?),
             other => Err(PluginError::Internal(format!("a document of {other} is never due"))),
         }
+    }
+
+    async fn diagnose(&self, live: bool) -> Vec<Finding> {
+        if live { doctor::diagnose(&self.settings).await } else { Vec::new() }
     }
 }

@@ -129,7 +129,13 @@ async fn diagnose(tenant: &Tenant, file: &str, public_url: &str, question: &Ques
             certificates: others(tenant, name),
         };
         let findings = provider.diagnose(&checkup).await;
-        lines.extend(findings.into_iter().map(|finding| of_finding(file, name.as_str(), finding)));
+        let section = format!("providers.{name}");
+        lines.extend(findings.into_iter().map(|finding| of_finding(file, &section, finding)));
+    }
+    for (name, plugin) in &tenant.plugins {
+        let section = format!("plugins.{name}");
+        let findings = plugin.diagnose(question.live).await;
+        lines.extend(findings.into_iter().map(|finding| of_finding(file, &section, finding)));
     }
     lines
 }
@@ -143,12 +149,12 @@ fn others(tenant: &Tenant, name: &ProviderName) -> Vec<Presented> {
     presented.collect()
 }
 
-fn of_finding(file: &str, provider: &str, finding: Finding) -> Line {
-    // Most are about the provider's own section; what is not has its whole path.
+fn of_finding(file: &str, section: &str, finding: Finding) -> Line {
+    // Most are about its own section; what is not has its whole path.
     let (place, key) = if finding.key.contains('.') {
         ("gateway.toml".to_owned(), finding.key.to_owned())
     } else {
-        (file.to_owned(), format!("providers.{provider}.{}", finding.key))
+        (file.to_owned(), format!("{section}.{}", finding.key))
     };
     Line { grade: finding.grade, place, key, message: finding.message, fix: finding.fix }
 }

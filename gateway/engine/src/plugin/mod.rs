@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dukou_domain::{InvalidId, PluginName, TenantId};
+use dukou_spi::Finding;
 use dukou_spi::plugin::{CallbackOutcome, Plugin, PluginError, PluginInfo};
 use tokio::sync::Semaphore;
 
@@ -34,6 +35,11 @@ impl TenantPlugin {
         let room = || Arc::new(Semaphore::new(info.limits.at_once));
         let rooms = Rooms { calls: room(), callbacks: room(), pages: room(), work: room() };
         Ok(TenantPlugin { info, name: PluginName::new(info.name)?, plugin, rooms })
+    }
+
+    /// What is wrong with its set-up; needs no [`PluginHost`].
+    pub async fn diagnose(&self, live: bool) -> Vec<Finding> {
+        self.plugin.diagnose(live).await
     }
 }
 

@@ -23,9 +23,9 @@ pub use message::{
     CallbackOutcome, CallbackReply, Caller, PluginCall, PluginEvent, PluginReply, PluginRequest, RequestMethod,
 };
 
-use crate::Context;
 use crate::settings::Section;
 use crate::transport::Transport;
+use crate::{Context, Finding};
 
 /// One plugin of one tenant, made from its section. What a plugin does not offer keeps the body it
 /// has here, which answers that there is nothing.
@@ -71,6 +71,12 @@ pub trait Plugin: Send + Sync {
     /// [`PluginError`]: it comes again.
     async fn due(&self, _host: &dyn Host, _document: Document) -> Result<(), PluginError> {
         Ok(())
+    }
+
+    /// Looks at the plugin's own set-up, for a person who wonders why it does not work. `live` says whether the platform
+    /// may be called: only calls that change nothing, or nothing that lasts. No gateway runs around it.
+    async fn diagnose(&self, _live: bool) -> Vec<Finding> {
+        Vec::new()
     }
 }
 

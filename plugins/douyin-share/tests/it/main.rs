@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod authorizations;
+mod doctor;
 mod landing;
 mod shares;
 mod support;

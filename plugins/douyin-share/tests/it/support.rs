@@ -20,7 +20,7 @@ use dukou_spi::settings::{ProcessEnvironment, Section};
 use dukou_spi::transport::{
     HttpAnswer, HttpRequest, InvalidTransport, Transport, TransportError, TransportFactory, TransportOptions,
 };
-use dukou_spi::{AnyTime, Clock, Context, EmptyShelf, ProcessState, Random};
+use dukou_spi::{AnyTime, Clock, Context, EmptyShelf, Finding, ProcessState, Random};
 use dukou_store::{ProcessCoordinator, SqliteOptions, SqliteStore};
 use serde_json::{Map, Value, json};
 
@@ -221,6 +221,12 @@ impl World {
     /// Another process over the same store.
     pub fn another(&self) -> PluginHost {
         host(&self.store, &shops(&self.context), &self.clock, &self.counted)
+    }
+
+    /// What `dukou doctor` finds about the bookshop's section.
+    pub async fn diagnose(&self, live: bool) -> Vec<Finding> {
+        let plugin = self.tenants[0].plugins.values().next().unwrap();
+        plugin.diagnose(live).await
     }
 
     pub fn wait(&self, duration: Duration) {

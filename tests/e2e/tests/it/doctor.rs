@@ -162,3 +162,18 @@ async fn a_v3_section_alone_tells_whose_keys_it_has() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_plugin_is_asked_too() {
+    let secret = "plugins.douyin-share.client_secret";
+    let world = World::builder().tenant(Tenant::bookshop().with_douyin()).start().await;
+    let finished = doctor(&world, &["--live"]).await;
+    assert_eq!(finished.code, Some(0), "{}", finished.stdout);
+    assert!(finished.stdout.contains(&format!("{secret}: belongs to application")), "{}", finished.stdout);
+    let world = World::builder().tenant(Tenant::bookshop().with_douyin().set(secret, "not-its-own")).start().await;
+    let finished = doctor(&world, &["--live"]).await;
+    assert_eq!(finished.code, Some(1), "{}", finished.stdout);
+    assert!(error_about(&finished, secret).contains("copy the client_secret"), "{}", finished.stdout);
+    assert!(!finished.stdout.contains("not-its-own"));
+    assert_eq!(doctor(&world, &[]).await.code, Some(0), "offline nobody is asked");
+}
