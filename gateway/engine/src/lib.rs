@@ -17,6 +17,7 @@ mod endpoint;
 mod engine;
 mod error;
 mod fail_points;
+mod foreign_refund;
 mod invoke;
 mod jobs;
 mod journal;

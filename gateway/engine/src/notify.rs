@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use aws_lc_rs::digest;
 use bytes::Bytes;
-use dukou_domain::{Money, OutRefundNo, OutTradeNo, ProviderName, RefundState, TenantId, Timestamp, TradeNo};
+use dukou_domain::{OutRefundNo, OutTradeNo, ProviderName, RefundState, TenantId, Timestamp, TradeNo};
 use dukou_spi::{
     Notice, NotifyError, NotifyKind, NotifyReply, PaidFacts, PaymentNotice, PaymentOutcome, Provider, RawNotify,
     RefundHint, RefundNotice, Verdict, Verified,
@@ -28,7 +28,7 @@ use crate::tenant::Tenant;
 
 /// How long a refund's message waits for the platform to confirm it: within the 5 seconds that
 /// the platforms give a notify.
-const CONFIRMATION: Duration = Duration::from_secs(4);
+pub(crate) const CONFIRMATION: Duration = Duration::from_secs(4);
 
 /// What became of a platform's message.
 #[derive(Debug)]
@@ -284,9 +284,11 @@ impl Engine {
             received_at: self.now(),
             body,
         };
-        let refund = match self.refund_called(tenant, name, &status.out_refund_no, Some(&trade_no)).await {
+        let called = self.refund_called(tenant, name, &status.out_refund_no, Some(&trade_no)).await;
+        let words = RefundWords { status, named: Some((trade_no, merchant_id)) };
+        let refund = match called {
             Ok(Some(refund)) if refund.provider == *name => refund,
-            Ok(_) => return self.keep_unknown_refund(tenant, kept, status.amount).await,
+            Ok(_) => return self.keep_foreign_refund(found, tenant, kept, words).await,
             Err(error) => {
                 report(tenant, &error);
                 return NotifyOutcome::Error;
@@ -294,46 +296,12 @@ impl Engine {
         };
         found.payment(self, tenant, refund.out_trade_no.clone());
         kept.payment = Some(refund.payment);
-        let words = RefundWords { status, named: Some((trade_no, merchant_id)) };
         match self.record_refund_status(&refund, words, Some(kept)).await {
             Ok((_, Heard::Changed | Heard::Duplicate(_))) => NotifyOutcome::Applied,
             Ok((_, Heard::Known)) => NotifyOutcome::Duplicate,
             Ok((_, Heard::Mismatch(_))) => NotifyOutcome::Mismatch,
             Err(error) => {
                 tracing::error!(tenant = %tenant.id, %error, "a refund's notify could not be recorded");
-                NotifyOutcome::Error
-            }
-        }
-    }
-
-    /// A signed message about a refund that nobody here made, on the merchant platform perhaps.
-    async fn keep_unknown_refund(&self, tenant: &Tenant, kept: Notification, amount: Option<Money>) -> NotifyOutcome {
-        let payment = PaymentKey::TradeNo { provider: kept.key.provider.clone(), trade_no: kept.trade_no.clone() };
-        let target = Target { notification: Some(kept.key.clone()), ..Target::payment(tenant.id.clone(), payment) };
-        let event = NewEvent {
-            id: number::event_id(),
-            tenant: tenant.id.clone(),
-            kind: EventKind::PaymentUnknownOrder,
-            at: kept.received_at,
-            subject: Subject::UnknownOrder {
-                provider: kept.key.provider.clone(),
-                trade_no: kept.trade_no.clone(),
-                transaction_id: None,
-                amount,
-            },
-        };
-        let kept = Notification { outcome: Recorded::UnknownOrder, ..kept };
-        let entered = self.change(target, move |view| {
-            let change = match view.notification {
-                Some(_) => Change::default(),
-                None => Change { notification: Some(kept.clone()), events: vec![event.clone()], ..Change::default() },
-            };
-            (change, ())
-        });
-        match entered.await {
-            Ok(()) => NotifyOutcome::UnknownOrder,
-            Err(error) => {
-                report(tenant, &error);
                 NotifyOutcome::Error
             }
         }
@@ -352,7 +320,7 @@ impl Engine {
     ) -> NotifyOutcome {
         let refund = match self.refund_called(tenant, name, &hint.out_refund_no, hint.trade_no.as_ref()).await {
             Ok(Some(refund)) if refund.provider == *name => refund,
-            Ok(_) => return NotifyOutcome::UnknownOrder,
+            Ok(_) => return self.confirm_foreign_refund(found, tenant, provider, hint, (key, body)).await,
             Err(error) => {
                 report(tenant, &error);
                 return NotifyOutcome::Error;
@@ -396,7 +364,7 @@ impl Engine {
 }
 
 /// Which payment a message turned out to be about, and its span, where somebody collects them.
-struct Found {
+pub(crate) struct Found {
     span: Span,
     payment: OnceLock<OutTradeNo>,
 }
@@ -408,7 +376,7 @@ impl Found {
         Found { span, payment: OnceLock::new() }
     }
 
-    fn payment(&self, engine: &Engine, tenant: &Tenant, number: OutTradeNo) {
+    pub(crate) fn payment(&self, engine: &Engine, tenant: &Tenant, number: OutTradeNo) {
         if !self.span.is_disabled() {
             self.span.record("out_trade_no", number.as_str());
             engine.telemetry.about(&self.span, &tenant.id, number.as_str());
@@ -511,7 +479,7 @@ impl Entry {
     }
 }
 
-fn report(tenant: &Tenant, error: &StoreError) {
+pub(crate) fn report(tenant: &Tenant, error: &StoreError) {
     tracing::error!(tenant = %tenant.id, %error, "a notify could not be recorded; the platform is asked to send it again");
 }
 

@@ -9,6 +9,7 @@ mod clock;
 mod closing;
 mod create;
 mod deliver;
+mod foreign_refund;
 mod frozen;
 mod gone;
 mod invoke;

@@ -63,7 +63,8 @@ pub struct DuplicateSuccess {
 /// One thing in which the provider's word and the record differ.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct MismatchedField {
-    /// `amount`, `currency`, `app_id` or `merchant_id`.
+    /// `amount`, `currency`, `app_id` or `merchant_id`; for a refund that was not made here `out_refund_no` and
+    /// `refund_amount`, where nothing is expected.
     pub field: String,
     pub expected: String,
     pub received: String,

@@ -4,7 +4,9 @@ use dukou_domain::Money;
 #[cfg(test)]
 use dukou_domain::Timestamp;
 use dukou_engine::delivery::{Try, TryError};
-use dukou_engine::records::{CallOutcome, Check, EventKind, Failure, NewEvent, PlatformCall, Recorded, Subject};
+use dukou_engine::records::{
+    CallOutcome, Check, Difference, EventKind, Failure, NewEvent, PlatformCall, Recorded, Subject,
+};
 use dukou_engine::timeline::{Message, Waiting, What};
 
 use super::Words;
@@ -186,12 +188,17 @@ fn of_event(event: &NewEvent) -> Words {
         }
         Subject::Payment(payment) => format!(" {}", amount(payment.amount)),
         Subject::Duplicate { attempt, .. } => format!(" {}", attempt.trade_no),
-        Subject::Mismatch { differences, .. } => {
-            differences.iter().map(|d| format!(" {}: {} ≠ {}", d.field, d.received, d.recorded)).collect()
-        }
+        Subject::Mismatch { differences, .. } => differences.iter().map(difference).collect(),
         Subject::UnknownOrder { .. } | Subject::Endpoint(_) | Subject::Plugin { .. } => String::new(),
     };
     words(format!("{zh}{more}"), format!("{en}{more}"))
+}
+
+fn difference(found: &Difference) -> String {
+    let Difference { field, recorded, received } = found;
+    // Nothing is on record of what was not made here.
+    let recorded = if recorded.is_empty() { String::new() } else { format!(" ≠ {recorded}") };
+    format!(" {field}: {received}{recorded}")
 }
 
 /// In major units, as people say it; `12800` would be read as yuan.
