@@ -1,21 +1,31 @@
-//! A connection that is cut when its next request does not arrive in time.
+//! A connection that is cut when its next request does not arrive in time, and that reads no more at once than is fair.
 //!
 //! The HTTP library times the first request head of a connection and the silence between requests,
 //! but not a second head that trickles in, nor a reader that never takes its answer. Here
 //! the time from the end of one answer to the arrival of the next whole head has one limit, and an
 //! answer that goes on for long has another on every moment in which the reader takes nothing.
+//!
+//! The library also reads a connection until it is empty and answers all that came before anybody else of its thread
+//! has a turn, and it puts each request that waits into memory, at some 7 KB, also while nobody takes the answers.
+//! So a turn has a measure here, and what is sent behind a request in hand, or while an answer is not taken, stays
+//! with its sender.
 
 use std::cell::Cell;
 use std::future::Future;
 use std::io::{self, IoSlice};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use actix_web::rt::net::TcpStream;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
+
+/// Bytes that are read in one turn: most requests are smaller, and a body of 64 KiB takes few enough of them.
+const TURN_BYTES: usize = 4096;
+/// Ends of heads that are read in one turn. A body with empty lines takes more turns.
+const TURN_HEADS: usize = 8;
 
 /// Whether the connection has a request in hand; shared with the handlers and their middleware.
 #[derive(Clone)]
@@ -24,8 +34,12 @@ pub struct Activity(Rc<State>);
 struct State {
     /// Requests in hand, and answers in the making.
     busy: Cell<usize>,
+    /// Requests whose body has not been read to its end.
+    bodies: Cell<usize>,
     /// Since when the connection waits, while there are none.
     waiting: Cell<Instant>,
+    /// Who is to read on when no request is in hand any more.
+    reader: Cell<Option<Waker>>,
 }
 
 impl Activity {
@@ -33,6 +47,17 @@ impl Activity {
     pub fn begin(&self) -> Busy {
         self.0.busy.set(self.0.busy.get() + 1);
         Busy(self.clone())
+    }
+
+    /// A request has a body, which is read until the result is dropped.
+    pub fn expect_body(&self) -> BodyToCome {
+        self.0.bodies.set(self.0.bodies.get() + 1);
+        BodyToCome(self.clone())
+    }
+
+    /// Whether what comes now belongs behind the request in hand.
+    fn is_served_first(&self) -> bool {
+        self.0.busy.get() > 0 && self.0.bodies.get() == 0
     }
 
     fn waiting_since(&self) -> Option<Instant> {
@@ -48,6 +73,57 @@ impl Drop for Busy {
         let state = &self.0.0;
         state.waiting.set(Instant::now());
         state.busy.set(state.busy.get().saturating_sub(1));
+        if state.busy.get() == 0
+            && let Some(reader) = state.reader.take()
+        {
+            reader.wake();
+        }
+    }
+}
+
+/// A body that has not been read to its end.
+pub struct BodyToCome(Activity);
+
+impl Drop for BodyToCome {
+    fn drop(&mut self) {
+        let bodies = &self.0.0.bodies;
+        bodies.set(bodies.get().saturating_sub(1));
+    }
+}
+
+/// What may still be read in this turn.
+struct Turn {
+    bytes: usize,
+    heads: usize,
+    /// Nothing but `\r` came since the last `\n`.
+    empty_line: bool,
+}
+
+impl Turn {
+    const WHOLE: Turn = Turn { bytes: TURN_BYTES, heads: TURN_HEADS, empty_line: false };
+
+    fn renew(&mut self) {
+        *self = Turn { empty_line: self.empty_line, ..Turn::WHOLE };
+    }
+
+    fn is_over(&self) -> bool {
+        self.bytes == 0 || self.heads == 0
+    }
+
+    /// How many of these bytes, no more than are left, belong to this turn.
+    fn take(&mut self, bytes: &[u8]) -> usize {
+        let mut taken = 0;
+        while taken < bytes.len() && self.heads > 0 {
+            match bytes[taken] {
+                b'\n' if self.empty_line => self.heads -= 1,
+                b'\n' => self.empty_line = true,
+                b'\r' => {}
+                _ => self.empty_line = false,
+            }
+            taken += 1;
+        }
+        self.bytes = self.bytes.saturating_sub(taken);
+        taken
     }
 }
 
@@ -59,14 +135,37 @@ pub struct Connection {
     stall_limit: Duration,
     /// Since when the reader takes nothing of what is to be written.
     stalled: Option<Instant>,
+    /// Reading waits until the reader takes something.
+    held: bool,
+    turn: Turn,
+    /// Read, and for a later turn.
+    rest: Vec<u8>,
+    /// Something was read behind the request in hand: no more until it is answered.
+    ahead: bool,
     timer: Option<Pin<Box<Sleep>>>,
 }
 
 impl Connection {
     /// `limit` is for waiting, `stall_limit` for the reader of an answer in the making who takes nothing.
     pub fn new(io: TcpStream, limit: Duration, stall_limit: Duration) -> Self {
-        let state = State { busy: Cell::new(0), waiting: Cell::new(Instant::now()) };
-        Connection { io, activity: Activity(Rc::new(state)), limit, stall_limit, stalled: None, timer: None }
+        let state = State {
+            busy: Cell::new(0),
+            bodies: Cell::new(0),
+            waiting: Cell::new(Instant::now()),
+            reader: Cell::new(None),
+        };
+        Connection {
+            io,
+            activity: Activity(Rc::new(state)),
+            limit,
+            stall_limit,
+            stalled: None,
+            held: false,
+            turn: Turn::WHOLE,
+            rest: Vec::new(),
+            ahead: false,
+            timer: None,
+        }
     }
 
     pub fn activity(&self) -> Activity {
@@ -98,12 +197,62 @@ impl Connection {
     fn written(&mut self, context: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         if written.is_ready() {
             self.stalled = None;
+            if std::mem::take(&mut self.held) {
+                context.waker().wake_by_ref();
+            }
         } else if self.stalled.is_none() {
             self.stalled = Some(Instant::now());
             self.check(context)?;
         }
         written
     }
+
+    /// Whether reading has to wait for something that wakes it.
+    fn waits(&mut self, context: &Context<'_>) -> bool {
+        if self.stalled.is_some() {
+            self.held = true;
+            return true;
+        }
+        if !self.activity.is_served_first() {
+            self.ahead = false;
+        } else if self.ahead {
+            self.activity.0.reader.set(Some(context.waker().clone()));
+        }
+        self.ahead
+    }
+
+    /// Hands on what this turn has room for.
+    fn read(&mut self, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let room = buffer.remaining().min(self.turn.bytes);
+        if self.rest.is_empty() {
+            let mut part = ReadBuf::new(buffer.initialize_unfilled_to(room));
+            match Pin::new(&mut self.io).poll_read(context, &mut part) {
+                Poll::Ready(Ok(())) => {}
+                other => {
+                    self.turn.renew();
+                    return other;
+                }
+            }
+            let taken = self.turn.take(part.filled());
+            self.rest = part.filled()[taken..].to_vec();
+            buffer.advance(taken);
+        } else {
+            let room = room.min(self.rest.len());
+            let taken = self.turn.take(&self.rest[..room]);
+            buffer.put_slice(&self.rest[..taken]);
+            self.rest = self.rest.split_off(taken);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// Comes back when everybody else who is ready, or has become so, had a turn. A plain wake would not do: the thread takes
+/// up what was woken before it looks for what has arrived.
+fn later(context: &mut Context<'_>) -> Poll<io::Result<()>> {
+    if pin!(tokio::task::yield_now()).poll(context).is_ready() {
+        context.waker().wake_by_ref();
+    }
+    Poll::Pending
 }
 
 impl AsyncRead for Connection {
@@ -113,7 +262,17 @@ impl AsyncRead for Connection {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         self.check(context)?;
-        Pin::new(&mut self.io).poll_read(context, buffer)
+        if self.waits(context) {
+            return Poll::Pending;
+        }
+        if self.turn.is_over() {
+            self.turn.renew();
+            return later(context);
+        }
+        let before = buffer.filled().len();
+        let read = self.read(context, buffer);
+        self.ahead |= buffer.filled().len() > before && self.activity.is_served_first();
+        read
     }
 }
 
@@ -150,12 +309,15 @@ impl AsyncWrite for Connection {
 
 #[cfg(test)]
 mod tests {
+    use std::future::poll_fn;
+
     use super::*;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
 
     const SHORT: Duration = Duration::from_millis(100);
     const LONG: Duration = Duration::from_secs(3600);
+    const PATIENCE: Duration = Duration::from_secs(30);
 
     async fn connection(limit: Duration, stall_limit: Duration) -> (Connection, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -205,5 +367,118 @@ mod tests {
         let (mut connection, _peer) = connection(SHORT, LONG).await;
         let error = connection.read_u8().await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    }
+
+    /// Waits for something that has to be woken.
+    async fn woken<T>(future: impl Future<Output = T>) -> T {
+        let started = Instant::now();
+        let done = tokio::time::timeout(PATIENCE, future).await.expect("it is woken");
+        // The end of the patience wakes as well.
+        assert!(started.elapsed() < PATIENCE, "nothing else woke it");
+        done
+    }
+
+    /// Reads until nothing more is to be had at once, as the HTTP library does in one turn.
+    fn one_turn(connection: &mut Connection, context: &mut Context<'_>) -> Vec<u8> {
+        let mut read = Vec::new();
+        loop {
+            let mut bytes = [0; 8192];
+            let mut buffer = ReadBuf::new(&mut bytes);
+            match Pin::new(&mut *connection).poll_read(context, &mut buffer) {
+                Poll::Pending => return read,
+                Poll::Ready(done) => done.unwrap(),
+            }
+            assert!(!buffer.filled().is_empty(), "the peer is there");
+            read.extend_from_slice(buffer.filled());
+        }
+    }
+
+    async fn next_turn(connection: &mut Connection) -> Vec<u8> {
+        poll_fn(|context| Poll::Ready(one_turn(connection, context))).await
+    }
+
+    const REQUEST: &str = "GET / HTTP/1.1\r\nHost: t\r\n\r\n";
+
+    #[tokio::test]
+    async fn one_turn_reads_a_few_requests_or_a_piece_of_a_body_and_the_next_goes_on() {
+        for sent in [REQUEST.repeat(1000), "\n\n\nx".repeat(8 * 1024), "x".repeat(64 * 1024)] {
+            let (mut connection, mut peer) = connection(LONG, LONG).await;
+            let bytes = sent.clone().into_bytes();
+            let writer = tokio::spawn(async move {
+                peer.write_all(&bytes).await.unwrap();
+                peer
+            });
+            connection.io.readable().await.unwrap();
+            let mut read = String::new();
+            let all = poll_fn(|context| {
+                let turn = String::from_utf8(one_turn(&mut connection, context)).unwrap();
+                assert!(turn.len() <= TURN_BYTES, "{}", turn.len());
+                assert!(turn.matches("\r\n\r\n").count() <= TURN_HEADS, "{turn}");
+                read.push_str(&turn);
+                if read.len() < sent.len() { Poll::Pending } else { Poll::Ready(()) }
+            });
+            woken(all).await;
+            assert!(read == sent, "in order");
+            drop(writer.await.unwrap());
+        }
+    }
+
+    #[tokio::test]
+    async fn nothing_is_read_while_nobody_takes_the_answers_and_then_it_goes_on() {
+        let (mut connection, mut peer) = connection(LONG, LONG).await;
+        let write = |connection: &mut Connection, context: &mut Context<'_>| {
+            Pin::new(connection).poll_write(context, &[b'x'; 64 * 1024])
+        };
+        let fill = poll_fn(|context| {
+            while write(&mut connection, context).is_ready() {}
+            Poll::Ready(())
+        });
+        tokio::task::unconstrained(fill).await;
+        peer.write_all(REQUEST.as_bytes()).await.unwrap();
+        connection.io.readable().await.unwrap();
+        assert_eq!(next_turn(&mut connection).await, b"");
+
+        let taking = tokio::spawn(async move { while let Ok(1..) = peer.read(&mut [0; 64 * 1024]).await {} });
+        let mut unsent = true;
+        let goes_on = poll_fn(|context| {
+            let read = one_turn(&mut connection, context);
+            // As the library: what is to be written is tried in every turn until it is out.
+            unsent = unsent && write(&mut connection, context).is_pending();
+            if read.is_empty() { Poll::Pending } else { Poll::Ready(read) }
+        });
+        let read = woken(goes_on).await;
+        assert_eq!(read, REQUEST.as_bytes());
+        drop(connection);
+        taking.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_is_sent_behind_a_request_in_hand_waits_outside_but_its_body_does_not() {
+        let (mut connection, mut peer) = connection(LONG, LONG).await;
+        peer.write_all(REQUEST.repeat(100).as_bytes()).await.unwrap();
+        connection.io.readable().await.unwrap();
+        let busy = connection.activity().begin();
+        let first = next_turn(&mut connection).await;
+        assert!((1..=REQUEST.len() * TURN_HEADS).contains(&first.len()), "{}", first.len());
+        for _ in 0..3 {
+            assert_eq!(next_turn(&mut connection).await, b"");
+        }
+        let body = connection.activity().expect_body();
+        let read = poll_fn(|context| {
+            let read = one_turn(&mut connection, context);
+            if read.is_empty() { Poll::Pending } else { Poll::Ready(()) }
+        });
+        woken(read).await;
+        drop(body);
+        while !next_turn(&mut connection).await.is_empty() {}
+
+        let mut busy = Some(busy);
+        let goes_on = poll_fn(|context| {
+            let read = one_turn(&mut connection, context);
+            // As the library: the answer is made in the same turn, behind the reading.
+            drop(busy.take());
+            if read.is_empty() { Poll::Pending } else { Poll::Ready(()) }
+        });
+        woken(goes_on).await;
     }
 }

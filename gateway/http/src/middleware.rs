@@ -23,7 +23,7 @@ use tracing::Instrument;
 use uuid::Uuid;
 
 use crate::auth::Caller;
-use crate::connection::Activity;
+use crate::connection::{Activity, BodyToCome};
 use crate::endpoints::{self, Endpoint};
 use crate::errors::ErrorCode;
 use crate::gateway::{Gateway, HttpTelemetry};
@@ -83,7 +83,8 @@ pub async fn around(mut request: ServiceRequest, next: Next<BoxBody>) -> Result<
     let telemetry = edge.as_ref().and_then(|edge| edge.telemetry.as_deref());
     let method = method_label(request.method());
     let is_head = head::take(&mut request);
-    let (request, unread) = watch_payload(request);
+    let to_come = request.conn_data::<Activity>().map(Activity::expect_body);
+    let (request, unread) = watch_payload(request, to_come);
 
     let span = tracing::info_span!("request", request_id = %id, route, method);
     if let Some(telemetry) = telemetry {
@@ -225,6 +226,7 @@ impl ResponseError for Rendered {
 struct Watched {
     payload: Payload,
     ended: bool,
+    to_come: Option<BodyToCome>,
 }
 
 type BoxedPayloadStream = Pin<Box<dyn Stream<Item = Result<Bytes, PayloadError>>>>;
@@ -240,17 +242,18 @@ impl Stream for Reader {
         let polled = Pin::new(&mut watched.payload).poll_next(context);
         if matches!(polled, Poll::Ready(None)) {
             watched.ended = true;
+            watched.to_come = None;
         }
         polled
     }
 }
 
-fn watch_payload(request: ServiceRequest) -> (ServiceRequest, Option<SharedPayload>) {
+fn watch_payload(request: ServiceRequest, to_come: Option<BodyToCome>) -> (ServiceRequest, Option<SharedPayload>) {
     let (request, payload) = request.into_parts();
     if matches!(payload, Payload::None) {
         return (ServiceRequest::from_parts(request, payload), None);
     }
-    let shared = Rc::new(RefCell::new(Watched { payload, ended: false }));
+    let shared = Rc::new(RefCell::new(Watched { payload, ended: false, to_come }));
     let reader: BoxedPayloadStream = Box::pin(Reader(Rc::clone(&shared)));
     let payload = Payload::Stream { payload: reader };
     (ServiceRequest::from_parts(request, payload), Some(shared))

@@ -508,3 +508,72 @@ async fn a_call_goes_on_when_its_caller_hangs_up() {
     timeout(DEADLINE, server.gateway.idle()).await.unwrap();
     server.stop().await;
 }
+
+/// A client that blocks, for what is to be on its way while a worker stands still.
+fn plain_client(server: &Running) -> std::net::TcpStream {
+    let stream = std::net::TcpStream::connect(server.address).unwrap();
+    stream.set_read_timeout(Some(DEADLINE)).unwrap();
+    stream.set_write_timeout(Some(SHORT)).unwrap();
+    stream
+}
+
+/// Watches: the measure of a turn. Without it all that one connection has sent is answered before anybody else.
+#[actix_web::test]
+async fn who_pipelines_does_not_keep_others_waiting() {
+    use std::io::{Read as _, Write as _};
+    let server = start();
+    // From now on it runs by itself.
+    server.ask("GET /nothing", "", "").await;
+    let (nothing, document) =
+        ("GET /nothing HTTP/1.1\r\nHost: t\r\n\r\n", "HEAD /openapi.json HTTP/1.1\r\nHost: t\r\n\r\n");
+    let (mut stops, mut many, mut one) = (plain_client(&server), plain_client(&server), plain_client(&server));
+    for stream in [&mut stops, &mut many, &mut one] {
+        stream.write_all(document.as_bytes()).unwrap();
+        assert!(stream.read(&mut [0; 4096]).unwrap() > 0);
+    }
+    {
+        // The only worker stops where it counts the first of these requests; the others arrive meanwhile.
+        let mut counted = server.counted.0.lock().unwrap();
+        counted.clear();
+        stops.write_all(nothing.as_bytes()).unwrap();
+        std::thread::sleep(Duration::from_millis(200));
+        // What the system does not take is not needed.
+        let _ = many.write_all(nothing.repeat(2000).as_bytes());
+        one.write_all(document.as_bytes()).unwrap();
+    }
+    assert!(one.read(&mut [0; 4096]).unwrap() > 0);
+    let counted = server.counted.0.lock().unwrap().clone();
+    let before = counted.iter().position(|(route, ..)| route == "/openapi.json").unwrap();
+    assert!(before < 100, "{before} requests of another connection were answered first");
+    drop((stops, many, one));
+    server.stop().await;
+}
+
+#[actix_web::test]
+async fn who_sends_all_at_once_and_reads_late_gets_every_answer() {
+    const REQUESTS: usize = 300;
+    let server = start();
+    let mut stream = server.connect().await;
+    let ask = "GET /openapi.json HTTP/1.1\r\nHost: t\r\n\r\n";
+    let body = "x".repeat(60 * 1024);
+    let post = format!("{NOTIFY} HTTP/1.1\r\nHost: t\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+    let (mut reader, mut writer) = stream.split();
+    let reading = async {
+        // The answers fill every buffer between us first.
+        tokio::time::sleep(SHORT / 2).await;
+        let mut answered = Vec::new();
+        // The server sees the end of the requests behind the last of them, and ends the connection too.
+        let _ = reader.read_to_end(&mut answered).await;
+        String::from_utf8_lossy(&answered).into_owned()
+    };
+    let sending = async {
+        writer.write_all(ask.repeat(REQUESTS).as_bytes()).await.unwrap();
+        writer.write_all(post.as_bytes()).await.unwrap();
+        writer.shutdown().await.unwrap();
+    };
+    let (answered, ()) =
+        timeout(DEADLINE, futures_util::future::join(reading, sending)).await.expect("all is answered");
+    assert_eq!(answered.matches("HTTP/1.1 200 OK").count(), REQUESTS);
+    assert_eq!(answered.matches("\"code\":\"not_found\"").count(), 1, "{}", answered.len());
+    server.stop().await;
+}
