@@ -11,6 +11,7 @@ mod ledger;
 mod listeners;
 mod logging;
 pub mod metrics;
+mod open_files;
 mod open_work;
 mod others;
 mod outside;

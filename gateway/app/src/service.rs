@@ -23,6 +23,7 @@ use crate::jobs::Jobs;
 use crate::ledger::{Ledger, Waiting};
 use crate::listeners::{listen, run};
 use crate::metrics::{Announcer, Metrics, ReloadMetrics};
+use crate::open_files;
 use crate::open_work;
 use crate::others::Others;
 use crate::outside::{Outside, SystemClock};
@@ -63,6 +64,7 @@ impl Service {
     /// # Errors
     /// When an address or the store cannot be had; the text says which.
     pub async fn start(settings: GatewaySettings, tenants: &TenantFiles, outside: &Outside) -> anyhow::Result<Self> {
+        let max_connections = open_files::room_for(HttpConfig::default().max_connections);
         let (public_listener, public) = listen(settings.listen, "server.listen")?;
         let (admin_listener, admin) = listen(settings.admin_listen, "admin.listen")?;
 
@@ -134,6 +136,7 @@ impl Service {
             shutdown_timeout: DRAIN_LIMIT,
             limits: settings.limits,
             trusted_proxies: settings.trusted_proxies,
+            max_connections,
             ..HttpConfig::default()
         };
         let admin_config = config.clone();
