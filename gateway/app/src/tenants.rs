@@ -64,16 +64,6 @@ impl ServedTenants {
 impl Sets {
     fn serve(&mut self, tenant: &Arc<Tenant>) {
         let id = tenant.id.to_string();
-        if let Some(before) = self.known.get(&id) {
-            let former = self.former.entry(id.clone()).or_default();
-            for warning in replaced(before, tenant) {
-                tracing::warn!(tenant = %tenant.id, "{warning}");
-            }
-            for (name, provider) in &before.providers {
-                former.insert(0, (name.clone(), Arc::clone(provider)));
-            }
-            keep_other_accounts(former, tenant);
-        }
         let known = match self.known.get(&id) {
             Some(before) if before.providers.keys().any(|name| !tenant.providers.contains_key(name)) => {
                 let mut providers = before.providers.clone();
@@ -82,6 +72,16 @@ impl Sets {
             }
             _ => Arc::clone(tenant),
         };
+        if let Some(before) = self.known.get(&id) {
+            let former = self.former.entry(id.clone()).or_default();
+            for warning in replaced(before, tenant) {
+                tracing::warn!(tenant = %tenant.id, "{warning}");
+            }
+            for (name, provider) in &before.providers {
+                former.insert(0, (name.clone(), Arc::clone(provider)));
+            }
+            keep_other_accounts(former, &known);
+        }
         self.known.insert(id.clone(), known);
         self.served.insert(id, Arc::clone(tenant));
     }
@@ -112,17 +112,15 @@ fn replaced(before: &Tenant, now: &Tenant) -> Vec<String> {
         .collect()
 }
 
-/// Drops those whose account the tenant has under the same name, and all but the newest of each account. Another app or
+/// Drops those whose account is known under the same name anyway, and all but the newest of each account. Another app or
 /// kind counts as another account: only the one that made an order can sign for it and read what is told of it.
-fn keep_other_accounts(former: &mut Vec<Named>, tenant: &Tenant) {
+fn keep_other_accounts(former: &mut Vec<Named>, known: &Tenant) {
     let account = |provider: &Arc<dyn Provider>| {
         let info = provider.info();
         (info.merchant_id.clone(), info.app_id.clone(), info.kind)
     };
-    let mut seen: HashSet<_> = tenant.providers.iter().map(|(name, now)| (name.clone(), account(now))).collect();
-    former.retain(|(name, provider)| {
-        tenant.providers.contains_key(name) && seen.insert((name.clone(), account(provider)))
-    });
+    let mut seen: HashSet<_> = known.providers.iter().map(|(name, now)| (name.clone(), account(now))).collect();
+    former.retain(|(name, provider)| seen.insert((name.clone(), account(provider))));
 }
 
 impl Tenants for ServedTenants {

@@ -83,6 +83,29 @@ fn an_account_that_was_exchanged_is_known_under_its_name() {
     assert_eq!(accounts(&served), ["1900000102", "1900000101"], "the account is in force again");
 }
 
+/// What was ordered before is still to be asked after, with the account that it was ordered with.
+#[test]
+fn an_account_that_was_exchanged_is_known_after_its_name_was_taken_out() {
+    let name = ProviderName::new("wechat").expect("a name");
+    let id = TenantId::new("bookshop").expect("an id");
+    let served = ServedTenants::new([&bookshop(&["wechat"])]);
+    let accounts = || -> Vec<String> {
+        served.former_providers(&id, &name).iter().map(|provider| provider.info().merchant_id.clone()).collect()
+    };
+    let now = || {
+        let known = served.find_even_removed("bookshop").expect("known");
+        known.providers[&name].info().merchant_id.clone()
+    };
+    served.apply([Change::Served(bookshop(&["other", "wechat"]))]);
+    for file in [&["other"][..], &["other", "more"]] {
+        served.apply([Change::Served(bookshop(file))]);
+        assert_eq!((now().as_str(), accounts()), ("1900000101", vec!["1900000100".to_owned()]), "{file:?}");
+    }
+    served.apply([Change::Removed(id.clone())]);
+    served.apply([Change::Served(bookshop(&["other", "more", "wechat"]))]);
+    assert_eq!(accounts(), ["1900000101", "1900000100"], "and when the name comes back with a third");
+}
+
 /// APIv3 in place of APIv2, of the same account and app.
 fn of_api_v3() -> Arc<TenantSettings> {
     let pair = KeyPair::generate(KeySize::Rsa2048).expect("a key");
