@@ -235,9 +235,15 @@ impl Engine {
                 Ok(PaymentAnswer { payment, invoke, created: false })
             }
             Err(error) if error.reason == Reason::AlreadyPaid => {
-                let payment = self.ask_payment(tenant, provider, &payment).await?;
+                let calls = self.calls_about(&payment, &payment.attempt, provider);
+                let status = calls.query(&order_of(&payment)).await?.into_inner();
+                let taken = matches!(status.word, OrderWord::Paid(_));
+                let payment = self.record_order_status(tenant, &payment, status).await?;
                 if !payment.state.is_paid() {
-                    // What was paid under the number is not this payment.
+                    if taken {
+                        // What was paid under the number is not this payment, which can never be made under it.
+                        self.record_answer(provider, &payment, Answer::Refused(failure_of(&error))).await?;
+                    }
                     return Err(error.into());
                 }
                 Ok(PaymentAnswer { payment, invoke: None, created: false })

@@ -217,8 +217,14 @@ pub(crate) fn schedule_payment(payment: &mut Payment, asked: Option<u32>, schedu
     } else {
         match payment.state {
             PaymentState::Created => {
-                let at = payment.expires_at.max(now.plus(IN_FLIGHT));
-                payment.check = Some(Check { at, asked: asked.map_or(0, |asked| asked + 1) });
+                let mut at = payment.expires_at.max(now.plus(IN_FLIGHT));
+                // One that cannot be ended, though its time is over, is tried ever more slowly.
+                if let Some(asked) = asked
+                    && now >= payment.expires_at
+                {
+                    at = at.max(schedule.unknown.after(asked, now).at);
+                }
+                payment.check = Some(Check { at, asked: asked.map_or(0, |asked| asked.saturating_add(1)) });
                 return;
             }
             PaymentState::Pending => &schedule.pending,

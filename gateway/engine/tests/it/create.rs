@@ -247,6 +247,25 @@ async fn what_was_paid_under_the_number_and_is_not_the_payment_refuses_it() {
     let EngineError::Provider(error) = error else { panic!("{error}") };
     assert_eq!(error.code.as_deref(), Some("ORDERPAID"));
     assert_eq!(house.count_events(EventKind::PaymentMismatch).await, 1);
+    let payment = house.read("N-1").await;
+    assert_eq!((payment.state, payment.check), (PaymentState::Failed, None), "it can never be made under the number");
+    assert_eq!(payment.failure.and_then(|failure| failure.code).as_deref(), Some("ORDERPAID"));
+    let other = house.invoke("N-1", "other", Some("payer")).await.unwrap();
+    assert!(other.invoke.is_some(), "it can be paid another way");
+}
+
+/// The platform may be late in showing what it refuses the order for.
+#[tokio::test]
+async fn what_is_refused_as_paid_and_not_shown_as_paid_has_not_failed() {
+    for word in [OrderWord::Waiting, OrderWord::Missing, OrderWord::Unrecognised] {
+        let house = House::new();
+        house.script(|script| {
+            script.pay.push_back(Err(refused(Reason::AlreadyPaid, "ORDERPAID")));
+            script.query.push_back(Ok(word));
+        });
+        house.engine.create_payment(&house.tenant, order("N-1")).await.unwrap_err();
+        assert!(house.read("N-1").await.state.is_open());
+    }
 }
 
 #[tokio::test]

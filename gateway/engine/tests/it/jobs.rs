@@ -147,6 +147,24 @@ async fn a_contradicted_payment_whose_time_is_over_is_asked_after_ever_more_slow
     assert_eq!(house.read("N-1").await.state, PaymentState::Pending);
 }
 
+/// As above, of one that was never made: its process ended before it entered that the number had been paid before.
+#[tokio::test]
+async fn one_that_was_never_made_and_cannot_be_ended_is_asked_after_ever_more_slowly() {
+    let house = House::new();
+    let unreachable = crate::support::unreachable;
+    house.script(|script| {
+        script.pay.extend([Err(unreachable()), Err(unreachable())]);
+        let word = || OrderWord::Paid(paid("N-1", 999, "app", "mch", "42"));
+        script.query.extend((0..1_000).map(|_| Ok(word())));
+        script.close.extend((0..1_000).map(|_| Err(refused(Reason::AlreadyPaid, "ORDERPAID"))));
+    });
+    house.engine.create_payment(&house.tenant, order("N-1")).await.unwrap_err();
+    house.wait(119 * MINUTE);
+    let counts = calls_by_hour(&house, 6, || house.journal().len()).await;
+    assert!(counts[0] <= 40 && counts[1] <= 6, "{counts:?}");
+    assert!(counts[3..].iter().all(|count| (1..=6).contains(count)), "it is never forgotten: {counts:?}");
+}
+
 /// As above, of an attempt that gave way and is paid with another amount.
 #[tokio::test]
 async fn a_contradicted_attempt_that_gave_way_is_asked_after_ever_more_slowly() {
