@@ -9,7 +9,7 @@ use dukou_spi::{Provider, ProviderInfo};
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::records::Attempt;
-use crate::tenant::Tenant;
+use crate::tenant::{Tenant, Tenants};
 
 impl Engine {
     /// The provider that an attempt was made through, though it may have been taken out of the configuration since.
@@ -38,25 +38,7 @@ impl Engine {
         attempt: &Attempt,
         current: &Arc<dyn Provider>,
     ) -> Result<Option<Arc<dyn Provider>>, String> {
-        if made(attempt, current.info()) {
-            return Ok(None);
-        }
-        let mut former = self.tenants.former_providers(tenant, &attempt.provider);
-        former.retain(|provider| is_merchant_of(attempt, provider.info()));
-        let maker = former.iter().position(|provider| made(attempt, provider.info()));
-        if is_merchant_of(attempt, current.info()) {
-            return Ok(maker.map(|at| former.swap_remove(at)));
-        }
-        if former.is_empty() {
-            return Err(format!(
-                "it was made with merchant account {}, and {} is {} now; give the former account a section of this \
-                 name until its payments have ended",
-                attempt.merchant_id,
-                attempt.provider,
-                current.info().merchant_id
-            ));
-        }
-        Ok(Some(former.swap_remove(maker.unwrap_or(0))))
+        account_of(self.tenants.as_ref(), tenant, attempt, current)
     }
 
     /// The provider that can sign the front end's arguments for an attempt: of the account, the app and the kind that it
@@ -73,6 +55,37 @@ impl Engine {
         let former = self.tenants.former_providers(tenant, &attempt.provider);
         former.into_iter().find(|provider| made(attempt, provider.info()))
     }
+}
+
+/// [`Engine::account_of`], for a decision that the store runs.
+///
+/// # Errors
+/// As [`Engine::account_of`].
+pub(crate) fn account_of(
+    tenants: &dyn Tenants,
+    tenant: &TenantId,
+    attempt: &Attempt,
+    current: &Arc<dyn Provider>,
+) -> Result<Option<Arc<dyn Provider>>, String> {
+    if made(attempt, current.info()) {
+        return Ok(None);
+    }
+    let mut former = tenants.former_providers(tenant, &attempt.provider);
+    former.retain(|provider| is_merchant_of(attempt, provider.info()));
+    let maker = former.iter().position(|provider| made(attempt, provider.info()));
+    if is_merchant_of(attempt, current.info()) {
+        return Ok(maker.map(|at| former.swap_remove(at)));
+    }
+    if former.is_empty() {
+        return Err(format!(
+            "it was made with merchant account {}, and {} is {} now; give the former account a section of this name \
+             until its payments have ended",
+            attempt.merchant_id,
+            attempt.provider,
+            current.info().merchant_id
+        ));
+    }
+    Ok(Some(former.swap_remove(maker.unwrap_or(0))))
 }
 
 fn is_merchant_of(attempt: &Attempt, info: &ProviderInfo) -> bool {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use dukou_domain::{OutRefundNo, OutTradeNo, ProviderName, RefundFact, RefundState};
 use dukou_spi::{ErrorKind, FieldProblem, NotifyKind, Provider, ProviderError, RefundOrder, RefundWord};
 
+use crate::account::account_of;
 use crate::command::{CreateRefund, RefundAnswer};
 use crate::create::failure_of;
 use crate::engine::Engine;
@@ -14,10 +15,10 @@ use crate::fail_points::fail_point;
 use crate::notify_url::notify_url;
 use crate::number;
 use crate::ports::{Change, PaymentKey, Target};
-use crate::records::{EventKind, Payment, Refund};
+use crate::records::{Attempt, EventKind, Payment, Refund};
 use crate::rules;
 use crate::spans::{payment_span, within};
-use crate::tenant::Tenant;
+use crate::tenant::{Tenant, Tenants};
 
 /// What the record said to a refund that was asked for.
 enum Entered {
@@ -63,8 +64,9 @@ impl Engine {
     /// again under its number. One that the platform could not be given now is recorded and sent by itself.
     ///
     /// # Errors
-    /// [`EngineError::NotFound`], [`EngineError::InvalidState`] (not paid, its provider is not configured any more, or the
-    /// platform closed the refund of this number for good), [`EngineError::RefundExceedsPayment`], [`EngineError::OutRefundNoConflict`];
+    /// [`EngineError::NotFound`], [`EngineError::InvalidState`] (not paid, its provider is not configured any more or has
+    /// another merchant account, or the platform closed the refund of this number for good),
+    /// [`EngineError::RefundExceedsPayment`], [`EngineError::OutRefundNoConflict`];
     /// [`EngineError::Provider`], always with `Refused`: the refund failed, no money moved; [`EngineError::Store`].
     pub async fn create_refund(
         &self,
@@ -119,7 +121,7 @@ impl Engine {
         out_trade_no: &OutTradeNo,
         command: CreateRefund,
     ) -> Result<Entered, EngineError> {
-        let providers = providers.clone();
+        let (providers, tenants) = (providers.clone(), Arc::clone(&self.tenants));
         let now = self.now();
         let public_url = self.config.public_url.clone();
         let target = Target {
@@ -129,13 +131,15 @@ impl Engine {
         let entered = self.change(target, move |view| {
             let Some(mut payment) = view.payment else { return (Change::default(), Entered::NoPayment) };
             if let Some(refund) = view.refund {
-                return enter_again(payment, refund, &command, &providers, now);
+                let paid = payment.attempt_of(&refund).unwrap_or(&payment.attempt);
+                let unsendable = unsendable(tenants.as_ref(), &providers, &payment, paid);
+                return enter_again(payment, refund, &command, unsendable, now);
             }
             if !payment.state.is_paid() {
                 return (Change::default(), Entered::InvalidState(not_paid_detail(&payment)));
             }
-            if !providers.contains_key(&payment.attempt.provider) {
-                return (Change::default(), Entered::InvalidState(gone_detail(&payment.attempt.provider)));
+            if let Some(why) = unsendable(tenants.as_ref(), &providers, &payment, &payment.attempt) {
+                return (Change::default(), Entered::InvalidState(why));
             }
             let notify_url = notify_url(&public_url, &payment.tenant, &payment.attempt.provider, NotifyKind::Refund);
             if let Err(error) = platform_refund_no(&payment, &command.out_refund_no) {
@@ -298,7 +302,7 @@ fn enter_again(
     mut payment: Payment,
     mut refund: Refund,
     command: &CreateRefund,
-    providers: &Providers,
+    unsendable: Option<String>,
     now: dukou_domain::Timestamp,
 ) -> (Change, Entered) {
     let same = [
@@ -314,10 +318,11 @@ fn enter_again(
     if rules::is_closed_for_good(&refund) {
         return (Change::default(), Entered::InvalidState(closed_detail(&refund)));
     }
+    let to_be_sent = matches!(refund.state, RefundState::Created | RefundState::Failed);
+    if let Some(why) = unsendable.filter(|_| to_be_sent) {
+        return (Change::default(), Entered::InvalidState(why));
+    }
     match refund.state {
-        RefundState::Created | RefundState::Failed if !providers.contains_key(&refund.provider) => {
-            (Change::default(), Entered::InvalidState(gone_detail(&refund.provider)))
-        }
         RefundState::Processing | RefundState::Unknown | RefundState::Succeeded => {
             (Change::default(), Entered::Existing(Box::new(refund)))
         }
@@ -355,7 +360,20 @@ fn closed_detail(refund: &Refund) -> String {
     format!("the platform closed refund {} for good, the money is with the merchant; {way_out}", refund.out_refund_no)
 }
 
-/// Nothing is recorded that could not be sent.
+/// Why what was paid through `paid` can never be given back as things are. Nothing is recorded that could not be sent: it
+/// would be under way for ever.
+pub(crate) fn unsendable(
+    tenants: &dyn Tenants,
+    providers: &Providers,
+    payment: &Payment,
+    paid: &Attempt,
+) -> Option<String> {
+    match providers.get(&paid.provider) {
+        None => Some(gone_detail(&paid.provider)),
+        Some(current) => account_of(tenants, &payment.tenant, paid, current).err(),
+    }
+}
+
 pub(crate) fn gone_detail(provider: &ProviderName) -> String {
     format!("{provider}, through which it was paid, is not configured for this tenant any more")
 }

@@ -12,7 +12,7 @@ use crate::notify_url::notify_url;
 use crate::number;
 use crate::ports::{Change, PaymentKey, StoreError, Target};
 use crate::records::{EventKind, NewEvent, Page, Payment, Refund, RefundRequest, RefundRequestFilter, Subject};
-use crate::refund::{Providers, exceeds_detail, gone_detail, not_paid_detail, refund_lock};
+use crate::refund::{Providers, exceeds_detail, not_paid_detail, refund_lock, unsendable};
 use crate::rules;
 use crate::tenant::Tenant;
 
@@ -153,7 +153,7 @@ impl Engine {
         let now = self.now();
         let decided_by = decided_by.to_owned();
         let public_url = self.config.public_url.clone();
-        let providers = providers.clone();
+        let (providers, tenants) = (providers.clone(), Arc::clone(&self.tenants));
         let target = Target { request: Some(id), ..Target::payment(tenant.id.clone(), PaymentKey::RefundRequest(id)) };
         let decided = self.change(target, move |view| {
             let (Some(mut payment), Some(mut request)) = (view.payment, view.request) else {
@@ -177,8 +177,8 @@ impl Engine {
                 let change = Change { request: Some(request.clone()), events, ..Change::default() };
                 return (change, Decided::Done { request: Box::new(request), send: None });
             }
-            if !providers.contains_key(&payment.attempt.provider) {
-                return (Change::default(), Decided::NoProvider(gone_detail(&payment.attempt.provider)));
+            if let Some(why) = unsendable(tenants.as_ref(), &providers, &payment, &payment.attempt) {
+                return (Change::default(), Decided::NoProvider(why));
             }
             let number = number::request_refund_no(request.id);
             request.out_refund_no = Some(number.clone());

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use dukou_domain::{AttemptState, OutTradeNo, PaymentState, ProviderName, RefundState};
 use dukou_engine::EngineError;
-use dukou_spi::{NotifyKind, OrderWord, RawNotify, RefundWord};
+use dukou_spi::{NotifyKind, OrderWord, RawNotify, Reason, RefundWord};
 
-use crate::support::{House, Platform, order, paid, refund};
+use crate::support::{House, Platform, order, paid, refund, refused};
 
 fn number() -> OutTradeNo {
     OutTradeNo::new("N-1").unwrap()
@@ -32,6 +32,26 @@ async fn what_was_made_with_the_former_account_is_ended_with_it() {
     assert_ne!(made.refund.state, RefundState::Failed);
     assert_eq!(house.journal(), ["pay N-1 101", "query N-1", "refund R-1 40"]);
     assert!(other_journal(&house).is_empty(), "nothing was asked of the other account");
+}
+
+/// What is recorded and can never be sent would be told as under way for ever.
+#[tokio::test]
+async fn a_refund_of_an_account_that_is_not_known_is_refused_before_anything_is_recorded() {
+    let house = House::new();
+    house.create("N-1").await;
+    house.notify("paid N-1 101 app mch 42").await;
+    house.script(|script| script.refund.push_back(Err(refused(Reason::InsufficientBalance, "NOTENOUGH"))));
+    house.engine.create_refund(&house.tenant, &number(), refund("R-0", 40)).await.unwrap_err();
+    let (engine, tenant) = house.with_other_account(false);
+    // A new one, and one that failed before.
+    for no in ["R-1", "R-0"] {
+        let error = engine.create_refund(&tenant, &number(), refund(no, 40)).await.unwrap_err();
+        let EngineError::InvalidState(why) = error else { panic!("{error}") };
+        assert!(why.contains("merchant account mch, and words is other-mch now"), "{why}");
+    }
+    assert_eq!(engine.refunds(&tenant, &number()).await.unwrap().len(), 1);
+    assert_eq!(house.read("N-1").await.refunding.minor(), 0);
+    assert!(other_journal(&house).is_empty());
 }
 
 #[tokio::test]
