@@ -133,10 +133,24 @@ impl Engine {
         if !capabilities.methods.contains(&command.method) {
             return Err(invalid("method", format!("{} is not offered by this provider", command.method)));
         }
+        let attempt = &payment.attempt;
+        let same_name = attempt.provider == command.provider;
+        let goes_on = attempt.state == AttemptState::Live
+            && attempt.method == command.method
+            && self.signer_of(&payment.tenant, attempt, provider).is_some();
+        // An openid is of an app, and this name may have been given another since. The platform would refuse the payer
+        // of the former one after what can still be paid was closed.
+        let of_other_app = same_name && !goes_on && attempt.app_id != provider.info().app_id;
         let (openid, code) = match command.payer {
+            Some(Payer::OpenId(openid)) if of_other_app && attempt.openid.as_ref() == Some(&openid) => {
+                let (name, was, is) = (&attempt.provider, &attempt.app_id, &provider.info().app_id);
+                let message =
+                    format!("is of app {was}, and {name} is of app {is} now; expected the payer's openid there");
+                return Err(invalid("payer.openid", message));
+            }
             Some(Payer::OpenId(openid)) => (Some(openid), None),
             Some(Payer::Code(code)) => (None, Some(code)),
-            None => (payment.attempt.openid.clone().filter(|_| payment.attempt.provider == command.provider), None),
+            None => (attempt.openid.clone().filter(|_| same_name && !of_other_app), None),
         };
         let number = 1 + payment.attempts().iter().map(|attempt| attempt.number).max().unwrap_or(0);
         let longest = capabilities.trade_no_max;

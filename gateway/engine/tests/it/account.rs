@@ -130,3 +130,22 @@ async fn nobody_signs_for_what_another_kind_or_app_made() {
         assert_eq!(journal(), ["close N-1", &pay], "{what}");
     }
 }
+
+/// An openid is of an app: the platform would refuse the former one's, when what could be paid is closed already.
+#[tokio::test]
+async fn a_payer_of_the_former_app_is_not_taken_over() {
+    let now = Platform::new("words", "new-app", "mch");
+    let house = House::new();
+    house.create("N-1").await;
+    let (engine, tenant) = house.with_words(&now, false);
+    let mut of_session = House::channel("words", Some("payer"));
+    of_session.buyer = Some("payer".to_owned());
+    for command in [House::channel("words", Some("payer")), of_session] {
+        let error = engine.invoke_payment(&tenant, &number(), command).await.unwrap_err();
+        let EngineError::Invalid(problems) = error else { panic!("{error}") };
+        assert_eq!(problems[0].field, "payer.openid");
+        assert!(now.script.lock().unwrap().journal.is_empty(), "nothing was closed for it");
+    }
+    let payable = engine.invoke_payment(&tenant, &number(), House::channel("words", None)).await.unwrap().payment;
+    assert_eq!((payable.attempt.app_id.as_str(), payable.attempt.openid), ("new-app", None));
+}
