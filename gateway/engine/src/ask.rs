@@ -54,6 +54,8 @@ struct Look {
     more: bool,
     /// There is room for it after all, since others had less than they might have had.
     room: bool,
+    /// The store did not answer.
+    failed: bool,
 }
 
 /// One that was taken and is to be asked now.
@@ -137,7 +139,7 @@ impl Engine {
                 note_panic(Err(error));
                 Look::default()
             });
-            let spared = GATHER.max(began.elapsed() * SPARED);
+            let spared = spared(began.elapsed(), look.failed);
             if *stopping.borrow() {
                 // What was taken comes again when its lease is over.
                 break;
@@ -195,7 +197,10 @@ impl Engine {
                     found.more |= look.more;
                     found.room |= look.room;
                 }
-                Err(error) => tracing::warn!(%error, ?asked, "cannot look for what is to be asked about"),
+                Err(error) => {
+                    found.failed = true;
+                    tracing::warn!(%error, ?asked, "cannot look for what is to be asked about");
+                }
             }
         }
         found
@@ -256,8 +261,14 @@ impl Look {
         let more = due.len() > shares.len() || shares.iter().any(|share| of(&share.queue) >= share.limit as usize);
         let given: usize = shares.iter().map(|share| share.limit as usize).sum();
         let room = more && !taken.is_empty() && taken.len() < given;
-        Look { taken, more, room }
+        Look { taken, more, room, failed: false }
     }
+}
+
+/// How long no other look is made. One that failed waited for a store that was away: what became due meanwhile waits no
+/// longer than it has to once it is back.
+fn spared(took: Duration, failed: bool) -> Duration {
+    if failed { GATHER } else { GATHER.max(took * SPARED) }
 }
 
 /// Until more may be due; where more is due than there was room for, until a question ended.
@@ -280,5 +291,18 @@ fn note_panic(ended: Result<(), JoinError>) {
         && error.is_panic()
     {
         tracing::error!(%error, "a question panicked; it comes again when its lease is over");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_that_was_away_is_looked_at_again_at_once() {
+        let s = Duration::from_secs;
+        assert_eq!(spared(s(3), false), s(12), "looking is a small part of what a busy store does");
+        assert_eq!(spared(s(6), true), GATHER);
+        assert_eq!(spared(Duration::ZERO, false), GATHER);
     }
 }
