@@ -9,7 +9,7 @@ use anyhow::{Context as _, anyhow};
 use dukou_domain::Secret;
 use dukou_engine::ports::{Store, StoreError};
 use dukou_http::{HttpConfig, WaitingFor};
-use dukou_store::{PostgresOptions, PostgresStore, Served, SqliteOptions, SqliteStore, SteadyTime};
+use dukou_store::{LeftAt, PostgresOptions, PostgresStore, Served, SqliteOptions, SqliteStore, SteadyTime};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use uuid::Uuid;
@@ -26,6 +26,8 @@ const TRY_AGAIN: Duration = Duration::from_secs(1);
 const LOOK_AT_TIME: Duration = Duration::from_secs(1);
 /// In milliseconds: a plan need not be nearer after a restart that nobody prepared.
 const KEPT_WITHIN: u64 = 3_000;
+/// How often it is kept how far the time of plans has come, for a start under a clock that is behind it.
+const KEPT_AGAIN: Duration = Duration::from_secs(30);
 
 /// Under which the store keeps the key of the console's sessions.
 const CONSOLE_SECRET: &str = "console";
@@ -71,39 +73,42 @@ impl Ledger {
         }
     }
 
-    /// The time that plans are kept in: where instances share them, the database's, else the clock's with the distance
-    /// at which the process before left it.
+    /// The time that plans are kept in: where instances share them, the database's, else it goes on from where the
+    /// process before left it.
     ///
     /// # Errors
     /// When the ledger cannot be read.
     pub async fn time(&self) -> Result<SteadyTime, StoreError> {
         match self {
             Ledger::Sqlite(store) => {
-                let ahead = store.plans_ahead().await?;
-                Ok(SteadyTime::new(Arc::new(SystemClock)).going_on(ahead))
+                let left = store.plans_left_at().await?;
+                Ok(SteadyTime::new(Arc::new(SystemClock)).going_on(left))
             }
             Ledger::Postgres(store) => Ok(SteadyTime::following(Arc::new(SystemClock), store.clock())),
         }
     }
 
-    /// Keeps how far plans are from the clock for the process that comes after this one, as that changes and once more
-    /// when it is told to stop.
+    /// Keeps where the time of plans stands for the process that comes after this one: as its distance from the clock
+    /// changes, at the start and from time to time, and once more when it is told to stop.
     pub async fn keep_time(self, time: Arc<SteadyTime>, mut stopping: watch::Receiver<bool>) {
         let Ledger::Sqlite(store) = self else { return };
-        let mut kept = time.ahead();
+        let mut kept = None::<LeftAt>;
         loop {
-            pause(LOOK_AT_TIME, &mut stopping).await;
             let stop = *stopping.borrow();
-            let ahead = time.ahead();
-            if ahead.abs_diff(kept) > KEPT_WITHIN || stop {
-                match store.keep_plans_ahead(ahead).await {
-                    Ok(()) => kept = ahead,
-                    Err(error) => tracing::warn!(%error, "how far plans are from the clock cannot be kept"),
+            let left = time.left_at();
+            let is_near = |kept: LeftAt| {
+                left.ahead.abs_diff(kept.ahead) <= KEPT_WITHIN && left.moment.since(kept.moment) < KEPT_AGAIN
+            };
+            if stop || !kept.is_some_and(is_near) {
+                if let Err(error) = store.keep_plans_left_at(left).await {
+                    tracing::warn!(%error, "where the time of plans stands cannot be kept");
                 }
+                kept = Some(left);
             }
             if stop {
                 break;
             }
+            pause(LOOK_AT_TIME, &mut stopping).await;
         }
     }
 
@@ -207,6 +212,8 @@ impl<'l> Waiting<'l> {
 
 #[cfg(test)]
 mod tests {
+    use dukou_spi::Clock as _;
+
     use super::*;
 
     /// Watches: the distance that one process leaves to the next.
@@ -219,7 +226,8 @@ mod tests {
         let first = open();
         assert!(near(first.time().await.unwrap().ahead(), 0));
         // As when the clock was set back by an hour while it ran.
-        let time = Arc::new(SteadyTime::new(Arc::new(SystemClock)).going_on(3_600_000));
+        let left = LeftAt { ahead: 3_600_000, moment: SystemClock.now() };
+        let time = Arc::new(SteadyTime::new(Arc::new(SystemClock)).going_on(left));
         let (stop, stopping) = watch::channel(false);
         let keeping = tokio::spawn(first.clone().keep_time(time, stopping));
         stop.send_replace(true);

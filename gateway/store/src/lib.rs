@@ -22,7 +22,7 @@ pub use postgres::{PostgresOptions, PostgresStore};
 pub use process::{ProcessCoordinator, ProcessOptions};
 pub use redis::{News, RedisCoordinator, RedisOptions, Served};
 pub use sqlite::{SqliteOptions, SqliteStore};
-pub use steady::{SteadySchedules, SteadyTime};
+pub use steady::{LeftAt, SteadySchedules, SteadyTime};
 
 /// Where a test may crash the process, with the feature `failpoints` and the action `return`.
 pub const FAIL_POINTS: &[&str] = &["store.before_commit", "store.after_commit"];

@@ -44,6 +44,7 @@ pub(super) const STEPS: &[Step] = &[
         name: "kind of attempt",
         sql: include_str!("../../migrations/sqlite/0014_kind_of_attempt.sql"),
     },
+    Step { version: 15, name: "plans reached", sql: include_str!("../../migrations/sqlite/0015_plans_reached.sql") },
 ];
 
 /// How long a statement waits for a lock that another process holds, a backup for example.

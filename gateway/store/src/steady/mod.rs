@@ -27,7 +27,7 @@ use dukou_spi::Kept;
 use tokio::sync::watch;
 use uuid::Uuid;
 
-pub use time::SteadyTime;
+pub use time::{LeftAt, SteadyTime};
 
 /// A store whose plans are in the steady time. Everything else is the inner store's.
 pub struct SteadySchedules {

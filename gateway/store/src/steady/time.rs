@@ -1,8 +1,9 @@
 //! A time that goes on evenly when the machine's clock is set.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use dukou_domain::Timestamp;
 use dukou_spi::Clock;
 
 /// A clock that is nearer than this is followed at once: no schedule is that fine.
@@ -12,6 +13,10 @@ const FOLLOWED: i64 = 1_000;
 const PACE: i64 = 8;
 /// How much time passes between two steps towards the clock, in milliseconds.
 const STEP: i64 = 1_000;
+
+/// No plan is later than this, in milliseconds. A clock that is set forward by more than an hour is rather one that was
+/// wrong at the start, or of a machine that slept, than one that is wrong now: the time did pass.
+const MOST_BEHIND: i64 = 3_600_000;
 
 /// How finely the distance of another clock is told. Reading one takes its time, and plans of two instances need not
 /// agree on less.
@@ -27,6 +32,21 @@ pub struct SteadyTime {
     last: Mutex<Last>,
 }
 
+/// Where a process left the steady time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LeftAt {
+    /// By how many milliseconds it was ahead of the clock.
+    pub ahead: i64,
+    pub moment: Timestamp,
+}
+
+impl LeftAt {
+    /// How far ahead of the clock plans are taken to be after a while in which nobody looked.
+    pub(crate) fn taken_over(self) -> i64 {
+        self.ahead.max(-MOST_BEHIND)
+    }
+}
+
 /// All in milliseconds.
 #[derive(Debug, Clone, Copy)]
 struct Last {
@@ -34,6 +54,9 @@ struct Last {
     steady: i64,
     /// The clock was set, and the steady time is on its way to it.
     apart: bool,
+    /// At the start the clock was behind what was reached before. By how much the steady time is ahead of one that is
+    /// not.
+    behind: Option<i64>,
 }
 
 impl SteadyTime {
@@ -46,26 +69,44 @@ impl SteadyTime {
     /// For plans that others share: the steady time follows their `common` clock, whatever `clock` shows.
     pub fn following(clock: Arc<dyn Clock>, common: Arc<dyn Clock>) -> Self {
         let started = Instant::now();
-        let last = Last { passed: 0, steady: common.now().as_millis(), apart: false };
+        let last = Last { passed: 0, steady: common.now().as_millis(), apart: false, behind: None };
         let passed = Box::new(move || started.elapsed());
         SteadyTime { clock, common: Some(common), passed, last: Mutex::new(last) }
     }
 
     /// The same, with something else that passes evenly.
     pub fn with(clock: Arc<dyn Clock>, passed: Box<dyn Fn() -> Duration + Send + Sync>) -> Self {
-        let last = Last { passed: millis(passed()), steady: clock.now().as_millis(), apart: false };
+        let last = Last { passed: millis(passed()), steady: clock.now().as_millis(), apart: false, behind: None };
         SteadyTime { clock, common: None, passed, last: Mutex::new(last) }
     }
 
-    /// Goes on from where another process left off: plans of that one are so many milliseconds ahead of the clock, which
-    /// was set while it ran.
+    /// Goes on from where another process left off: as far from the clock, which was set while that one ran, or where it
+    /// left it if the clock shows less than that.
     #[must_use]
-    pub fn going_on(self, ahead: i64) -> Self {
+    pub fn going_on(self, left: LeftAt) -> Self {
         {
-            let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-            last.steady = last.steady.saturating_add(ahead);
+            let mut last = self.last();
+            let (ahead, reached) = (left.taken_over(), left.moment.as_millis());
+            let begins = last.steady.saturating_add(ahead);
+            if reached > begins {
+                last.behind = Some(ahead);
+            }
+            last.steady = begins.max(reached);
         }
         self
+    }
+
+    /// Where another process can go on.
+    pub fn left_at(&self) -> LeftAt {
+        let clock = self.clock.now().as_millis();
+        let ahead = self.ahead_of(clock);
+        // That a clock is wrong at one start says nothing of the next.
+        let kept = self.last().behind.unwrap_or(ahead);
+        LeftAt { ahead: kept, moment: Timestamp::from_millis(clock.saturating_add(ahead)) }
+    }
+
+    fn last(&self) -> MutexGuard<'_, Last> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How many milliseconds the steady time is ahead of the clock: 0, but for a while after the
@@ -78,13 +119,25 @@ impl SteadyTime {
 
     /// The same, of the clock that is followed and shows `clock`.
     fn ahead_of(&self, clock: i64) -> i64 {
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = self.last();
         let passed = millis((self.passed)());
-        let since = passed.saturating_sub(last.passed);
-        let steady = last.steady.saturating_add(since);
+        let mut since = passed.saturating_sub(last.passed);
+        let mut steady = last.steady.saturating_add(since);
+        let right = last.behind.map(|ahead| clock.saturating_add(ahead)).filter(|right| *right >= steady);
+        let earliest = clock.saturating_sub(MOST_BEHIND);
+        if let Some(set) = right.or((steady < earliest).then_some(earliest)) {
+            // What passed while nobody ran, or the machine slept, has passed for plans as well, as at any other start.
+            let seconds = (set - steady) / 1_000;
+            tracing::warn!(
+                seconds,
+                "the machine's clock was set forward; what was planned for a time that was left out is due"
+            );
+            (steady, since) = (set, 0);
+            *last = Last { passed, steady, behind: None, ..*last };
+        }
         let ahead = steady.saturating_sub(clock);
         if ahead.abs() < FOLLOWED {
-            *last = Last { passed, steady: clock, apart: false };
+            *last = Last { passed, steady: clock, apart: false, behind: None };
             return 0;
         }
         if !last.apart {
@@ -99,7 +152,7 @@ impl SteadyTime {
             return ahead;
         }
         let nearer = ahead.clamp(-since / PACE, since / PACE);
-        *last = Last { passed, steady: steady - nearer, apart: true };
+        *last = Last { passed, steady: steady - nearer, apart: true, behind: last.behind };
         ahead - nearer
     }
 }
@@ -191,6 +244,31 @@ mod tests {
             time.ahead();
         }
         assert_eq!(time.ahead(), 0);
+    }
+
+    #[test]
+    fn no_plan_is_later_than_an_hour() {
+        let (hour, day) = (3_600_000, 86_400_000);
+        let (hands, time) = steady();
+        hands.set(day);
+        assert_eq!(time.ahead(), -hour);
+        hands.set(-day);
+        assert_eq!(time.ahead(), day - hour, "earlier ones keep their pace however far they are");
+        let left = time.left_at();
+
+        let (_, next) = steady();
+        assert_eq!(next.going_on(left).ahead(), day - hour);
+        let (_, next) = steady();
+        assert_eq!(next.going_on(LeftAt { ahead: -day, moment: Timestamp::from_millis(0) }).ahead(), -hour);
+    }
+
+    #[test]
+    fn a_clock_that_is_behind_at_a_start_is_behind_at_no_other() {
+        let left = LeftAt { ahead: 0, moment: Timestamp::from_millis(1_790_003_600_000) };
+        let (_, time) = steady();
+        let time = time.going_on(left);
+        assert_eq!(time.ahead(), 3_600_000);
+        assert_eq!(time.left_at(), left);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use dukou_domain::{DeliveryState, Timestamp};
 use dukou_engine::delivery::Tried;
 use dukou_engine::ports::Store;
 use dukou_spi::Clock;
-use dukou_store::{SqliteOptions, SqliteStore, SteadySchedules, SteadyTime};
+use dukou_store::{LeftAt, SqliteOptions, SqliteStore, SteadySchedules, SteadyTime};
 use uuid::Uuid;
 
 use crate::delivery_behaviour::{self, deliver};
@@ -124,17 +124,17 @@ async fn f22_plans_keep_their_pace_over_a_restart_after_the_clock_was_set() {
         let now = || at(hands.clock.load(Ordering::SeqCst));
         let options = SqliteOptions::at(folder.path().join(format!("{}.db", Uuid::now_v7())));
         let before = Arc::new(SqliteStore::open(options.clone()).unwrap());
-        assert_eq!(before.plans_ahead().await.unwrap(), 0);
+        assert_eq!(before.plans_left_at().await.unwrap(), LeftAt { ahead: 0, moment: at(0) });
         let steady_time = Arc::new(time(&hands));
         let store = SteadySchedules::new(Arc::<SqliteStore>::clone(&before), Arc::clone(&steady_time));
         deliver(&store, &tenant(), now().plus(Duration::from_secs(300))).await;
         hands.set(jump);
-        before.keep_plans_ahead(steady_time.ahead()).await.unwrap();
+        before.keep_plans_left_at(steady_time.left_at()).await.unwrap();
         before.close().await;
         // Another process counts what passes from its own start.
         hands.passed.store(0, Ordering::SeqCst);
         let after = SqliteStore::open(options).unwrap();
-        let steady_time = time(&hands).going_on(after.plans_ahead().await.unwrap());
+        let steady_time = time(&hands).going_on(after.plans_left_at().await.unwrap());
         let store = SteadySchedules::new(Arc::new(after), steady_time);
         let lease = async || {
             let until = now().plus(Duration::from_secs(120));
@@ -144,5 +144,60 @@ async fn f22_plans_keep_their_pace_over_a_restart_after_the_clock_was_set() {
         assert!(lease().await.taken.is_empty(), "{jump}: a burst");
         hands.pass(145);
         assert_eq!(lease().await.taken.len(), 1, "{jump}: a stall");
+    }
+}
+
+/// Watches: the moment that is kept. A machine without a battery begins wherever it likes and learns the time later. Begun
+/// at that clock, nothing is due for as long as it was behind, and no restart after it helps.
+#[tokio::test]
+async fn f22_a_start_under_a_clock_that_is_behind_stalls_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let (hour, decades) = (3_600_000, 40 * 365 * 24 * 3_600_000);
+    // By how much it is behind, for how long nobody ran, and how long the plan then takes to become due.
+    for (behind, down, wait) in [(hour, 60, 240), (decades, 60, 240), (hour, 3_000, 0), (decades, 400_000, 0)] {
+        let hands = hands();
+        hands.set(2 * decades);
+        let now = || at(hands.clock.load(Ordering::SeqCst));
+        let options = SqliteOptions::at(folder.path().join(format!("{}.db", Uuid::now_v7())));
+        let open = async || {
+            // Each process counts what passes from its own start.
+            hands.passed.store(0, Ordering::SeqCst);
+            let store = Arc::new(SqliteStore::open(options.clone()).unwrap());
+            let time = Arc::new(time(&hands).going_on(store.plans_left_at().await.unwrap()));
+            (SteadySchedules::new(Arc::<SqliteStore>::clone(&store), Arc::clone(&time)), store, time)
+        };
+        let close = async |store: Arc<SqliteStore>, time: Arc<SteadyTime>| {
+            store.keep_plans_left_at(time.left_at()).await.unwrap();
+            store.close().await;
+        };
+        let leased = async |store: &SteadySchedules| {
+            let until = now().plus(Duration::from_secs(120));
+            store.deliveries().lease(now(), until, 10, Box::new(|_| 10)).await.unwrap().taken.len()
+        };
+        let (store, file, time) = open().await;
+        deliver(&store, &tenant(), now().plus(Duration::from_secs(300))).await;
+        close(file, time).await;
+        drop(store);
+
+        hands.pass(down);
+        hands.set(-behind);
+        let (store, file, time) = open().await;
+        assert_eq!(leased(&store).await, 0, "{behind} {down}: a burst");
+        deliver(&store, &tenant(), now().plus(Duration::from_secs(600 + down))).await;
+        hands.pass(5);
+        hands.set(behind);
+        if wait > 0 {
+            assert_eq!(leased(&store).await, 0, "{behind} {down}: a burst after it was set right");
+            hands.pass(wait);
+        }
+        assert_eq!(leased(&store).await, 1, "{behind} {down}: a stall after it was set right");
+        assert!(time.ahead().abs() < 1_000, "{behind} {down}: {}", time.ahead());
+        close(file, time).await;
+        drop(store);
+
+        let (store, ..) = open().await;
+        hands.pass(600 + down);
+        // The first one too: whoever had it is gone.
+        assert_eq!(leased(&store).await, 2, "{behind} {down}: a stall after a restart");
     }
 }
