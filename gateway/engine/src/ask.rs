@@ -74,18 +74,22 @@ struct Slot {
     engine: Arc<Engine>,
     asked: Asked,
     queue: Queue,
+    kind: &'static str,
+    since: Instant,
 }
 
 impl Slot {
     fn begin(engine: &Arc<Engine>, asked: Asked, queue: Queue) -> Self {
-        engine.asking.turns(asked).begin(&queue);
-        Slot { engine: Arc::clone(engine), asked, queue }
+        // Its provider may have gone since it was found to be due.
+        let kind = engine.kind_of(&queue).unwrap_or_default();
+        engine.asking.turns(asked).begin(kind, &queue);
+        Slot { engine: Arc::clone(engine), asked, queue, kind, since: Instant::now() }
     }
 }
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        self.engine.asking.turns(self.asked).end(&self.queue);
+        self.engine.asking.turns(self.asked).end(self.kind, &self.queue, self.since.elapsed());
     }
 }
 
@@ -210,11 +214,17 @@ impl Engine {
         let now = self.now();
         let due = self.store.questions().due(asked, now).await?;
         // Left where they are for an instance that knows whom they belong to.
-        let (due, unknown): (Vec<Due>, Vec<Due>) = due.into_iter().partition(|due| self.is_known(&due.queue));
+        let (mut known, mut unknown) = (Vec::new(), Vec::new());
+        for one in due {
+            match self.kind_of(&one.queue) {
+                Some(kind) => known.push((kind, one)),
+                None => unknown.push(one),
+            }
+        }
         self.tell_of(asked, &unknown, now).await;
-        let shares = self.asking.turns(asked).shares(&due);
+        let shares = self.asking.turns(asked).shares(&known);
         if shares.is_empty() {
-            return Ok(Look { more: !due.is_empty(), ..Look::default() });
+            return Ok(Look { more: !known.is_empty(), ..Look::default() });
         }
         let (questions, again_at) = (self.store.questions(), now.plus(LEASE));
         let taken: Vec<Question> = match asked {
@@ -227,13 +237,14 @@ impl Engine {
                 refunds.into_iter().map(|refund| Question::refund(self, refund)).collect()
             }
         };
-        Ok(Look::of(&due, &shares, taken))
+        Ok(Look::of(known.len(), &shares, taken))
     }
 
-    fn is_known(&self, queue: &Queue) -> bool {
-        let tenant = self.tenants.find_even_removed(&queue.tenant);
-        let provider = ProviderName::new(&queue.provider).ok();
-        tenant.zip(provider).is_some_and(|(tenant, provider)| tenant.providers.contains_key(&provider))
+    /// The kind of the provider that is asked; none where it is not known here.
+    fn kind_of(&self, queue: &Queue) -> Option<&'static str> {
+        let tenant = self.tenants.find_even_removed(&queue.tenant)?;
+        let provider = ProviderName::new(&queue.provider).ok()?;
+        tenant.providers.get(&provider).map(|provider| provider.info().kind)
     }
 
     /// Tells of what nobody asks after, as far as can be seen from here.
@@ -256,9 +267,9 @@ impl Engine {
 }
 
 impl Look {
-    fn of(due: &[Due], shares: &[Share], taken: Vec<Question>) -> Self {
+    fn of(due: usize, shares: &[Share], taken: Vec<Question>) -> Self {
         let of = |queue: &Queue| taken.iter().filter(|question| question.slot.queue == *queue).count();
-        let more = due.len() > shares.len() || shares.iter().any(|share| of(&share.queue) >= share.limit as usize);
+        let more = due > shares.len() || shares.iter().any(|share| of(&share.queue) >= share.limit as usize);
         let given: usize = shares.iter().map(|share| share.limit as usize).sum();
         let room = more && !taken.is_empty() && taken.len() < given;
         Look { taken, more, room, failed: false }

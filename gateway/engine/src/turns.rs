@@ -1,25 +1,43 @@
-//! Whose questions come next: tenants take turns, and within one its queues, and none has more out than its room.
+//! Whose questions come next: a tenant's accounts at its platforms take turns, and within one its queues, and none has
+//! more out than its room.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use dukou_domain::Timestamp;
 
 use crate::question::{Due, Queue, Share};
 
-/// Questions of one tenant that are out at the same time.
-const PER_TENANT: u32 = 4;
+/// Questions that are out at the same time to one provider of a tenant.
+const PER_ACCOUNT: u32 = 4;
 /// Questions that are out at the same time.
 const IN_ALL: u32 = 32;
+/// Of them, those to platforms that are slow: the others leave room for one that answers.
+const TO_SLOW: u32 = 24;
+/// A platform whose questions take longer than this is slow. One that answers does so within a second.
+const SLOW: Duration = Duration::from_secs(2);
+/// What the last question took counts for one part in so many: neither one that is lost makes a platform slow, nor a
+/// single answer a prompt one.
+const OF_PAST: u32 = 8;
 
 /// What is out, and who had a turn when.
 #[derive(Debug, Default)]
 pub(crate) struct Turns {
-    /// No more than the tenants, and their queues, that were ever asked for here.
-    tenants: HashMap<String, Held>,
+    /// No more than the accounts, and their queues, that were ever asked for here.
+    accounts: HashMap<Account, Held>,
     queues: HashMap<Queue, u64>,
+    /// By the provider's kind.
+    platforms: HashMap<&'static str, Platform>,
     out: u32,
     /// The last turn that was taken; a later one has a greater number.
     turn: u64,
+}
+
+/// A tenant, and its name of the provider.
+type Account = (String, String);
+
+fn account(queue: &Queue) -> Account {
+    (queue.tenant.clone(), queue.provider.clone())
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -28,65 +46,95 @@ struct Held {
     turn: u64,
 }
 
-/// What a tenant may be given.
+#[derive(Debug, Clone, Copy, Default)]
+struct Platform {
+    out: u32,
+    /// What a question takes, of late.
+    takes: Duration,
+}
+
+impl Platform {
+    fn is_slow(&self) -> bool {
+        self.takes > SLOW
+    }
+}
+
+/// What an account may be given.
 struct Room<'d> {
     /// The one whose turn was longest ago comes first; of equals the one that has waited longest.
     order: (u64, Timestamp),
     left: u32,
+    is_slow: bool,
     next: usize,
     queues: Vec<(&'d Due, u32)>,
 }
 
 impl Turns {
-    /// How many to take from each queue: one a tenant in turn, until there is no room for more. The more tenants are at
-    /// it the fewer each may have, so that many silent platforms leave room for one that answers.
-    pub fn shares(&self, due: &[Due]) -> Vec<Share> {
-        let mut tenants: HashMap<&str, Vec<(&Due, u32)>> = HashMap::new();
-        for one in due {
-            tenants.entry(&one.queue.tenant).or_default().push((one, 0));
+    /// How many to take from each queue of what is due, told with its provider's kind: one an account in turn, until there
+    /// is no room for more. The more accounts are at it the fewer each may have, so that many silent platforms leave room
+    /// for one that answers.
+    pub fn shares(&self, due: &[(&'static str, Due)]) -> Vec<Share> {
+        let mut accounts: HashMap<Account, (&str, Vec<(&Due, u32)>)> = HashMap::new();
+        for (kind, one) in due {
+            accounts.entry(account(&one.queue)).or_insert((*kind, Vec::new())).1.push((one, 0));
         }
-        let elsewhere =
-            self.tenants.iter().filter(|(tenant, held)| held.out > 0 && !tenants.contains_key(tenant.as_str()));
-        let at_it = u32::try_from(elsewhere.count() + tenants.len()).unwrap_or(u32::MAX);
-        let most = (IN_ALL / at_it.saturating_add(1)).clamp(1, PER_TENANT);
+        let elsewhere = self.accounts.iter().filter(|(account, held)| held.out > 0 && !accounts.contains_key(*account));
+        let at_it = u32::try_from(elsewhere.count() + accounts.len()).unwrap_or(u32::MAX);
+        let most = (IN_ALL / at_it.saturating_add(1)).clamp(1, PER_ACCOUNT);
         let mut rooms: Vec<Room<'_>> =
-            tenants.into_iter().map(|(tenant, queues)| self.room(tenant, queues, most)).collect();
+            accounts.into_iter().map(|(account, (kind, queues))| self.room(&account, kind, queues, most)).collect();
         rooms.sort_unstable_by_key(|room| room.order);
         let mut free = IN_ALL.saturating_sub(self.out);
-        while free > 0 && rooms.iter().any(|room| room.left > 0) {
-            for room in rooms.iter_mut().filter(|room| room.left > 0).take(free as usize) {
+        let out_to_slow: u32 = self.platforms.values().filter(|one| one.is_slow()).map(|one| one.out).sum();
+        let mut free_for_slow = TO_SLOW.saturating_sub(out_to_slow);
+        loop {
+            let before = free;
+            for room in &mut rooms {
+                if free == 0 || room.left == 0 || (room.is_slow && free_for_slow == 0) {
+                    continue;
+                }
                 let at = room.next % room.queues.len();
                 room.queues[at].1 += 1;
                 room.next += 1;
                 room.left -= 1;
                 free -= 1;
+                free_for_slow -= u32::from(room.is_slow);
+            }
+            if free == before {
+                break;
             }
         }
         let shares = rooms.into_iter().flat_map(|room| room.queues).filter(|(_, limit)| *limit > 0);
         shares.map(|(due, limit)| Share { queue: due.queue.clone(), limit }).collect()
     }
 
-    fn room<'d>(&self, tenant: &str, mut queues: Vec<(&'d Due, u32)>, most: u32) -> Room<'d> {
-        let held = self.tenants.get(tenant).copied().unwrap_or_default();
+    fn room<'d>(&self, account: &Account, kind: &str, mut queues: Vec<(&'d Due, u32)>, most: u32) -> Room<'d> {
+        let held = self.accounts.get(account).copied().unwrap_or_default();
         queues.sort_unstable_by_key(|(due, _)| (self.queues.get(&due.queue).copied().unwrap_or(0), due.since));
         let since = queues.iter().map(|(due, _)| due.since).min().unwrap_or(Timestamp::from_millis(0));
-        Room { order: (held.turn, since), left: most.saturating_sub(held.out), next: 0, queues }
+        let is_slow = self.platforms.get(kind).is_some_and(Platform::is_slow);
+        Room { order: (held.turn, since), left: most.saturating_sub(held.out), is_slow, next: 0, queues }
     }
 
-    /// A question is out.
-    pub fn begin(&mut self, queue: &Queue) {
+    /// A question is out to a provider of this kind.
+    pub fn begin(&mut self, kind: &'static str, queue: &Queue) {
         self.turn += 1;
-        let held = self.tenants.entry(queue.tenant.clone()).or_default();
+        let held = self.accounts.entry(account(queue)).or_default();
         *held = Held { out: held.out + 1, turn: self.turn };
         self.out += 1;
+        self.platforms.entry(kind).or_default().out += 1;
         self.queues.insert(queue.clone(), self.turn);
     }
 
-    /// It is out no more.
-    pub fn end(&mut self, queue: &Queue) {
-        if let Some(held) = self.tenants.get_mut(&queue.tenant) {
+    /// It is out no more, after so long.
+    pub fn end(&mut self, kind: &'static str, queue: &Queue, took: Duration) {
+        if let Some(held) = self.accounts.get_mut(&account(queue)) {
             held.out = held.out.saturating_sub(1);
             self.out = self.out.saturating_sub(1);
+        }
+        if let Some(platform) = self.platforms.get_mut(kind) {
+            platform.out = platform.out.saturating_sub(1);
+            platform.takes = platform.takes * (OF_PAST - 1) / OF_PAST + took / OF_PAST;
         }
     }
 }
