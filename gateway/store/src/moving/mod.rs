@@ -2,7 +2,8 @@
 //!
 //! Table by table in the order of keys, a page a transaction, so that a move that broke off goes on
 //! where it was: the last key that is there says where. The file is held all the while, so that
-//! nobody serves from it. In the end every row of both sides is read again and compared by its
+//! nobody serves from it. Plans, which a database keeps by its clock, are moved by as much as they are from the
+//! clock here. In the end every row of both sides is read again and compared by its
 //! checksum; only then does the file say that it was moved, and then there is a store in the database. In
 //! this order: killed in between, neither is served from; the other way round, both could be.
 
@@ -52,6 +53,7 @@ pub struct Moved {
 pub async fn move_store(from: &Path, to: &PostgresOptions) -> Result<Vec<Moved>> {
     let (_held, file) = sqlite::open_to_move(from)?;
     let (store, incarnation) = identity(&file)?;
+    let ahead = sqlite::plans_left_at(&file)?.taken_over();
     let before = sqlite::moved_to(&file)?;
     let (mut database, place) = postgres::connect_to_move(to).await?;
     match target::holds(&mut database).await? {
@@ -68,7 +70,7 @@ pub async fn move_store(from: &Path, to: &PostgresOptions) -> Result<Vec<Moved>>
         }
         // It was moved before.
         Holds::Store(known) if known == store => {
-            let moved = compare_all(&file, &mut database).await.map_err(|error| {
+            let moved = compare_all(&file, &mut database, ahead).await.map_err(|error| {
                 StoreError::Conflict(format!("the database holds this store already, and has gone on since: {error}"))
             })?;
             mark(&file, &place)?;
@@ -82,9 +84,9 @@ pub async fn move_store(from: &Path, to: &PostgresOptions) -> Result<Vec<Moved>>
         }
     }
     for table in TABLES {
-        move_table(&file, &mut database, table).await?;
+        move_table(&file, &mut database, table, ahead).await?;
     }
-    let moved = compare_all(&file, &mut database).await?;
+    let moved = compare_all(&file, &mut database, ahead).await?;
     let number = |sql: &str| file.query_row(sql, [], |row| row.get::<_, i64>(0)).map_err(source::unreadable);
     let position = number("SELECT coalesce(max(position), 0) FROM events")?;
     let entered_to = number("SELECT position FROM delivery_cursor")?;
@@ -112,10 +114,10 @@ fn identity(file: &Connection) -> Result<(Uuid, Uuid)> {
     Ok((id(&store)?, id(&incarnation)?))
 }
 
-async fn move_table(file: &Connection, database: &mut PgConnection, table: &Table) -> Result<()> {
+async fn move_table(file: &Connection, database: &mut PgConnection, table: &Table, ahead: i64) -> Result<()> {
     let mut after = target::reached(database, table).await?;
     loop {
-        let rows = source::page(file, table, after.as_deref(), PAGE)?;
+        let rows = source::page(file, table, after.as_deref(), PAGE, ahead)?;
         let Some(last) = rows.last() else { return Ok(()) };
         after = Some(key_of(table, last));
         target::write(database, table, &rows).await?;
@@ -127,12 +129,12 @@ fn key_of(table: &Table, row: &Row) -> Vec<Value> {
     table.key_columns().filter_map(|(at, _)| row.get(at).cloned()).collect()
 }
 
-async fn compare_all(file: &Connection, database: &mut PgConnection) -> Result<Vec<Moved>> {
+async fn compare_all(file: &Connection, database: &mut PgConnection, ahead: i64) -> Result<Vec<Moved>> {
     let mut moved = Vec::with_capacity(TABLES.len());
     for table in TABLES {
         let (mut ours, mut after) = (Checksum::new(), None::<Vec<Value>>);
         loop {
-            let rows = source::page(file, table, after.as_deref(), PAGE)?;
+            let rows = source::page(file, table, after.as_deref(), PAGE, ahead)?;
             let Some(last) = rows.last() else { break };
             after = Some(key_of(table, last));
             rows.iter().for_each(|row| ours.add(row));

@@ -7,12 +7,13 @@ use rusqlite::{Connection, ToSql, params_from_iter};
 use super::tables::Table;
 use super::value::{Kind, Row, Value, corrupt};
 
-/// The rows after a key, at most `limit`, in the order of keys.
+/// The rows after a key, at most `limit`, in the order of keys. Plans are so many milliseconds ahead of the clock.
 pub(super) fn page(
     connection: &Connection,
     table: &Table,
     after: Option<&[Value]>,
     limit: usize,
+    ahead: i64,
 ) -> Result<Vec<Row>, StoreError> {
     let mut statement = connection.prepare_cached(&sql(table, after.is_some(), limit)).map_err(unreadable)?;
     let key: Vec<Box<dyn ToSql>> = after.into_iter().flatten().map(parameter).collect();
@@ -22,7 +23,7 @@ pub(super) fn page(
         let mut values = Vec::with_capacity(table.columns.len());
         for (index, column) in table.columns.iter().enumerate() {
             let value = row.get_ref(index).map_err(unreadable)?;
-            values.push(read(value, column.kind).map_err(|why| corrupt(table.name, column.name, why))?);
+            values.push(read(value, column.kind, ahead).map_err(|why| corrupt(table.name, column.name, why))?);
         }
         page.push(values);
     }
@@ -49,7 +50,7 @@ fn parameter(value: &Value) -> Box<dyn ToSql> {
     }
 }
 
-fn read(value: ValueRef<'_>, kind: Kind) -> Result<Value, String> {
+fn read(value: ValueRef<'_>, kind: Kind, ahead: i64) -> Result<Value, String> {
     let utf8 = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).map_err(|_| "is not UTF-8".to_owned());
     Ok(match (kind, value) {
         (_, ValueRef::Null) => Value::Null,
@@ -57,6 +58,7 @@ fn read(value: ValueRef<'_>, kind: Kind) -> Result<Value, String> {
         (Kind::Text, ValueRef::Text(bytes)) if bytes.contains(&0) => return Err("holds a NUL".into()),
         (Kind::Text, ValueRef::Text(bytes)) => Value::Text(utf8(bytes)?),
         (Kind::Integer, ValueRef::Integer(number)) => Value::Integer(number),
+        (Kind::Plan, ValueRef::Integer(number)) => Value::Integer(number.saturating_sub(ahead)),
         (Kind::Flag, ValueRef::Integer(number)) => Value::Flag(number != 0),
         (Kind::Uuid, ValueRef::Blob(bytes)) => {
             Value::Uuid(uuid::Uuid::from_slice(bytes).map_err(|_| "is not 16 bytes".to_owned())?)

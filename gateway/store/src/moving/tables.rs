@@ -1,6 +1,6 @@
 //! What is moved: every table, in an order in which rows find what they refer to.
 
-use super::value::Kind::{self, Bytes, Flag, Integer, Text, Uuid};
+use super::value::Kind::{self, Bytes, Flag, Integer, Plan, Text, Uuid};
 
 /// One table of both databases.
 #[derive(Debug)]
@@ -41,7 +41,7 @@ pub(super) const TABLES: &[Table] = &[
             refunded Integer = "p.refunded", refunding Integer = "p.refunding", created_at Integer = "p.created_at",
             updated_at Integer = "p.updated_at", expires_at Integer = "p.expires_at", paid_at Integer = "p.paid_at",
             transaction_id Text = "p.transaction_id", failure_code Text = "p.failure_code",
-            failure_message Text = "p.failure_message", check_at Integer = "p.check_at",
+            failure_message Text = "p.failure_message", check_at Plan = "p.check_at",
             check_asked Integer = "p.check_asked", version Integer = "p.version", attempts Integer = "p.attempts",
             attempt_id Uuid = "a.id", attempt_number Integer = "a.number", provider Text = "p.provider",
             method Text = "a.method", trade_no Text = "p.trade_no", app_id Text = "a.app_id",
@@ -69,7 +69,7 @@ pub(super) const TABLES: &[Table] = &[
             id Uuid, tenant Text, payment Uuid, out_trade_no Text, out_refund_no Text, provider Text, trade_no Text,
             amount Integer, currency Text, reason Text, notify_url Text, state Text, provider_refund_id Text,
             failure_code Text, failure_message Text, platform_word Text, created_at Integer, updated_at Integer,
-            succeeded_at Integer, check_at Integer, check_asked Integer, of_duplicate Flag, version Integer,
+            succeeded_at Integer, check_at Plan, check_asked Integer, of_duplicate Flag, version Integer,
         ],
         key: &["id"],
     },
@@ -114,7 +114,7 @@ pub(super) const TABLES: &[Table] = &[
         columns: columns![
             position Integer, tenant Text, id Uuid, event Uuid, kind Text, state Text, made Integer, failed Integer,
             // What was being tried is due again.
-            next_at Integer = "CASE WHEN next_at IS NULL THEN NULL ELSE coalesce(leased_from, next_at) END",
+            next_at Plan = "CASE WHEN next_at IS NULL THEN NULL ELSE coalesce(leased_from, next_at) END",
             created_at Integer, delivered_at Integer, tries Text,
         ],
         key: &["position"],

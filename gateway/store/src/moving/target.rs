@@ -111,7 +111,7 @@ fn bind<'q>(query: Asked<'q>, rows: &[Row], at: usize, kind: Kind) -> Asked<'q> 
             Value::Text(text) => Some(text.as_str()),
             _ => None,
         })),
-        Kind::Integer => query.bind(each(rows, at, |value| match value {
+        Kind::Integer | Kind::Plan => query.bind(each(rows, at, |value| match value {
             Value::Integer(number) => Some(*number),
             _ => None,
         })),
@@ -166,7 +166,7 @@ fn read(row: &PgRow, at: usize, kind: Kind) -> Result<Value> {
     let read = || -> sqlx::Result<Value> {
         Ok(match kind {
             Kind::Text => row.try_get::<Option<String>, _>(at)?.map_or(Value::Null, Value::Text),
-            Kind::Integer => row.try_get::<Option<i64>, _>(at)?.map_or(Value::Null, Value::Integer),
+            Kind::Integer | Kind::Plan => row.try_get::<Option<i64>, _>(at)?.map_or(Value::Null, Value::Integer),
             Kind::Flag => row.try_get::<Option<bool>, _>(at)?.map_or(Value::Null, Value::Flag),
             Kind::Uuid => row.try_get::<Option<Uuid>, _>(at)?.map_or(Value::Null, Value::Uuid),
             Kind::Bytes => row.try_get::<Option<Vec<u8>>, _>(at)?.map_or(Value::Null, Value::Bytes),

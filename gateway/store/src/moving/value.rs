@@ -9,6 +9,8 @@ use uuid::Uuid;
 pub(super) enum Kind {
     Text,
     Integer,
+    /// The moment of a plan, an integer: in the steady time in SQLite, by the clock in what is moved.
+    Plan,
     /// An integer in SQLite.
     Flag,
     /// 16 bytes in SQLite.
@@ -20,7 +22,7 @@ impl Kind {
     pub const fn in_postgres(self) -> &'static str {
         match self {
             Kind::Text => "text",
-            Kind::Integer => "bigint",
+            Kind::Integer | Kind::Plan => "bigint",
             Kind::Flag => "boolean",
             Kind::Uuid => "uuid",
             Kind::Bytes => "bytea",

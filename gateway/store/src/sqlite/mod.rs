@@ -54,6 +54,7 @@ use rusqlite::Connection;
 use tokio::sync::watch;
 use uuid::Uuid;
 
+pub(crate) use self::ahead::plans_left_at;
 pub use self::backup::{Copied, Restored, back_up, restore};
 use self::checkpoint::Checkpoints;
 use self::error::Result;

@@ -11,7 +11,7 @@ use dukou_engine::records::{
 use dukou_spi::Kept;
 use dukou_spi::plugin::{Document, Write};
 use dukou_store::moving::move_store;
-use dukou_store::{PostgresOptions, PostgresStore, SqliteOptions, SqliteStore};
+use dukou_store::{LeftAt, PostgresOptions, PostgresStore, SqliteOptions, SqliteStore};
 use dukou_test_servers::Postgres;
 use serde_json::json;
 use uuid::Uuid;
@@ -190,6 +190,43 @@ async fn everything_is_there_after_a_move() {
 
     let gone_on = moved(&path, &to).await.unwrap_err();
     assert!(matches!(&gone_on, StoreError::Conflict(why) if why.contains("has gone on since")), "{gone_on}");
+}
+
+/// When payments, refunds and deliveries are due.
+async fn plans(store: &dyn Store) -> [Vec<i64>; 3] {
+    let filter = PaymentFilter { tenant: tenant(), state: None, created_after: None, cursor: None, limit: 10 };
+    let payments = store.payments(filter).await.unwrap().items;
+    let paid = store.payment(&tenant(), &number("B1")).await.unwrap().unwrap();
+    let refunds = store.refunds(&tenant(), paid.id).await.unwrap();
+    let filter = DeliveryFilter { tenant: tenant(), state: None, cursor: None, limit: 100 };
+    let deliveries = store.deliveries().deliveries(filter).await.unwrap().items;
+    [
+        payments.iter().filter_map(|payment| payment.check).map(|check| check.at.as_millis()).collect(),
+        refunds.iter().filter_map(|refund| refund.check).map(|check| check.at.as_millis()).collect(),
+        deliveries.iter().filter_map(|delivery| delivery.next_at).map(|at| at.as_millis()).collect(),
+    ]
+}
+
+/// Watches: how far plans were from the clock. Moved as they are, everything is that much too late where the clock had been
+/// set back, and due at once where it had been set forward.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_planned_is_due_after_a_move_when_it_was_before() {
+    let folder = tempfile::tempdir().unwrap();
+    for ahead in [600_000, -600_000] {
+        let path = folder.path().join(format!("{ahead}.db"));
+        let store = SqliteStore::open(SqliteOptions::at(&path)).unwrap();
+        fill(&store).await;
+        store.keep_plans_left_at(LeftAt { ahead, moment: at(0) }).await.unwrap();
+        let before = plans(&store).await;
+        assert!(before.iter().all(|some| !some.is_empty()), "{before:?}");
+        store.close().await;
+        let to = PostgresOptions::at(Secret::new(Postgres::shared().new_database()));
+        let tables = moved(&path, &to).await.unwrap();
+        assert_eq!(moved(&path, &to).await.unwrap(), tables);
+        let store = PostgresStore::open(to).await.unwrap();
+        assert_eq!(plans(&store).await, before.map(|some| some.iter().map(|at| at - ahead).collect::<Vec<_>>()));
+        store.close().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
