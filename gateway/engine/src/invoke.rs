@@ -30,7 +30,8 @@ impl Engine {
     /// [`EngineError::NotFound`], also where a buyer asks for a payment of somebody else;
     /// [`EngineError::Invalid`]; [`EngineError::InvalidState`] when it is paid (also when the platform
     /// says so only now), closed, over (without an order that is there already, also within its last minute) or has as many
-    /// attempts as it may; [`EngineError::Provider`] when a platform did not do its part: the call may be repeated; [`EngineError::Store`].
+    /// attempts as it may; [`EngineError::Provider`] when a platform did not do its part: the call may be
+    /// repeated; [`EngineError::Store`].
     pub async fn invoke_payment(
         &self,
         tenant: &Tenant,
