@@ -29,10 +29,12 @@ const OPEN_PAYMENTS: &str = "WITH RECURSIVE tenants AS ( \
              ORDER BY created_at LIMIT $3) oldest) \
      FROM tenants t WHERE t.tenant IS NOT NULL";
 
+/// Each sending of one that does not get there is an update, so that it has waited since it was asked for.
 const OPEN_REFUNDS: &str = concat!(
     heads!("refunds"),
-    "SELECT h.tenant, h.state, o.since FROM heads h CROSS JOIN LATERAL (SELECT min(updated_at) AS since \
-     FROM (SELECT r.updated_at FROM refunds r WHERE r.tenant = h.tenant AND r.provider COLLATE \"C\" = h.provider \
+    "SELECT h.tenant, h.state, o.since FROM heads h CROSS JOIN LATERAL (SELECT min(since) AS since \
+     FROM (SELECT CASE r.state WHEN 'created' THEN r.created_at ELSE r.updated_at END AS since FROM refunds r \
+     WHERE r.tenant = h.tenant AND r.provider COLLATE \"C\" = h.provider \
      AND r.state COLLATE \"C\" = h.state AND r.check_at IS NOT NULL ORDER BY r.check_at LIMIT $1) oldest) o \
      WHERE o.since IS NOT NULL"
 );

@@ -24,7 +24,9 @@ const UNKNOWN: &str = "SELECT min(updated_at) FROM (SELECT updated_at FROM payme
      WHERE tenant = ?1 AND state = ?2 ORDER BY created_at LIMIT ?3)";
 const OVERDUE: &str = "SELECT min(expires_at) FROM (SELECT expires_at FROM payments INDEXED BY payments_list \
      WHERE tenant = ?1 AND state = ?2 ORDER BY created_at LIMIT ?3)";
-const OPEN_REFUNDS: &str = "SELECT ?1, ?3, min(updated_at) FROM (SELECT updated_at FROM refunds INDEXED BY refunds_due \
+/// Each sending of one that does not get there is an update, so that it has waited since it was asked for.
+const OPEN_REFUNDS: &str = "SELECT ?1, ?3, min(since) FROM (SELECT CASE state WHEN 'created' THEN created_at \
+     ELSE updated_at END AS since FROM refunds INDEXED BY refunds_due \
      WHERE tenant = ?1 AND provider = ?2 AND state = ?3 AND check_at IS NOT NULL ORDER BY check_at LIMIT ?4)";
 
 pub(super) fn oldest(connection: &Connection) -> Result<Vec<OldestOpen>> {

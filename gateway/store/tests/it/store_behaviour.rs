@@ -394,6 +394,10 @@ async fn what_waits_longest_is_found(store: &dyn Store) {
         }
         apply(store, target("B1"), move |_| Change { refund: Some(new.clone()), ..Change::default() }).await.unwrap();
     }
+    // What was asked for and never got there has waited since then, however often it was tried since.
+    let mut unsent = refund(&paid, "R-7", 1);
+    (unsent.state, unsent.created_at, unsent.updated_at) = (RefundState::Created, at(30), at(90));
+    apply(store, target("B1"), move |_| Change { refund: Some(unsent.clone()), ..Change::default() }).await.unwrap();
     let mut found = store.oldest_open().await.unwrap();
     found.sort_by_key(|one| one.kind.as_str());
     let expected = [
@@ -402,7 +406,7 @@ async fn what_waits_longest_is_found(store: &dyn Store) {
         (OpenKind::QuestionDue, 6_000),
         (OpenKind::RefundProcessing, 50),
         (OpenKind::RefundUnknown, 80),
-        (OpenKind::RefundUnsent, 10),
+        (OpenKind::RefundUnsent, 30),
     ];
     assert_eq!(found, expected.map(|(kind, since)| OldestOpen { tenant: tenant(), kind, since: at(since) }));
 }
