@@ -59,15 +59,13 @@ pub(super) struct Database {
 }
 
 impl Database {
-    /// Brings the schema up to date and learns which store this is.
-    pub async fn open(options: PgConnectOptions, connections: u32) -> Result<Database> {
+    /// Brings the schema up to date and learns which store this is. Gives back the connection that said so.
+    pub async fn open(options: PgConnectOptions, connections: u32) -> Result<(Database, PgConnection)> {
         let connect = async { PgConnection::connect_with(&options).await.map_err(store_error) };
         let mut first = timeout(PATIENCE, connect).await.unwrap_or_else(|_| Err(no_answer()))?;
         let steps = schema::migrate(&mut first, schema::STEPS);
         timeout(STEPS, steps).await.unwrap_or_else(|_| Err(no_answer()))?;
         let met = timeout(PATIENCE, schema::meet(&mut first)).await.unwrap_or_else(|_| Err(no_answer()))?;
-        // It is not needed any more; a server that does not say goodbye is nobody's trouble.
-        let _ = timeout(STALE, first.close()).await;
         let lives = Arc::new(Lives::new(met));
         let (meeting, doubting) = (Arc::clone(&lives), Arc::clone(&lives));
         let pool = PgPoolOptions::new()
@@ -88,7 +86,7 @@ impl Database {
                 Box::pin(async move { set_up(connection, &lives).await })
             })
             .connect_lazy_with(options);
-        Ok(Database { pool, lives, runtime: Handle::current() })
+        Ok((Database { pool, lives, runtime: Handle::current() }, first))
     }
 
     pub fn lives(&self) -> &Lives {
@@ -245,7 +243,7 @@ async fn set_up(connection: &mut PgConnection, lives: &Lives) -> sqlx::Result<()
 }
 
 /// A connection that leads to another life of the database begins another incarnation of the store.
-async fn recognise(connection: &mut PgConnection, lives: &Lives) -> Result<()> {
+pub(super) async fn recognise(connection: &mut PgConnection, lives: &Lives) -> Result<()> {
     let doubts = lives.doubts();
     if schema::life(&mut *connection).await? != lives.name() {
         lives.meet(schema::meet(connection).await?);

@@ -6,14 +6,18 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
+use std::time::Duration;
 
 use dukou_engine::records::StoreIdentity;
 use tokio::sync::watch;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 /// Former lives that are remembered: more than begin while a follower of the log looks away.
 const REMEMBERED: usize = 64;
+/// How long the database's word counts: one that falls silent may be another one by now.
+pub(super) const FRESH: Duration = Duration::from_secs(1);
 
 /// A life of the database, as it says itself.
 #[derive(Debug, Clone)]
@@ -35,6 +39,8 @@ pub(super) struct Lives {
     breaks: AtomicU64,
     /// How often one had when the database was last asked for its life, and answered that it is this one.
     confirmed: AtomicU64,
+    /// When the connection that watches was certainly there last; `None` while there is none.
+    watched: Mutex<Option<Instant>>,
 }
 
 struct Met {
@@ -51,6 +57,7 @@ impl Lives {
             committed,
             breaks: 0.into(),
             confirmed: 0.into(),
+            watched: Mutex::default(),
         }
     }
 
@@ -99,9 +106,26 @@ impl Lives {
         self.confirmed.fetch_max(doubts, Ordering::SeqCst);
     }
 
-    /// Whether no connection broke since the database said which life it is in.
+    /// A connection that leads to this life, and is waited on for its end, was there at that moment.
+    pub fn watch(&self, at: Instant) {
+        *self.watched() = Some(at);
+    }
+
+    /// That connection ended.
+    pub fn unwatch(&self) {
+        self.doubt();
+        *self.watched() = None;
+    }
+
+    /// Whether no connection broke since the database said which life it is in, and one that would have told of an
+    /// end was there a moment ago.
     pub fn is_certain(&self) -> bool {
-        self.confirmed.load(Ordering::SeqCst) >= self.doubts()
+        let fresh = self.watched().is_some_and(|at| at.elapsed() < FRESH);
+        fresh && self.confirmed.load(Ordering::SeqCst) >= self.doubts()
+    }
+
+    fn watched(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.watched.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The log of this incarnation has grown so far. What is said of a life that has ended is nothing.
@@ -140,6 +164,27 @@ mod tests {
     fn life(number: u128, log_from: i64, position: i64) -> Life {
         let identity = StoreIdentity { store: Uuid::nil(), incarnation: Uuid::from_u128(number) };
         Life { identity, name: number.to_string(), log_from, position }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_life_is_certain_while_it_is_watched_and_was_a_moment_ago() {
+        let lives = Lives::new(life(1, 0, 7));
+        assert!(!lives.is_certain(), "nobody watches");
+        lives.watch(Instant::now());
+        tokio::time::advance(FRESH - Duration::from_millis(1)).await;
+        assert!(lives.is_certain());
+        tokio::time::advance(Duration::from_millis(1)).await;
+        assert!(!lives.is_certain(), "it has been silent since");
+        lives.watch(Instant::now());
+        assert!(lives.is_certain());
+        lives.unwatch();
+        lives.confirm(lives.doubts());
+        assert!(!lives.is_certain(), "asked, and not watched any more");
+        lives.doubt();
+        lives.watch(Instant::now());
+        assert!(!lives.is_certain(), "watched, and not asked since");
+        lives.confirm(lives.doubts());
+        assert!(lives.is_certain());
     }
 
     #[test]

@@ -26,6 +26,7 @@ mod refunds;
 mod requests;
 mod retention;
 mod schema;
+mod watcher;
 mod writer;
 
 use std::sync::Arc;
@@ -47,7 +48,7 @@ use sqlx::Connection as _;
 use sqlx::postgres::PgConnection;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use uuid::Uuid;
 
 pub use self::address::InvalidAddress;
@@ -82,7 +83,7 @@ pub struct PostgresOptions {
     pub queue: usize,
     /// Batches under way at a time.
     pub writers: usize,
-    /// Connections of this instance, those of the writers among them.
+    /// Connections of this instance, those of the writers among them; one more only watches.
     pub connections: u32,
 }
 
@@ -109,6 +110,7 @@ pub struct PostgresStore {
     instance: Uuid,
     clock: Arc<DatabaseClock>,
     keeper: JoinHandle<()>,
+    watcher: JoinHandle<()>,
 }
 
 impl PostgresStore {
@@ -125,7 +127,7 @@ impl PostgresStore {
             .statement_cache_capacity(STATEMENTS);
         let writers = options.writers.max(1);
         let connections = options.connections.max(u32::try_from(writers).unwrap_or(u32::MAX).saturating_add(2));
-        let database = Database::open(connect, connections).await?;
+        let (database, first) = Database::open(connect.clone(), connections).await?;
         let instance = Uuid::now_v7();
         let (reading, _) = database
             .write(move |connection| {
@@ -138,13 +140,16 @@ impl PostgresStore {
         let writer = Writer::start(&database, writers, options.queue, options.max_batch);
         let clock = Arc::new(DatabaseClock::new(reading));
         let keeper = tokio::spawn(keep(database.clone(), Arc::clone(&clock), instance));
-        Ok(PostgresStore { database, writer, instance, clock, keeper })
+        database.lives().watch(Instant::now());
+        let watcher = tokio::spawn(watcher::run(database.clone(), connect, first));
+        Ok(PostgresStore { database, writer, instance, clock, keeper, watcher })
     }
 
     /// Finishes what is queued and closes the connections.
     pub async fn close(&self) {
         self.writer.stop().await;
         self.keeper.abort();
+        self.watcher.abort();
         let instance = self.instance;
         let gone = self.write(move |connection| Box::pin(calls::gone(connection, instance)));
         // Otherwise the others wait until it counts as dead.
@@ -158,7 +163,7 @@ impl PostgresStore {
     }
 
     /// Whether the database said, since a connection to it broke last, that it is in the life that
-    /// [`Store::identity`] names.
+    /// [`Store::identity`] names, and was certainly there a moment ago.
     pub fn is_certain(&self) -> bool {
         self.database.lives().is_certain()
     }
@@ -204,6 +209,7 @@ const STATEMENTS: usize = 100;
 impl Drop for PostgresStore {
     fn drop(&mut self) {
         self.keeper.abort();
+        self.watcher.abort();
     }
 }
 

@@ -20,6 +20,7 @@ use tokio::sync::watch;
 
 use crate::coordinator_behaviour::eventually;
 use crate::records::*;
+use crate::redis_server::{Mode, Proxy};
 
 /// A copy of a database as it was at one moment.
 struct Copy(String);
@@ -93,9 +94,18 @@ async fn a_log_that_lost_its_end_is_followed_from_where_it_is() {
         assert_eq!(store.still_there(store.identity().incarnation, 4), 4);
     }
     // Who read in the life before does not lead the place beyond the log's end.
-    let beyond = second.deliveries().enter(0, 6, Vec::new()).await;
+    let enter = async |to| {
+        let mut entered = Ok(());
+        eventually("none of its connections is a broken one", async || {
+            entered = second.deliveries().enter(0, to, Vec::new()).await;
+            !matches!(entered, Err(StoreError::Unavailable(_)))
+        })
+        .await;
+        entered
+    };
+    let beyond = enter(6).await;
     assert!(matches!(beyond, Err(StoreError::Conflict(_))), "{beyond:?}");
-    second.deliveries().enter(0, 4, Vec::new()).await.unwrap();
+    enter(4).await.unwrap();
 }
 
 /// Watches: the doubt that a broken connection leaves. Without it what Redis knows of the life before is believed while
@@ -116,6 +126,47 @@ async fn a_life_is_in_doubt_from_a_broken_connection_until_the_database_answers(
     // One connection of several: the others are not asked anew, the database is.
     copy.sql("SELECT pg_terminate_backend(min(pid)) FROM pg_stat_activity WHERE datname = '{}'");
     eventually("and is so for good", async || store.ready().await.is_ok() && store.is_certain()).await;
+}
+
+/// Watches: the connection that only waits. Without it the doubt comes when a connection is used next, which here is a
+/// second later, and until then a copy of a message that the exchanged database has not got is acknowledged.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_exchange_of_the_database_is_in_doubt_before_anybody_asks_it() {
+    for round in 0..3 {
+        let address = Postgres::shared().new_database();
+        let store = open(&address).await;
+        let copy = Copy::of(&address);
+        eventually("it is certain again", async || store.is_certain()).await;
+        let before = store.identity();
+        copy.takes_its_place();
+        assert!(!store.is_certain() || store.identity() != before, "{round}");
+        eventually("it is certain", async || store.is_certain()).await;
+        assert_ne!(store.identity(), before);
+    }
+}
+
+/// Watches: how long the database's word counts. One that hangs ends no connection, and what answers next may be
+/// another one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_falls_silent_is_certain_for_a_second_at_most() {
+    let address = Postgres::shared().new_database();
+    let (server, database) = address.rsplit_once('/').unwrap();
+    let (login, port) = server.rsplit_once(':').unwrap();
+    let proxy = Proxy::to(port.parse().unwrap()).await;
+    let (user, _) = login.rsplit_once('@').unwrap();
+    let store = open(&format!("{user}@{}/{database}", proxy.address)).await;
+    let mut certain = 0;
+    for _ in 0..20 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        certain += u32::from(store.is_certain());
+    }
+    // All of them, on a machine that is not busy.
+    assert!(certain > 10, "{certain}: of one that nobody asks anything");
+    proxy.set(Mode::Hang);
+    tokio::time::sleep(Duration::from_millis(1_300)).await;
+    assert!(!store.is_certain());
+    proxy.set(Mode::Pass);
+    eventually("it answers", async || store.is_certain()).await;
 }
 
 static INFO: PluginInfo = PluginInfo {
