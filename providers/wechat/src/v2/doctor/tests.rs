@@ -82,7 +82,9 @@ async fn a_user_of_another_app_is_told_from_a_merchant_that_is_not_bound() {
         let (provider, replay) = provider(json!({ "app_secret": null }));
         [missing(), missing(), failed(words)].into_iter().for_each(|answer| replay.push(answer));
         let notify_url = "https://pay.bookshop.cn/notify/shop/wechat/payment".to_owned();
-        let found = provider.diagnose(&Checkup { notify_url, live: true, openid: Some("o1".to_owned()), certificates: Vec::new() }).await;
+        let found = provider
+            .diagnose(&Checkup { notify_url, live: true, openid: Some("o1".to_owned()), certificates: Vec::new() })
+            .await;
         let told = found.iter().find(|finding| finding.grade == Grade::Error).unwrap();
         assert!(told.key == "app_id" && told.message.starts_with(message), "{found:#?}");
     }
