@@ -59,6 +59,9 @@ impl Platform {
     }
 }
 
+/// A queue, and how many are to be taken from it.
+type Part<'d> = (&'d Due, u32);
+
 /// What an account may be given.
 struct Room<'d> {
     /// The one whose turn was longest ago comes first; of equals the one that has waited longest.
@@ -66,7 +69,7 @@ struct Room<'d> {
     left: u32,
     is_slow: bool,
     next: usize,
-    queues: Vec<(&'d Due, u32)>,
+    queues: Vec<Part<'d>>,
 }
 
 impl Turns {
@@ -74,7 +77,7 @@ impl Turns {
     /// is no room for more. The more accounts are at it the fewer each may have, so that many silent platforms leave room
     /// for one that answers.
     pub fn shares(&self, due: &[(&'static str, Due)]) -> Vec<Share> {
-        let mut accounts: HashMap<Account, (&str, Vec<(&Due, u32)>)> = HashMap::new();
+        let mut accounts: HashMap<Account, (&str, Vec<Part<'_>>)> = HashMap::new();
         for (kind, one) in due {
             accounts.entry(account(&one.queue)).or_insert((*kind, Vec::new())).1.push((one, 0));
         }
@@ -108,7 +111,7 @@ impl Turns {
         shares.map(|(due, limit)| Share { queue: due.queue.clone(), limit }).collect()
     }
 
-    fn room<'d>(&self, account: &Account, kind: &str, mut queues: Vec<(&'d Due, u32)>, most: u32) -> Room<'d> {
+    fn room<'d>(&self, account: &Account, kind: &str, mut queues: Vec<Part<'d>>, most: u32) -> Room<'d> {
         let held = self.accounts.get(account).copied().unwrap_or_default();
         queues.sort_unstable_by_key(|(due, _)| (self.queues.get(&due.queue).copied().unwrap_or(0), due.since));
         let since = queues.iter().map(|(due, _)| due.since).min().unwrap_or(Timestamp::from_millis(0));

@@ -12,8 +12,7 @@ use dukou_domain::{
     Currency, Method, Money, OutRefundNo, OutTradeNo, PaymentState, ProviderName, ProviderRefundId, RefundState,
     Secret, TenantId, Timestamp, TransactionId,
 };
-use dukou_engine::ports::Store;
-use dukou_engine::ports::{IdempotencyOutcome, NotifyOutcome, Telemetry};
+use dukou_engine::ports::{IdempotencyOutcome, NotifyOutcome, Store, Telemetry};
 use dukou_engine::records::{Event, EventKind, Payment};
 use dukou_engine::tenant::{LatePayment, Tenant};
 use dukou_engine::{
