@@ -90,10 +90,12 @@ mod tests {
     use super::*;
     use tokio::time::sleep;
 
+    type Line = (&'static str, Option<u64>);
+
     #[derive(Default)]
     struct Log {
         limit: Arc<LogLimit<&'static str>>,
-        lines: Arc<Mutex<Vec<(&'static str, Option<u64>)>>>,
+        lines: Arc<Mutex<Vec<Line>>>,
     }
 
     impl Log {
@@ -102,7 +104,7 @@ mod tests {
             self.limit.note(kind, move |left_out| lines.lock().unwrap().push((kind, left_out)));
         }
 
-        fn lines(&self) -> Vec<(&'static str, Option<u64>)> {
+        fn lines(&self) -> Vec<Line> {
             std::mem::take(&mut self.lines.lock().unwrap())
         }
     }
