@@ -89,21 +89,19 @@ impl Ledger {
     }
 
     /// Keeps where the time of plans stands for the process that comes after this one: as its distance from the clock
-    /// changes, at the start and from time to time, and once more when it is told to stop.
+    /// changes and from time to time, and once more when it is told to stop.
     pub async fn keep_time(self, time: Arc<SteadyTime>, mut stopping: watch::Receiver<bool>) {
         let Ledger::Sqlite(store) = self else { return };
-        let mut kept = None::<LeftAt>;
+        let mut kept = time.left_at();
         loop {
             let stop = *stopping.borrow();
             let left = time.left_at();
-            let is_near = |kept: LeftAt| {
-                left.ahead.abs_diff(kept.ahead) <= KEPT_WITHIN && left.moment.since(kept.moment) < KEPT_AGAIN
-            };
-            if stop || !kept.is_some_and(is_near) {
+            let is_near = left.ahead.abs_diff(kept.ahead) <= KEPT_WITHIN && left.moment.since(kept.moment) < KEPT_AGAIN;
+            if stop || !is_near {
                 if let Err(error) = store.keep_plans_left_at(left).await {
                     tracing::warn!(%error, "where the time of plans stands cannot be kept");
                 }
-                kept = Some(left);
+                kept = left;
             }
             if stop {
                 break;
