@@ -9,7 +9,7 @@ use anyhow::{Context as _, anyhow};
 use dukou_domain::Secret;
 use dukou_engine::ports::{Store, StoreError};
 use dukou_http::{HttpConfig, WaitingFor};
-use dukou_store::{LeftAt, PostgresOptions, PostgresStore, Served, SqliteOptions, SqliteStore, SteadyTime};
+use dukou_store::{PostgresOptions, PostgresStore, Served, SqliteOptions, SqliteStore, SteadyTime};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use uuid::Uuid;
@@ -211,6 +211,7 @@ impl<'l> Waiting<'l> {
 #[cfg(test)]
 mod tests {
     use dukou_spi::Clock as _;
+    use dukou_store::LeftAt;
 
     use super::*;
 
