@@ -7,14 +7,8 @@ use dukou_domain::{PaymentState, RefundState};
 use dukou_engine::records::{EventKind, Subject};
 use dukou_spi::{NotifyKind, RawNotify, RefundWord};
 
+use crate::refund::paid_house;
 use crate::support::{House, lost, refund};
-
-async fn paid_house() -> House {
-    let house = House::new();
-    house.create("N-1").await;
-    house.notify("paid N-1 101 app mch 42").await;
-    house
-}
 
 /// What was raised: field, record and word of each difference.
 async fn raised(house: &House) -> Vec<Vec<(String, String, String)>> {

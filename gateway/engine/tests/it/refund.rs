@@ -10,7 +10,8 @@ use dukou_spi::{ErrorKind, ProviderError, Reason, RefundWord};
 
 use crate::support::{House, lost, refund, refused, unreachable};
 
-async fn paid_house() -> House {
+/// A house in which N-1 is paid, 1.01 yuan.
+pub async fn paid_house() -> House {
     let house = House::new();
     house.create("N-1").await;
     house.notify("paid N-1 101 app mch 42").await;

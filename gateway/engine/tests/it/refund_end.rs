@@ -8,6 +8,7 @@ use dukou_engine::tenant::LatePayment;
 use dukou_engine::{CreateRefundRequest, Decision, EngineError};
 use dukou_spi::{ErrorKind, ProviderError, Reason, RefundWord};
 
+use crate::refund::paid_house;
 use crate::support::{House, refund, refused};
 
 /// A refund that is made without a call that names it.
@@ -19,13 +20,6 @@ enum ByItself {
 }
 
 const BY_ITSELF: [ByItself; 3] = [ByItself::Late, ByItself::Duplicate, ByItself::Approved];
-
-async fn paid_house() -> House {
-    let house = House::new();
-    house.create("N-1").await;
-    house.notify("paid N-1 101 app mch 42").await;
-    house
-}
 
 async fn ask(house: &House, number: &str, fen: i64) -> Result<RefundState, EngineError> {
     let answer = house.engine.create_refund(&house.tenant, &order(), refund(number, fen)).await?;

@@ -7,14 +7,8 @@ use dukou_engine::records::{EventKind, RefundRequest};
 use dukou_engine::{CreateRefundRequest, Decision, EngineError};
 use dukou_spi::RefundWord;
 
+use crate::refund::paid_house;
 use crate::support::House;
-
-async fn paid_house() -> House {
-    let house = House::new();
-    house.create("N-1").await;
-    house.notify("paid N-1 101 app mch 42").await;
-    house
-}
 
 async fn ask(house: &House, openid: &str, fen: i64) -> Result<RefundRequest, EngineError> {
     let command = CreateRefundRequest {
