@@ -28,7 +28,7 @@ const STEPS: Duration = Duration::from_secs(60 * 60);
 /// somebody who has gone.
 const SETTLING: Duration = Duration::from_secs(6);
 const ASK_AGAIN: Duration = Duration::from_millis(50);
-/// A connection that was not used for this long is tried before it is used again.
+/// A connection that was not used for this long, or since another broke, is tried before it is used again.
 const STALE: Duration = Duration::from_secs(1);
 
 /// What holds for every connection. Durable means on disk, whatever the database's default is. Who
@@ -75,7 +75,7 @@ impl Database {
             .before_acquire(move |connection, of| {
                 let lives = Arc::clone(&doubting);
                 Box::pin(async move {
-                    if of.idle_for > STALE {
+                    if of.idle_for > STALE || lives.broke_within(of.idle_for) {
                         connection.ping().await.inspect_err(|_| lives.doubt())?;
                     }
                     Ok(true)

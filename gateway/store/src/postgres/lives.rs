@@ -37,6 +37,8 @@ pub(super) struct Lives {
     committed: watch::Sender<i64>,
     /// How often a connection broke.
     breaks: AtomicU64,
+    /// When one did last.
+    broke: Mutex<Option<Instant>>,
     /// How often one had when the database was last asked for its life, and answered that it is this one.
     confirmed: AtomicU64,
     /// When the connection that watches was certainly there last; `None` while there is none.
@@ -56,6 +58,7 @@ impl Lives {
             met: RwLock::new(Met { now: first, before: VecDeque::new() }),
             committed,
             breaks: 0.into(),
+            broke: Mutex::default(),
             confirmed: 0.into(),
             watched: Mutex::default(),
         }
@@ -93,7 +96,13 @@ impl Lives {
 
     /// A connection broke: by the time there is another the database may be in another life.
     pub fn doubt(&self) {
+        *lock(&self.broke) = Some(Instant::now());
         self.breaks.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Whether a connection broke within this time: what breaks one breaks others, and who rests does not notice.
+    pub fn broke_within(&self, time: Duration) -> bool {
+        lock(&self.broke).is_some_and(|at| at.elapsed() <= time)
     }
 
     /// To be asked for before the database is asked for its life, and handed to [`Lives::confirm`] after that.
@@ -108,24 +117,20 @@ impl Lives {
 
     /// A connection that leads to this life, and is waited on for its end, was there at that moment.
     pub fn watch(&self, at: Instant) {
-        *self.watched() = Some(at);
+        *lock(&self.watched) = Some(at);
     }
 
     /// That connection ended.
     pub fn unwatch(&self) {
         self.doubt();
-        *self.watched() = None;
+        *lock(&self.watched) = None;
     }
 
     /// Whether no connection broke since the database said which life it is in, and one that would have told of an
     /// end was there a moment ago.
     pub fn is_certain(&self) -> bool {
-        let fresh = self.watched().is_some_and(|at| at.elapsed() < FRESH);
+        let fresh = lock(&self.watched).is_some_and(|at| at.elapsed() < FRESH);
         fresh && self.confirmed.load(Ordering::SeqCst) >= self.doubts()
-    }
-
-    fn watched(&self) -> MutexGuard<'_, Option<Instant>> {
-        self.watched.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The log of this incarnation has grown so far. What is said of a life that has ended is nothing.
@@ -157,6 +162,10 @@ impl Lives {
     }
 }
 
+fn lock(time: &Mutex<Option<Instant>>) -> MutexGuard<'_, Option<Instant>> {
+    time.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -185,6 +194,16 @@ mod tests {
         assert!(!lives.is_certain(), "watched, and not asked since");
         lives.confirm(lives.doubts());
         assert!(lives.is_certain());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_break_is_later_than_what_has_rested_longer() {
+        let lives = Lives::new(life(1, 0, 7));
+        assert!(!lives.broke_within(Duration::MAX));
+        lives.doubt();
+        tokio::time::advance(Duration::from_millis(10)).await;
+        let rested = [9, 10, 11].map(Duration::from_millis);
+        assert_eq!(rested.map(|time| lives.broke_within(time)), [false, true, true]);
     }
 
     #[test]
