@@ -11,7 +11,10 @@ use crate::testing::sink::{Behaviour, Sink};
 use crate::testing::world::SECRET;
 use dukou_transport::system_lookup;
 
-const LIMIT: Duration = Duration::from_millis(500);
+/// Longer than an answer takes on a busy machine.
+const LIMIT: Duration = Duration::from_secs(20);
+/// For an endpoint that never answers.
+const SHORT: Duration = Duration::from_millis(500);
 const AT: Timestamp = Timestamp::from_millis(1_790_000_000_999);
 
 fn webhook(url: impl Into<String>) -> Webhook {
@@ -62,12 +65,18 @@ async fn only_2xx_is_a_success_and_redirects_are_not_followed() {
         (Behaviour::Endless, said(200, None)),
         (Behaviour::Stall, said(200, None)),
         (Behaviour::Hangup, Answer::failed(TryError::Broken)),
-        (Behaviour::Hang, Answer::failed(TryError::Timeout)),
     ] {
         sink.behave(behaviour.clone());
         assert_eq!(send(&sender, &sink.url()).await, answer, "{behaviour:?}");
     }
     assert_eq!(elsewhere.connections(), 0);
+}
+
+#[tokio::test]
+async fn an_endpoint_that_does_not_answer_is_given_up() {
+    let sink = Sink::start(Behaviour::Hang).await;
+    let impatient = Sender::new(no_roots(), SHORT, true, system_lookup()).unwrap();
+    assert_eq!(send(&impatient, &sink.url()).await, Answer::failed(TryError::Timeout));
 }
 
 #[tokio::test]

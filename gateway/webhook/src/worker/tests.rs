@@ -58,18 +58,19 @@ async fn whoever_comes_second_with_what_is_entered_goes_on_at_once() {
     let first = world.events(&shop, 1).await;
     all_arrived(&sink, &first).await;
     let mut entered = world.store.deliveries().entered_to().await.unwrap();
-    let mut slowest = Duration::ZERO;
+    // A busy machine may hold up some of them; a pause would hold up each.
+    let mut quickest = PAUSE;
     for _ in 0..3 {
         // The other instance enters the next event, and says nothing of it.
         world.store.deliveries().enter(entered, entered + 1, Vec::new()).await.unwrap();
         let events = world.events(&shop, 2).await;
         let began = Instant::now();
         eventually("the event after it", async || ids(&sink).contains(&events[1].to_string()).then_some(())).await;
-        slowest = slowest.max(began.elapsed());
+        quickest = quickest.min(began.elapsed());
         entered += 2;
     }
     worker.stop().await;
-    assert!(slowest < PAUSE / 2, "{slowest:?}");
+    assert!(quickest < PAUSE / 2, "{quickest:?}");
 }
 
 /// One that hangs, one that fails and one with very much waiting delay nobody else.
