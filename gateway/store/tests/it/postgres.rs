@@ -207,8 +207,7 @@ async fn f36_files_that_were_put_back_are_another_life_of_the_store() {
     let store = open(&address).await;
     create(&store, &payment("B1", 1_000)).await.unwrap();
     server.restart(|data| copy(data, folder.path()));
-    eventually("the database is there again", async || store.payment(&tenant(), &number("B1")).await.is_ok()).await;
-    notify(&store, "B1", "a").await.unwrap();
+    eventually("the database is there again", async || notify(&store, "B1", "a").await.is_ok()).await;
     let before = store.identity();
     let put_back = |data: &Path| {
         std::fs::remove_dir_all(data).unwrap();
