@@ -1,9 +1,9 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use dukou_test_servers::free_port;
 use tempfile::TempDir;
 
-use crate::port::free_port;
 use crate::process::Process;
 
 /// A real HAProxy before several gateways, as plain TCP: it asks each whether it is ready and gives connections to

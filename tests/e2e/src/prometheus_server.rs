@@ -2,11 +2,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use dukou_test_servers::free_port;
 use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::eventually::settled;
-use crate::port::free_port;
 use crate::process::Process;
 
 const START: Duration = Duration::from_secs(30);

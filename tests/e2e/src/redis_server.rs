@@ -4,10 +4,10 @@ use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use dukou_test_servers::free_port;
 use tempfile::TempDir;
 
 use crate::eventually::settled;
-use crate::port::free_port;
 use crate::process::Process;
 
 const START: Duration = Duration::from_secs(10);

@@ -2,7 +2,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use dukou_sandbox::{Options, Sandbox};
-use dukou_test_servers::Postgres;
+use dukou_test_servers::{Postgres, free_port};
 use tempfile::TempDir;
 use toml::Value;
 
@@ -14,7 +14,6 @@ use crate::eventually::eventually;
 use crate::gateway::{Gateway, Launch};
 use crate::merchant::Merchant;
 use crate::metrics::Metrics;
-use crate::port::free_port;
 use crate::proxy::Proxy;
 use crate::redis_server::Redis;
 use crate::tenant::Tenant;

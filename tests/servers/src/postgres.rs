@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::free_port;
+use crate::port::free_port;
 
 /// How long the server may take to be there.
 const START: Duration = Duration::from_secs(30);

@@ -9,11 +9,12 @@ use dukou_domain::Secret;
 use dukou_engine::ports::{Admission, CallRate, Claim, ClaimToken, Coordinator, Health, Marker};
 use dukou_engine::records::StoreIdentity;
 use dukou_store::{RedisCoordinator, RedisOptions, Served};
+use dukou_test_servers::free_port;
 use uuid::Uuid;
 
 use crate::coordinator_behaviour::{self, CAP, DONE, eventually, mine, until_working};
 use crate::records::key;
-use crate::redis_server::{Mode, Proxy, RedisServer, free_port};
+use crate::redis_server::{Mode, Proxy, RedisServer};
 
 fn identity(store: u128, incarnation: u128) -> StoreIdentity {
     StoreIdentity { store: Uuid::from_u128(store), incarnation: Uuid::from_u128(incarnation) }

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use dukou_engine::ports::{Claim, Coordinator, Marker};
+use dukou_test_servers::free_port;
 
 use crate::coordinator_behaviour::{self, CAP, DONE, eventually, mine, until_working};
 use crate::records::key;
 use crate::redis_news::{Instance, each_hears_the_other, until_they_talk};
-use crate::redis_server::{RedisServer, free_port};
+use crate::redis_server::RedisServer;
 
 struct Cluster {
     nodes: Vec<RedisServer>,

@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use dukou_engine::ports::{Coordinator, Marker};
 use dukou_store::News;
+use dukou_test_servers::free_port;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::coordinator_behaviour::{self, DONE, eventually, mine, until_working};
 use crate::records::key;
 use crate::redis_news::{Instance, each_hears_the_other, until_they_talk};
-use crate::redis_server::{RedisServer, free_port};
+use crate::redis_server::RedisServer;
 
 /// A primary, its replica, and a sentinel that alone decides.
 struct Watched {

@@ -149,11 +149,6 @@ pub fn build(kind: &str, section: &Value) -> Arc<dyn Provider> {
     provider.unwrap()
 }
 
-/// A port where nobody listened a moment ago.
-pub fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
 pub fn fen(minor: i64) -> Money {
     Money::new(minor, Currency::Cny).unwrap()
 }

@@ -6,12 +6,13 @@ use async_trait::async_trait;
 use dukou_domain::Secret;
 use dukou_sandbox::{Options, Sandbox};
 use dukou_spi::{Invoke, PayOrder, RefundOrder, RefundWord};
+use dukou_test_servers::free_port;
 use serde_json::{Map, Value, json};
 use time::UtcOffset;
 
 use crate::control::Control;
 use crate::receiver::Receiver;
-use crate::subject::{Contradiction, Fault, Operation, Platform, Subject, TIMEOUT, Tampering, build, free_port};
+use crate::subject::{Contradiction, Fault, Operation, Platform, Subject, TIMEOUT, Tampering, build};
 
 /// How WeChat is believed, and for whom the merchant acts.
 #[derive(Clone, Copy, PartialEq, Eq)]
