@@ -220,7 +220,9 @@ async fn f21_v3_only_what_was_signed_now_counts() {
 #[tokio::test]
 async fn f22_v3_a_wrong_clock_is_noticed_from_a_notify_alone() {
     for off in [600, -600] {
-        let world = shop(V3Trust::PublicKey).await;
+        // Under the clock that is ahead a question would be due at once, and its answer says what time it is, too.
+        let world = World::builder().tenant(Tenant::bookshop().over_v3(V3Trust::PublicKey));
+        let world = world.set("queries.pending", vec![toml::Value::from("1h")]).start().await;
         let (tenant, merchant) = world.bookshop();
         paid_silently(&world, &merchant, "F22-31", 101).await;
         let clock = MovedClock::new(&world);
