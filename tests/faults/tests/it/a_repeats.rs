@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use dukou_e2e::{Answer, Tenant, World, eventually};
+use dukou_e2e::{Answer, Mode, Tenant, World, eventually};
 use reqwest::Method;
 use serde_json::json;
 use tokio::task::JoinSet;
@@ -73,22 +73,22 @@ async fn f07_a_hundred_identical_creates() {
 /// Watches: the entry of a call before it runs, its owner, and the number made for it.
 #[tokio::test]
 async fn f08_one_idempotency_key() {
-    let world = World::start().await;
+    let world = World::builder().platform_proxy().start().await;
     let (_, merchant) = world.bookshop();
     let create = async |key: &str, body: &serde_json::Value| merchant.post_once(key, "/payments", body).await;
 
-    // While the first runs, and after it.
+    // While the first runs, and after it. On an open connection to the platform only answers are held back.
+    merchant.pending("F08-before", 101).await;
+    let platform = world.platform_proxy.as_ref().unwrap();
+    platform.set(Mode::SilentAnswers);
     let body = merchant.order("F08-01", 101);
-    world
-        .control
-        .fault(&json!({ "operation": "unifiedorder", "times": 1, "fault": { "type": "delay", "ms": 1500 } }))
-        .await;
     let (first, ()) = tokio::join!(create("key-1", &body), async {
         eventually("the first call runs", SOON, async || {
             (merchant.payment("F08-01").await.status == 200).then_some(())
         })
         .await;
         let second = create("key-1", &body).await;
+        platform.set(Mode::Pass);
         assert_eq!(second.header("retry-after"), Some("1"));
         second.problem(409, "idempotency_in_progress");
     });
@@ -113,8 +113,8 @@ async fn f08_one_idempotency_key() {
     let replayed = create("key-2", &unnumbered).await;
     assert_eq!(replayed.json, resumed.json);
 
-    assert_eq!(world.control.orders().await.len(), 2);
-    assert_eq!(merchant.all_payments().await.len(), 2);
+    assert_eq!(world.control.orders().await.len(), 3);
+    assert_eq!(merchant.all_payments().await.len(), 3);
     world.verify().await;
 }
 
