@@ -1,6 +1,6 @@
 //! A merchant's backend sends a call again because it does not know whether it arrived.
 
-use dukou_e2e::{World, eventually};
+use dukou_e2e::{Mode, World, eventually};
 use serde_json::json;
 
 use crate::{SOON, paid, wrong_fields};
@@ -63,17 +63,19 @@ async fn one_key_is_one_request() {
 async fn the_second_while_the_first_still_runs_is_told_so() {
     let world = World::builder().platform_proxy().start().await;
     let (tenant, merchant) = world.bookshop();
-    // Requests do not come through; a call waits for as long as the test wants it to.
-    let platform = world.platform_proxy.as_ref().unwrap();
+    // An open connection to the platform, on which only answers are held back.
     merchant.pending("BUSY-00", 101).await;
-    platform.set(Mode::Silent);
+    let platform = world.platform_proxy.as_ref().unwrap();
+    platform.set(Mode::SilentAnswers);
     let body = merchant.order("BUSY-01", 101);
     let first = tokio::spawn({
         let (merchant, body) = (merchant.clone(), body.clone());
         async move { merchant.post_once("key-1", "/payments", &body).await }
     });
-    eventually("the payment recorded", SOON, async || (merchant.payment("BUSY-01").await.status == 200).then_some(()))
-        .await;
+    eventually("the order is at the platform", SOON, async || {
+        (world.control.order(&tenant, "BUSY-01").await.status == 200).then_some(())
+    })
+    .await;
     let second = merchant.post_once("key-1", "/payments", &body).await;
     assert!(second.header("retry-after").is_some());
     second.problem(409, "idempotency_in_progress");
