@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -21,28 +21,33 @@ use tokio::sync::watch;
 
 use crate::support::House;
 
-static INFO: PluginInfo = PluginInfo {
-    name: "trouble",
-    calls: &[],
-    pages: &[],
-    callback: "",
-    events: &[EventKind::PaymentPending, EventKind::PaymentSucceeded],
-    raises: &[EventKind::MessageReceived],
-    limits: PluginLimits {
-        call: Duration::from_millis(200),
-        callback: Duration::from_millis(200),
-        page: Duration::from_millis(200),
-        work: Duration::from_millis(200),
-        at_once: 2,
-        body: 1024,
-    },
-};
+/// Longer than anything takes on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// For what never ends by itself.
+const SHORT: Duration = Duration::from_secs(2);
+
+static INFO: PluginInfo = info(PATIENCE);
+static IMPATIENT: PluginInfo = info(SHORT);
+
+const fn info(call: Duration) -> PluginInfo {
+    PluginInfo {
+        name: "trouble",
+        calls: &[],
+        pages: &[],
+        callback: "",
+        events: &[EventKind::PaymentPending, EventKind::PaymentSucceeded],
+        raises: &[EventKind::MessageReceived],
+        limits: PluginLimits { call, callback: PATIENCE, page: PATIENCE, work: SHORT, at_once: 2, body: 1024 },
+    }
+}
 
 /// Does what its operation says.
 #[derive(Default)]
 struct Trouble {
     heard: Mutex<Vec<String>>,
     fail_events: AtomicUsize,
+    /// A call that blocks its thread does so until the other end is gone.
+    blocked: Mutex<Vec<mpsc::Receiver<()>>>,
     due: Mutex<Vec<(String, i64)>>,
 }
 
@@ -52,7 +57,8 @@ impl Plugin for Trouble {
         match call.operation {
             "hang" => std::future::pending().await,
             "block" => {
-                std::thread::sleep(Duration::from_secs(2));
+                let until = self.blocked.lock().unwrap().pop();
+                let _ = until.map(|until| until.recv());
                 Ok(PluginReply::json(200, &json!({})))
             }
             "panic" => panic!("a test's bug"),
@@ -148,12 +154,16 @@ struct World {
 fn world() -> World {
     let house = House::new();
     let plugin = Arc::new(Trouble::default());
-    let one = TenantPlugin::new(&INFO, Arc::clone(&plugin) as Arc<dyn Plugin>).unwrap();
-    let plugins = BTreeMap::from([(one.name.clone(), Arc::new(one))]);
-    let tenant = Arc::new(Tenant { plugins, ..Tenant::clone(&house.tenant) });
+    let tenant = with_plugin(&house, &INFO, &plugin);
     let counted = Arc::new(Counted::default());
     let host = host(&house, &tenant, &counted);
     World { house, host, tenant, plugin, counted }
+}
+
+fn with_plugin<P: Plugin + 'static>(house: &House, info: &'static PluginInfo, plugin: &Arc<P>) -> Arc<Tenant> {
+    let one = TenantPlugin::new(info, Arc::<P>::clone(plugin)).unwrap();
+    let plugins = BTreeMap::from([(one.name.clone(), Arc::new(one))]);
+    Arc::new(Tenant { plugins, ..Tenant::clone(&house.tenant) })
 }
 
 /// One more instance over the same store.
@@ -178,6 +188,10 @@ fn host(house: &House, tenant: &Arc<Tenant>, counted: &Arc<Counted>) -> PluginHo
 
 impl World {
     async fn call(&self, operation: &'static str) -> Result<PluginReply, PluginFailure> {
+        self.call_of(&self.tenant, operation).await
+    }
+
+    async fn call_of(&self, tenant: &Arc<Tenant>, operation: &'static str) -> Result<PluginReply, PluginFailure> {
         let call = PluginCall {
             operation,
             caller: Caller::Backend { key: "backend".into() },
@@ -185,7 +199,7 @@ impl World {
             query: Vec::new(),
             body: Map::new(),
         };
-        self.host.call(&self.tenant, "trouble", call).await
+        self.host.call(tenant, "trouble", call).await
     }
 
     fn store(&self) -> &Arc<dyn Store> {
@@ -196,7 +210,8 @@ impl World {
 #[tokio::test]
 async fn a_plugin_that_hangs_panics_or_answers_nonsense_fails_alone() {
     let world = world();
-    assert!(matches!(world.call("hang").await, Err(PluginFailure::TimedOut)));
+    let impatient = with_plugin(&world.house, &IMPATIENT, &world.plugin);
+    assert!(matches!(world.call_of(&impatient, "hang").await, Err(PluginFailure::TimedOut)));
     assert!(matches!(world.call("panic").await, Err(PluginFailure::Panicked)));
     assert!(matches!(world.call("nonsense").await, Err(PluginFailure::Nonsense(_))));
     let lie = world.call("lie").await;
@@ -214,14 +229,18 @@ async fn a_plugin_that_hangs_panics_or_answers_nonsense_fails_alone() {
 #[tokio::test]
 async fn plugins_that_block_their_threads_delay_no_payment() {
     let world = world();
+    let impatient = with_plugin(&world.house, &IMPATIENT, &world.plugin);
+    let (held, blocked): (Vec<_>, Vec<_>) = (0..2).map(|_| mpsc::channel()).unzip();
+    *world.plugin.blocked.lock().unwrap() = blocked;
     // As many as may be under way, and as many as there are threads.
-    let blocked = tokio::join!(world.call("block"), world.call("block"), world.call("block"));
-    assert!(matches!(blocked, (Err(PluginFailure::TimedOut), Err(PluginFailure::TimedOut), Err(PluginFailure::Busy))));
-    let started = std::time::Instant::now();
-    let payment = world.house.create("B1").await;
+    let block = || world.call_of(&impatient, "block");
+    let ended = tokio::join!(block(), block(), block());
+    assert!(matches!(ended, (Err(PluginFailure::TimedOut), Err(PluginFailure::TimedOut), Err(PluginFailure::Busy))));
+    let payment = tokio::time::timeout(PATIENCE, world.house.create("B1")).await.expect("it waits for no plugin");
     assert_eq!(payment.state, PaymentState::Pending);
-    assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
-    assert!(matches!(world.call("well").await, Err(PluginFailure::Busy)), "the threads are still blocked");
+    let well = world.call_of(&impatient, "well").await;
+    assert!(matches!(well, Err(PluginFailure::Busy)), "the threads are still blocked: {well:?}");
+    drop(held);
 }
 
 #[tokio::test]
@@ -339,9 +358,7 @@ async fn sealed_secrets_open_only_where_they_belong() {
 
     let mut world = world();
     let sealer = Arc::new(Sealer::default());
-    let one = TenantPlugin::new(&INFO, Arc::clone(&sealer) as Arc<dyn Plugin>).unwrap();
-    let plugins = BTreeMap::from([(one.name.clone(), Arc::new(one))]);
-    world.tenant = Arc::new(Tenant { plugins, ..Tenant::clone(&world.house.tenant) });
+    world.tenant = with_plugin(&world.house, &INFO, &sealer);
     world.call("seal").await.unwrap();
     world.call("seal").await.unwrap();
     let sealed = sealer.0.lock().unwrap();
