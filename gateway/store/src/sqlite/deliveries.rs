@@ -101,8 +101,7 @@ impl Deliveries for SqliteStore {
     }
 
     async fn endpoint(&self, tenant: &TenantId) -> Result<Endpoint> {
-        let tenant = tenant.clone();
-        self.read(move |connection| endpoints::find(connection, &tenant)).await
+        self.read_record(tenant, endpoints::find).await
     }
 
     async fn disable(&self, failing_since: Timestamp, event: NewEvent) -> Result<bool> {
@@ -128,12 +127,12 @@ impl Deliveries for SqliteStore {
     }
 
     async fn deliveries(&self, filter: DeliveryFilter) -> Result<Page<Delivery>> {
-        self.read(move |connection| list(connection, &filter)).await
+        let tenant = filter.tenant.clone();
+        self.read_page(&tenant, move |connection, _| list(connection, &filter)).await
     }
 
     async fn deliveries_of(&self, tenant: &TenantId, positions: Vec<i64>) -> Result<Vec<Delivery>> {
-        let tenant = tenant.clone();
-        self.read(move |connection| {
+        self.read_page(tenant, move |connection, tenant| {
             let mut statement = connection.prepare_cached(AT_POSITION).map_err(store_error)?;
             let mut found = Vec::new();
             for position in positions {

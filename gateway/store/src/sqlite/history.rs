@@ -38,13 +38,11 @@ impl History for SqliteStore {
     }
 
     async fn calls_about(&self, tenant: &TenantId, payment: PaymentId, limit: u32) -> Result<Vec<PlatformCall>> {
-        let tenant = tenant.clone();
-        self.read(move |connection| calls(connection, &tenant, payment, limit)).await
+        self.read_page(tenant, move |connection, tenant| calls(connection, tenant, payment, limit)).await
     }
 
     async fn events_about(&self, tenant: &TenantId, payment: PaymentId, limit: u32) -> Result<Vec<Event>> {
-        let tenant = tenant.clone();
-        self.read(move |connection| {
+        self.read_page(tenant, move |connection, tenant| {
             let mut statement = connection.prepare_cached(EVENTS).map_err(store_error)?;
             let key = params![payment.as_uuid().into_bytes(), tenant.as_str(), limit];
             let mut rows = statement.query(key).map_err(store_error)?;
@@ -59,8 +57,7 @@ impl History for SqliteStore {
     }
 
     async fn troubles(&self, tenant: &TenantId, since: Timestamp, limit: u32) -> Result<Vec<Event>> {
-        let tenant = tenant.clone();
-        self.read(move |connection| {
+        self.read_page(tenant, move |connection, tenant| {
             let mut statement = connection.prepare_cached(TROUBLES).map_err(store_error)?;
             let mut rows = statement.query(params![tenant.as_str(), since.as_millis(), limit]).map_err(store_error)?;
             let mut found = Vec::new();
@@ -73,11 +70,10 @@ impl History for SqliteStore {
     }
 
     async fn messages_about(&self, tenant: &TenantId, numbers: Vec<String>, limit: u32) -> Result<Vec<Notification>> {
-        let tenant = tenant.clone();
-        self.read(move |connection| {
+        self.read_page(tenant, move |connection, tenant| {
             let mut found = Vec::new();
             for number in &numbers {
-                messages(connection, &tenant, number, limit, &mut found)?;
+                messages(connection, tenant, number, limit, &mut found)?;
             }
             found.sort_by_key(|message: &Notification| message.received_at);
             Ok(found)

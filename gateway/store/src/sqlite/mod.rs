@@ -27,6 +27,7 @@ mod retention;
 mod secrets;
 mod task;
 mod trust;
+mod waiting;
 mod writer;
 mod writing;
 
@@ -60,6 +61,7 @@ use self::checkpoint::Checkpoints;
 use self::error::Result;
 pub(crate) use self::open::{mark_as_moved, moved_to, open_to_move};
 use self::readers::Readers;
+use self::waiting::Line;
 use self::writer::Writer;
 use self::writing::Writing;
 
@@ -144,13 +146,33 @@ impl SqliteStore {
         }
     }
 
-    /// Runs `read` on a reader's connection.
+    /// Runs `read` on a reader's connection, for work of the gateway's own.
     async fn read<T, F>(&self, read: F) -> Result<T>
     where
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T> + Send + 'static,
     {
-        self.inner.readers.read(read).await
+        self.inner.readers.read(Line::Gateway, read).await
+    }
+
+    /// As [`SqliteStore::read`], for one record of a tenant's, or the few that belong to one.
+    async fn read_record<T, F>(&self, tenant: &TenantId, read: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection, &TenantId) -> Result<T> + Send + 'static,
+    {
+        let of = tenant.clone();
+        self.inner.readers.read(Line::Record(tenant.clone()), move |connection| read(connection, &of)).await
+    }
+
+    /// As [`SqliteStore::read`], for a page of a tenant's.
+    async fn read_page<T, F>(&self, tenant: &TenantId, read: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection, &TenantId) -> Result<T> + Send + 'static,
+    {
+        let of = tenant.clone();
+        self.inner.readers.read(Line::Page(tenant.clone()), move |connection| read(connection, &of)).await
     }
 
     /// Runs `change` in the writer's transaction and returns after the commit.
@@ -190,8 +212,8 @@ impl Store for SqliteStore {
     }
 
     async fn payment(&self, tenant: &TenantId, out_trade_no: &OutTradeNo) -> Result<Option<Payment>> {
-        let (tenant, number) = (tenant.clone(), out_trade_no.clone());
-        self.inner.readers.read(move |connection| payments::by_number(connection, &tenant, &number)).await
+        let number = out_trade_no.clone();
+        self.read_record(tenant, move |connection, tenant| payments::by_number(connection, tenant, &number)).await
     }
 
     async fn payment_by_trade_no(
@@ -200,56 +222,57 @@ impl Store for SqliteStore {
         provider: &ProviderName,
         trade_no: &TradeNo,
     ) -> Result<Option<Payment>> {
-        let (tenant, provider, trade_no) = (tenant.clone(), provider.clone(), trade_no.clone());
+        let (provider, trade_no) = (provider.clone(), trade_no.clone());
         let key = PaymentKey::TradeNo { provider, trade_no };
-        self.read(move |connection| Ok(payments::find(connection, &tenant, &key)?.map(|found| found.payment))).await
+        self.read_record(tenant, move |connection, tenant| {
+            Ok(payments::find(connection, tenant, &key)?.map(|found| found.payment))
+        })
+        .await
     }
 
     async fn payment_by_transaction(&self, tenant: &TenantId, transaction: &TransactionId) -> Result<Option<Payment>> {
-        let (tenant, transaction) = (tenant.clone(), transaction.clone());
-        self.read(move |connection| payments::by_transaction(connection, &tenant, &transaction)).await
+        let transaction = transaction.clone();
+        self.read_record(tenant, move |connection, tenant| payments::by_transaction(connection, tenant, &transaction))
+            .await
     }
 
     async fn payments(&self, filter: PaymentFilter) -> Result<Page<Payment>> {
-        self.inner.readers.read(move |connection| payments::list(connection, &filter)).await
+        let tenant = filter.tenant.clone();
+        self.read_page(&tenant, move |connection, _| payments::list(connection, &filter)).await
     }
 
     async fn refund(&self, tenant: &TenantId, out_refund_no: &OutRefundNo) -> Result<Option<Refund>> {
-        let (tenant, number) = (tenant.clone(), out_refund_no.clone());
-        self.inner.readers.read(move |connection| refunds::by_number(connection, &tenant, &number)).await
+        let number = out_refund_no.clone();
+        self.read_record(tenant, move |connection, tenant| refunds::by_number(connection, tenant, &number)).await
     }
 
     async fn refunds(&self, tenant: &TenantId, payment: PaymentId) -> Result<Vec<Refund>> {
-        let tenant = tenant.clone();
-        self.inner.readers.read(move |connection| refunds::of_payment(connection, &tenant, payment)).await
+        self.read_record(tenant, move |connection, tenant| refunds::of_payment(connection, tenant, payment)).await
     }
 
     async fn refund_requests(&self, filter: RefundRequestFilter) -> Result<Page<RefundRequest>> {
-        self.inner.readers.read(move |connection| requests::list(connection, &filter)).await
+        let tenant = filter.tenant.clone();
+        self.read_page(&tenant, move |connection, _| requests::list(connection, &filter)).await
     }
 
     async fn refund_request(&self, tenant: &TenantId, id: RefundRequestId) -> Result<Option<RefundRequest>> {
-        let tenant = tenant.clone();
-        self.inner.readers.read(move |connection| requests::by_id(connection, &tenant, id)).await
+        self.read_record(tenant, move |connection, tenant| requests::by_id(connection, tenant, id)).await
     }
 
     async fn pending_request(&self, tenant: &TenantId, payment: PaymentId) -> Result<Option<RefundRequest>> {
-        let tenant = tenant.clone();
-        self.inner.readers.read(move |connection| requests::pending(connection, &tenant, payment)).await
+        self.read_record(tenant, move |connection, tenant| requests::pending(connection, tenant, payment)).await
     }
 
     async fn events(&self, tenant: &TenantId, after: i64, limit: u32) -> Result<Vec<Event>> {
-        let tenant = tenant.clone();
-        self.inner.readers.read(move |connection| events::after(connection, &tenant, after, limit)).await
+        self.read_page(tenant, move |connection, tenant| events::after(connection, tenant, after, limit)).await
     }
 
     async fn events_from(&self, after: i64, limit: u32) -> Result<Vec<Event>> {
-        self.inner.readers.read(move |connection| events::from(connection, after, limit)).await
+        self.read(move |connection| events::from(connection, after, limit)).await
     }
 
     async fn event_position(&self, tenant: &TenantId, id: EventId) -> Result<Option<i64>> {
-        let tenant = tenant.clone();
-        self.inner.readers.read(move |connection| events::position_of(connection, &tenant, id)).await
+        self.read_record(tenant, move |connection, tenant| events::position_of(connection, tenant, id)).await
     }
 
     async fn begin_call(&self, call: IdempotentCall) -> Result<Begun> {
@@ -290,7 +313,7 @@ impl Store for SqliteStore {
     }
 
     async fn oldest_open(&self) -> Result<Vec<OldestOpen>> {
-        self.inner.readers.read(open_work::oldest).await
+        self.read(open_work::oldest).await
     }
 
     fn watch(&self) -> watch::Receiver<i64> {

@@ -9,6 +9,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::columns::Columns;
 use super::error::{Result, corrupt, store_error};
+use super::waiting::Line;
 use super::writing::Writing;
 use super::{SqliteStore, events};
 use crate::rows;
@@ -32,8 +33,9 @@ const MOVE_CURSOR: &str = "UPDATE plugin_cursors SET position = ?4 WHERE tenant 
 #[async_trait]
 impl PluginRecords for SqliteStore {
     async fn document(&self, owner: &DocumentOwner, collection: &str, key: &str) -> Result<Option<Document>> {
+        let line = owner.tenant.clone().map_or(Line::Gateway, Line::Record);
         let (owner, collection, key) = (owner.clone(), collection.to_owned(), key.to_owned());
-        self.read(move |connection| find(connection, &owner, &collection, &key)).await
+        self.inner.readers.read(line, move |connection| find(connection, &owner, &collection, &key)).await
     }
 
     async fn write_documents(&self, owner: &DocumentOwner, writes: Vec<Write>, events: Vec<NewEvent>) -> Result<()> {
