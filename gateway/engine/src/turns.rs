@@ -23,21 +23,14 @@ const OF_PAST: u32 = 8;
 /// What is out, and who had a turn when.
 #[derive(Debug, Default)]
 pub(crate) struct Turns {
-    /// No more than the accounts, and their queues, that were ever asked for here.
-    accounts: HashMap<Account, Held>,
+    /// By tenant and its name of the provider. No more than the accounts, and their queues, that were ever asked for here.
+    accounts: HashMap<String, HashMap<String, Held>>,
     queues: HashMap<Queue, u64>,
     /// By the provider's kind.
     platforms: HashMap<&'static str, Platform>,
     out: u32,
     /// The last turn that was taken; a later one has a greater number.
     turn: u64,
-}
-
-/// A tenant, and its name of the provider.
-type Account = (String, String);
-
-fn account(queue: &Queue) -> Account {
-    (queue.tenant.clone(), queue.provider.clone())
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -77,15 +70,21 @@ impl Turns {
     /// is no room for more. The more accounts are at it the fewer each may have, so that many silent platforms leave room
     /// for one that answers.
     pub fn shares(&self, due: &[(&'static str, Due)]) -> Vec<Share> {
-        let mut accounts: HashMap<Account, (&str, Vec<Part<'_>>)> = HashMap::new();
+        let mut accounts: HashMap<(&str, &str), (&str, Vec<Part<'_>>)> = HashMap::new();
         for (kind, one) in due {
-            accounts.entry(account(&one.queue)).or_insert((*kind, Vec::new())).1.push((one, 0));
+            let account = (one.queue.tenant.as_str(), one.queue.provider.as_str());
+            accounts.entry(account).or_insert((*kind, Vec::new())).1.push((one, 0));
         }
-        let elsewhere = self.accounts.iter().filter(|(account, held)| held.out > 0 && !accounts.contains_key(*account));
-        let at_it = u32::try_from(elsewhere.count() + accounts.len()).unwrap_or(u32::MAX);
+        let is_elsewhere =
+            |tenant: &str, provider: &str, held: &Held| held.out > 0 && !accounts.contains_key(&(tenant, provider));
+        let of_tenant = |(tenant, providers): (&String, &HashMap<String, Held>)| {
+            providers.iter().filter(|(provider, held)| is_elsewhere(tenant, provider, held)).count()
+        };
+        let elsewhere: usize = self.accounts.iter().map(of_tenant).sum();
+        let at_it = u32::try_from(elsewhere + accounts.len()).unwrap_or(u32::MAX);
         let most = (IN_ALL / at_it.saturating_add(1)).clamp(1, PER_ACCOUNT);
         let mut rooms: Vec<Room<'_>> =
-            accounts.into_iter().map(|(account, (kind, queues))| self.room(&account, kind, queues, most)).collect();
+            accounts.into_iter().map(|(account, (kind, queues))| self.room(account, kind, queues, most)).collect();
         rooms.sort_unstable_by_key(|room| room.order);
         let mut free = IN_ALL.saturating_sub(self.out);
         let out_to_slow: u32 = self.platforms.values().filter(|one| one.is_slow()).map(|one| one.out).sum();
@@ -111,8 +110,9 @@ impl Turns {
         shares.map(|(due, limit)| Share { queue: due.queue.clone(), limit }).collect()
     }
 
-    fn room<'d>(&self, account: &Account, kind: &str, mut queues: Vec<Part<'d>>, most: u32) -> Room<'d> {
-        let held = self.accounts.get(account).copied().unwrap_or_default();
+    fn room<'d>(&self, (tenant, provider): (&str, &str), kind: &str, mut queues: Vec<Part<'d>>, most: u32) -> Room<'d> {
+        let held = self.accounts.get(tenant).and_then(|providers| providers.get(provider));
+        let held = held.copied().unwrap_or_default();
         queues.sort_unstable_by_key(|(due, _)| (self.queues.get(&due.queue).copied().unwrap_or(0), due.since));
         let since = queues.iter().map(|(due, _)| due.since).min().unwrap_or(Timestamp::from_millis(0));
         let is_slow = self.platforms.get(kind).is_some_and(Platform::is_slow);
@@ -122,7 +122,7 @@ impl Turns {
     /// A question is out to a provider of this kind.
     pub fn begin(&mut self, kind: &'static str, queue: &Queue) {
         self.turn += 1;
-        let held = self.accounts.entry(account(queue)).or_default();
+        let held = self.accounts.entry(queue.tenant.clone()).or_default().entry(queue.provider.clone()).or_default();
         *held = Held { out: held.out + 1, turn: self.turn };
         self.out += 1;
         self.platforms.entry(kind).or_default().out += 1;
@@ -131,7 +131,8 @@ impl Turns {
 
     /// It is out no more, after so long.
     pub fn end(&mut self, kind: &'static str, queue: &Queue, took: Duration) {
-        if let Some(held) = self.accounts.get_mut(&account(queue)) {
+        let providers = self.accounts.get_mut(&queue.tenant);
+        if let Some(held) = providers.and_then(|providers| providers.get_mut(&queue.provider)) {
             held.out = held.out.saturating_sub(1);
             self.out = self.out.saturating_sub(1);
         }
