@@ -8,7 +8,7 @@ use dukou_domain::TradeNo;
 use dukou_spi::{Provider, RefundHint, RefundQuery, RefundStatus, RefundWord};
 
 use crate::engine::Engine;
-use crate::notify::{CONFIRMATION, Found, report};
+use crate::entering::{CONFIRMATION, Found, report};
 use crate::number;
 use crate::ports::{Change, NotifyOutcome, PaymentKey, Target};
 use crate::records::{

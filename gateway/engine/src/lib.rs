@@ -15,6 +15,7 @@ mod deliver;
 pub mod delivery;
 mod endpoint;
 mod engine;
+mod entering;
 mod error;
 mod fail_points;
 mod foreign_refund;

@@ -3,32 +3,28 @@
 
 use std::iter;
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use aws_lc_rs::digest;
 use bytes::Bytes;
-use dukou_domain::{OutRefundNo, OutTradeNo, ProviderName, RefundState, TenantId, Timestamp, TradeNo};
+use dukou_domain::{OutRefundNo, ProviderName, RefundState, TenantId, Timestamp, TradeNo};
 use dukou_spi::{
     Notice, NotifyError, NotifyKind, NotifyReply, PaidFacts, PaymentNotice, PaymentOutcome, Provider, RawNotify,
     RefundHint, RefundNotice, Verdict, Verified,
 };
 use futures_util::FutureExt;
-use tracing::{Instrument as _, Span};
+use tracing::Instrument as _;
 
 use crate::engine::Engine;
+use crate::entering::{CONFIRMATION, Found, report};
 use crate::fail_points::fail_point;
 use crate::number;
 use crate::ports::{Change, Claim, IdempotencyOutcome, Marker, NotifyOutcome, PaymentKey, StoreError, Target, View};
 use crate::records::{EventKind, NewEvent, Notification, NotificationKey, Payment, Recorded, Refund, Subject};
 use crate::rules::{Heard, RefundWords};
-use crate::spans::TARGET;
 use crate::success::{self, Policy};
 use crate::tenant::Tenant;
-
-/// How long a refund's message waits for the platform to confirm it: within the 5 seconds that
-/// the platforms give a notify.
-pub(crate) const CONFIRMATION: Duration = Duration::from_secs(4);
 
 /// What became of a platform's message.
 #[derive(Debug)]
@@ -164,8 +160,8 @@ impl Engine {
                 }
             }
         });
-        let outcome = work.instrument(found.span.clone()).await;
-        if let Some(payment) = found.payment.get() {
+        let outcome = work.instrument(found.span().clone()).await;
+        if let Some(payment) = found.number() {
             *number = Some(payment.to_string());
         }
         fail_point!("notify.committed");
@@ -363,28 +359,6 @@ impl Engine {
     }
 }
 
-/// Which payment a message turned out to be about, and its span, where somebody collects them.
-pub(crate) struct Found {
-    span: Span,
-    payment: OnceLock<OutTradeNo>,
-}
-
-impl Found {
-    fn new(tenant: &TenantId) -> Self {
-        let span =
-            tracing::debug_span!(target: TARGET, "payment.notify", %tenant, out_trade_no = tracing::field::Empty);
-        Found { span, payment: OnceLock::new() }
-    }
-
-    pub(crate) fn payment(&self, engine: &Engine, tenant: &Tenant, number: OutTradeNo) {
-        if !self.span.is_disabled() {
-            self.span.record("out_trade_no", number.as_str());
-            engine.telemetry.about(&self.span, &tenant.id, number.as_str());
-        }
-        let _ = self.payment.set(number);
-    }
-}
-
 /// The order's number at the platform, where the message names one.
 fn trade_no_of(notice: &Notice) -> Option<&str> {
     match notice {
@@ -477,10 +451,6 @@ impl Entry {
             },
         }
     }
-}
-
-pub(crate) fn report(tenant: &Tenant, error: &StoreError) {
-    tracing::error!(tenant = %tenant.id, %error, "a notify could not be recorded; the platform is asked to send it again");
 }
 
 fn payment_key(tenant: &TenantId, provider: &ProviderName, notice: &PaymentNotice) -> NotificationKey {
