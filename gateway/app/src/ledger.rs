@@ -93,15 +93,23 @@ impl Ledger {
     pub async fn keep_time(self, time: Arc<SteadyTime>, mut stopping: watch::Receiver<bool>) {
         let Ledger::Sqlite(store) = self else { return };
         let mut kept = time.left_at();
+        let mut failing = false;
         loop {
             let stop = *stopping.borrow();
             let left = time.left_at();
             let is_near = left.ahead.abs_diff(kept.ahead) <= KEPT_WITHIN && left.moment.since(kept.moment) < KEPT_AGAIN;
             if stop || !is_near {
-                if let Err(error) = store.keep_plans_left_at(left).await {
-                    tracing::warn!(%error, "where the time of plans stands cannot be kept");
+                match store.keep_plans_left_at(left).await {
+                    Ok(()) => {
+                        kept = left;
+                        failing = false;
+                    }
+                    // Tried again at the next look, and said once.
+                    Err(error) if !std::mem::replace(&mut failing, true) => {
+                        tracing::warn!(%error, "where the time of plans stands cannot be kept");
+                    }
+                    Err(_) => {}
                 }
-                kept = left;
             }
             if stop {
                 break;
