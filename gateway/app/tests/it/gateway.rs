@@ -4,9 +4,8 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -18,10 +17,39 @@ pub const LOCAL: &str = "[server]\nlisten = \"127.0.0.1:0\"\npublic_url = \"http
 
 pub struct Gateway {
     child: Child,
-    log: Arc<Mutex<Vec<Value>>>,
-    reader: Option<JoinHandle<()>>,
+    log: Arc<Log>,
     pub public: SocketAddr,
     pub admin: SocketAddr,
+}
+
+/// What a process has written, as it comes.
+#[derive(Default)]
+struct Log {
+    written: Mutex<Written>,
+    /// A line came, or no more will.
+    news: Condvar,
+}
+
+#[derive(Default)]
+struct Written {
+    lines: Vec<Value>,
+    /// The process has ended.
+    ended: bool,
+}
+
+impl Log {
+    fn change(&self, change: impl FnOnce(&mut Written)) {
+        change(&mut self.written.lock().expect("the log"));
+        self.news.notify_all();
+    }
+
+    /// Waits until something is found in it.
+    fn find<T>(&self, what: &str, find: impl Fn(&Written) -> Option<T>) -> T {
+        let written = self.written.lock().expect("the log");
+        let waiting = self.news.wait_timeout_while(written, PATIENCE, |written| find(written).is_none());
+        let (written, _) = waiting.expect("the log");
+        find(&written).unwrap_or_else(|| panic!("{what}: {:#?}", written.lines))
+    }
 }
 
 /// Writes the files of a configuration into `folder/config`.
@@ -43,17 +71,18 @@ impl Gateway {
     /// Starts it and waits until it listens.
     pub fn start(folder: &Path, variables: &[(&str, &str)]) -> Self {
         let mut child = command(folder, variables).spawn().expect("the program starts");
-        let log: Arc<Mutex<Vec<Value>>> = Arc::default();
+        let log: Arc<Log> = Arc::default();
         let lines = BufReader::new(child.stderr.take().expect("standard error"));
         let copy = Arc::clone(&log);
-        let reader = std::thread::spawn(move || {
+        std::thread::spawn(move || {
             for line in lines.lines().map_while(Result::ok) {
                 let line = serde_json::from_str(&line).unwrap_or(Value::String(line));
-                copy.lock().expect("the log").push(line);
+                copy.change(|written| written.lines.push(line));
             }
+            copy.change(|written| written.ended = true);
         });
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
-        let mut gateway = Gateway { child, log, reader: Some(reader), public: any, admin: any };
+        let mut gateway = Gateway { child, log, public: any, admin: any };
         let listening = gateway.logged(|line| line["message"] == "listening");
         let address = |key: &str| listening[key].as_str().and_then(|text| text.parse().ok()).expect("an address");
         (gateway.public, gateway.admin) = (address("public"), address("admin"));
@@ -62,19 +91,11 @@ impl Gateway {
 
     /// Waits for a line of the log.
     pub fn logged(&self, wanted: impl Fn(&Value) -> bool) -> Value {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            let log = self.log.lock().expect("the log").clone();
-            if let Some(line) = log.iter().find(|line| wanted(line)) {
-                return line.clone();
-            }
-            assert!(Instant::now() < deadline, "the log never had it: {log:#?}");
-            std::thread::sleep(Duration::from_millis(10));
-        }
+        self.log.find("the log never had it", |written| written.lines.iter().find(|line| wanted(line)).cloned())
     }
 
     pub fn log(&self) -> Vec<Value> {
-        self.log.lock().expect("the log").clone()
+        self.log.written.lock().expect("the log").lines.clone()
     }
 
     pub fn terminate(&self) {
@@ -84,15 +105,8 @@ impl Gateway {
 
     /// Waits for the end.
     pub fn ended(&mut self) -> ExitStatus {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            if let Some(status) = self.child.try_wait().expect("the process") {
-                self.reader.take().expect("one end").join().expect("the log");
-                return status;
-            }
-            assert!(Instant::now() < deadline, "it does not end: {:#?}", self.log());
-            std::thread::sleep(Duration::from_millis(10));
-        }
+        self.log.find("it does not end", |written| written.ended.then_some(()));
+        self.child.wait().expect("the process")
     }
 }
 

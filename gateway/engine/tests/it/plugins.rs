@@ -44,7 +44,7 @@ const fn info(call: Duration) -> PluginInfo {
 /// Does what its operation says.
 #[derive(Default)]
 struct Trouble {
-    heard: Mutex<Vec<String>>,
+    heard: watch::Sender<Vec<String>>,
     fail_events: AtomicUsize,
     /// A call that blocks its thread does so until the other end is gone.
     blocked: Mutex<Vec<mpsc::Receiver<()>>>,
@@ -98,7 +98,7 @@ impl Plugin for Trouble {
 
     async fn event(&self, _: &dyn Host, event: &PluginEvent) -> Result<(), PluginError> {
         let number = event.data["out_trade_no"].as_str().unwrap_or_default();
-        self.heard.lock().unwrap().push(format!("{} {number}", event.kind.as_str()));
+        self.heard.send_modify(|heard| heard.push(format!("{} {number}", event.kind.as_str())));
         let failing = self.fail_events.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
         match failing {
             Ok(left) if left % 2 == 0 => panic!("a test's bug"),
@@ -303,15 +303,10 @@ async fn events_are_heard_in_order_at_least_once_from_a_place_that_lasts() {
     let (stop, stopping) = watch::channel(false);
     let following = tokio::spawn(world.host.clone().follow_events(stopping));
     let heard = |count: usize| {
-        let plugin = Arc::clone(&world.plugin);
+        let mut heard = world.plugin.heard.subscribe();
         async move {
-            for _ in 0..1_500 {
-                if plugin.heard.lock().unwrap().len() >= count {
-                    return plugin.heard.lock().unwrap().clone();
-                }
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-            panic!("only {:?} was heard", plugin.heard.lock().unwrap());
+            let all = heard.wait_for(|heard| heard.len() >= count);
+            tokio::time::timeout(Duration::from_secs(15), all).await.expect("it is heard").unwrap().clone()
         }
     };
     // It has its place from the moment it was there, not from the log's beginning.

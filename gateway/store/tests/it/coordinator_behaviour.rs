@@ -1,5 +1,6 @@
 //! What every coordinator must do.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -8,6 +9,7 @@ use dukou_domain::TenantId;
 use dukou_engine::ports::{Claim, ClaimToken, Coordinator, Health, Marker};
 use dukou_engine::records::MessageKind;
 use dukou_engine::records::NotificationKey;
+use futures_util::FutureExt as _;
 
 use crate::records::key;
 use crate::store_behaviour::join_all;
@@ -82,11 +84,10 @@ async fn keys_are_told_apart(coordinator: &dyn Coordinator) {
 async fn a_running_claim_is_waited_for(coordinator: &dyn Coordinator) {
     let key = key("20");
     let token = mine(coordinator, &key).await;
-    let finish = async {
-        tokio::time::sleep(Duration::from_millis(50)).await;
-        coordinator.finish(&key, token, Marker::Accepted, 3).await;
-    };
-    let (second, ()) = tokio::join!(coordinator.claim(&key), finish);
+    // It waits, or at least has asked, before the first is at its end.
+    let mut second = pin!(coordinator.claim(&key));
+    assert!(second.as_mut().now_or_never().is_none());
+    let (second, ()) = tokio::join!(second, coordinator.finish(&key, token, Marker::Accepted, 3));
     assert_eq!(second, DONE);
 }
 
