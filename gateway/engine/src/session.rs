@@ -58,7 +58,8 @@ pub(crate) struct Sessions {
 
 impl Engine {
     /// Exchanges a login code for a session. The same code again within five minutes is the same
-    /// session, also while the first call still runs.
+    /// session, also while the first call still runs; other instances do not know it, and who may come to one of them
+    /// with the same code names an idempotency key.
     ///
     /// # Errors
     /// [`EngineError::Invalid`] for a provider that is not configured or has no login;

@@ -19,8 +19,8 @@ pub struct CreateSessionBody {
     /// The tenant's own name for one of its providers.
     #[schema(example = "wechat")]
     provider: String,
-    /// The login code of the front end (`wx.login`). It works once; sent again within five minutes it
-    /// gives the same session.
+    /// The login code of the front end (`wx.login`). It works once; sent again within five minutes to
+    /// the same instance it gives the same session.
     #[schema(max_length = 256)]
     code: String,
 }

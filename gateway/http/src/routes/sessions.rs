@@ -20,7 +20,8 @@ const CREATED: u16 = 201;
 
 /// Log a user of the mini-program in.
 ///
-/// Needs no API key. The same code again within five minutes is the same session. The platform's session
+/// Needs no API key. The same code again within five minutes is the same session where it comes to the same
+/// instance of the gateway; under the same `Idempotency-Key` it is, wherever it comes. The platform's session
 /// key never leaves the gateway.
 #[utoipa::path(
     post, path = "/v1/{tenant}/sessions", operation_id = "createSession", tag = "sessions", request_body = CreateSessionBody,
