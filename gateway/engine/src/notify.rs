@@ -56,6 +56,19 @@ impl Engine {
         Some(Notified { reply: speaker.acknowledge(raw.kind, verdict), number })
     }
 
+    /// What to answer to a message that was not taken in, in the platform's own form: it is too large, or broke off.
+    /// `None` when there is no such tenant or provider.
+    pub fn refuse_notify(&self, tenant: &str, provider: &str, kind: NotifyKind, why: &str) -> Option<NotifyReply> {
+        let tenant = self.tenants.find_even_removed(tenant)?;
+        let (name, provider) = tenant.providers.iter().find(|(name, _)| name.as_str() == provider)?;
+        self.telemetry.notify(&tenant.id, name, kind, NotifyOutcome::Malformed, Duration::ZERO);
+        let (tenant, name, kind_word, why) = (tenant.id.clone(), name.clone(), kind.as_str(), why.to_owned());
+        self.refused.note((tenant.clone(), name.clone(), "unread"), move |left_out| {
+            tracing::warn!(%tenant, provider = %name, kind = kind_word, why, left_out, "a notify was not taken in");
+        });
+        Some(provider.acknowledge(kind, Verdict::Rejected))
+    }
+
     /// The message as the provider of this name reads it, and that provider, which has to answer it in its own form.
     /// `None` where the provider panicked.
     async fn verify(

@@ -255,3 +255,14 @@ async fn a_refund_that_the_gateway_makes_is_counted() {
         assert_eq!(house.counts.0.lock().unwrap().get("refund created"), Some(&1), "asked: {asked}");
     }
 }
+
+#[tokio::test]
+async fn a_message_that_was_not_taken_in_is_refused_in_the_platforms_form_and_counted() {
+    let house = House::new();
+    let refuse = |tenant: &str, provider: &str| {
+        house.engine.refuse_notify(tenant, provider, NotifyKind::Payment, "the body is larger than 65536 bytes")
+    };
+    assert_eq!(refuse("shop", "words").unwrap().body, "Rejected");
+    assert!(refuse("shop", "nothing").is_none() && refuse("nobody", "words").is_none());
+    assert_eq!(house.counts.0.lock().unwrap()["notify malformed"], 1);
+}

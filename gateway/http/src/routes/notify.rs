@@ -5,7 +5,7 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::HeaderMap;
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
-use dukou_spi::{NotifyKind, RawNotify};
+use dukou_spi::{NotifyKind, NotifyReply, RawNotify};
 
 use crate::body;
 use crate::gateway::Gateway;
@@ -51,22 +51,37 @@ async fn receive(
     if request.uri().query().is_some() {
         return Err(Problem::invalid_field("query", "expected an address without a query string"));
     }
-    let bytes = body::read_message(request, payload, &gateway.config).await?;
-    let raw = RawNotify { kind, headers: headers(request.headers()), body: bytes };
     let path = request.match_info();
     let tenant = path.get("tenant").unwrap_or_default();
     let provider = path.get("provider").unwrap_or_default();
+    let bytes = match body::read_message(request, payload, &gateway.config).await {
+        Ok(bytes) => bytes,
+        Err(problem) => {
+            // The status says what is wrong; as an answer the platform reads its own form alone.
+            let Some(reply) = gateway.engine.refuse_notify(tenant, provider, kind, &problem.detail) else {
+                return Err(problem);
+            };
+            return answer(NotifyReply { status: problem.code.status(), ..reply }, problem.close);
+        }
+    };
+    let raw = RawNotify { kind, headers: headers(request.headers()), body: bytes };
     let notified =
         gateway.engine.notify(tenant, provider, raw).await.ok_or_else(|| Problem::not_found("notify address"))?;
     if let Some(number) = &notified.number {
         TradeNumber::of(request).set(number);
     }
-    let reply = notified.reply;
+    answer(notified.reply, false)
+}
+
+fn answer(reply: NotifyReply, close: bool) -> Result<HttpResponse, Problem> {
     let status = StatusCode::from_u16(reply.status).map_err(|error| {
         tracing::error!(%error, status = reply.status, "a provider's reply has a status that is none");
         Problem::internal()
     })?;
     let mut response = HttpResponse::build(status);
+    if close {
+        response.force_close();
+    }
     if reply.body.is_empty() {
         return Ok(response.finish());
     }
