@@ -32,6 +32,7 @@ mod problem;
 mod query;
 mod routes;
 mod server;
+mod store_trouble;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]

@@ -29,6 +29,7 @@ use crate::errors::ErrorCode;
 use crate::gateway::{Gateway, HttpTelemetry};
 use crate::head;
 use crate::problem::Problem;
+use crate::store_trouble::StoreTrouble;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const MAX_REQUEST_ID: usize = 64;
@@ -40,6 +41,7 @@ pub struct Edge {
     pub telemetry: Option<Arc<dyn HttpTelemetry>>,
     /// What the listener serves: requests are counted by its addresses.
     pub endpoints: Arc<[Endpoint]>,
+    pub(crate) store_trouble: StoreTrouble,
 }
 
 #[derive(Clone)]
@@ -94,7 +96,7 @@ pub async fn around(mut request: ServiceRequest, next: Next<BoxBody>) -> Result<
     let handled = AssertUnwindSafe(async { next.call(request).await }).catch_unwind().instrument(span.clone()).await;
     // The request's own line says what the span says, so that it stands outside of it.
     let mut ended = span.in_scope(|| match handled {
-        Ok(Ok(response)) => Ok(with_problem(response, &id)),
+        Ok(Ok(response)) => Ok(with_problem(response, &id, edge.as_deref())),
         Ok(Err(error)) => Err(as_problem(&error)),
         Err(_) => {
             tracing::error!(request_id = id, "a handler panicked");
@@ -172,11 +174,12 @@ fn method_label(method: &Method) -> &'static str {
 }
 
 /// Puts the request's id into an error answer; errors that are not ours get a document too.
-fn with_problem(response: ServiceResponse<BoxBody>, id: &str) -> ServiceResponse<BoxBody> {
-    match response.response().error().map(as_problem) {
-        Some(problem) => response.into_response(problem.response(id)),
-        None => response,
+fn with_problem(response: ServiceResponse<BoxBody>, id: &str, edge: Option<&Edge>) -> ServiceResponse<BoxBody> {
+    let Some(mut problem) = response.response().error().map(as_problem) else { return response };
+    if let Some((edge, why)) = edge.zip(problem.store.take()) {
+        edge.store_trouble.note(why);
     }
+    response.into_response(problem.response(id))
 }
 
 fn as_problem(error: &Error) -> Problem {

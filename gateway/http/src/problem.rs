@@ -1,13 +1,12 @@
 //! Problem documents (RFC 9457): the one form of every error answer.
 
 use std::fmt;
-use std::sync::{Arc, LazyLock};
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::{HttpResponse, ResponseError};
+use dukou_engine::EngineError;
 use dukou_engine::ports::StoreError;
-use dukou_engine::{EngineError, LogLimit};
 use dukou_spi::plugin::{DocumentError, PluginError, WrongField};
 use dukou_spi::{ErrorKind, FieldProblem, ProviderError, Reason};
 use serde::Serialize;
@@ -63,6 +62,8 @@ pub struct Problem {
     pub allow: Option<String>,
     /// The rest of the request is not read: the connection ends with this answer.
     pub close: bool,
+    /// Why the store could not do it: for the log alone.
+    pub store: Option<String>,
 }
 
 impl Problem {
@@ -76,6 +77,7 @@ impl Problem {
             passing: code.status() >= 500 || matches!(code, ErrorCode::RateLimited | ErrorCode::InvalidState),
             allow: None,
             close: false,
+            store: None,
         }
     }
 
@@ -280,10 +282,7 @@ impl From<ProviderError> for Problem {
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Unavailable(_) => {
-                note_unavailable(error);
-                Problem::unavailable()
-            }
+            StoreError::Unavailable(_) => Problem { store: Some(error.to_string()), ..Problem::unavailable() },
             StoreError::Unknown(_) | StoreError::Conflict(_) => {
                 tracing::error!(%error, "the store failed");
                 Problem::unavailable()
@@ -296,29 +295,10 @@ impl From<StoreError> for Problem {
     }
 }
 
-/// Every request meets a store that is away or has too much to do. What is wrong with it the store says itself.
-static UNAVAILABLE: LazyLock<Arc<LogLimit<String>>> = LazyLock::new(Arc::default);
-
-fn note_unavailable(error: StoreError) {
-    let text = error.to_string();
-    UNAVAILABLE.note(kind_of(&text).to_owned(), move |left_out| {
-        tracing::warn!(%error, left_out, "a request met a store that could not do it");
-    });
-}
-
-/// After the second colon is what may differ each time.
-fn kind_of(text: &str) -> &str {
-    text.match_indices(':').nth(1).map_or(text, |(end, _)| &text[..end])
-}
-
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
-
     use super::*;
     use actix_web::body::to_bytes;
-    use tracing::span::{Attributes, Id, Record};
-    use tracing::{Event, Metadata, Subscriber};
 
     fn refused(kind: ErrorKind, reason: Reason) -> Problem {
         EngineError::Provider(ProviderError::new(kind, reason, "not this way").with_code("NOAUTH")).into()
@@ -377,54 +357,11 @@ mod tests {
         }
     }
 
-    /// Counts lines.
-    struct Lines(Arc<AtomicUsize>);
-
-    impl Subscriber for Lines {
-        fn enabled(&self, _: &Metadata<'_>) -> bool {
-            true
-        }
-
-        fn new_span(&self, _: &Attributes<'_>) -> Id {
-            Id::from_u64(1)
-        }
-
-        fn event(&self, _: &Event<'_>) {
-            self.0.fetch_add(1, Ordering::SeqCst);
-        }
-
-        fn record(&self, _: &Id, _: &Record<'_>) {}
-        fn record_follows_from(&self, _: &Id, _: &Id) {}
-        fn enter(&self, _: &Id) {}
-        fn exit(&self, _: &Id) {}
-    }
-
-    #[test]
-    fn requests_that_meet_a_full_queue_are_one_line() {
-        let lines = Arc::new(AtomicUsize::new(0));
-        let _logged = tracing::subscriber::set_default(Lines(Arc::clone(&lines)));
-        for number in 0..100 {
-            let error = StoreError::Unavailable(format!("full in this test: {number} wait"));
-            assert_eq!(Problem::from(error).code, ErrorCode::Unavailable);
-        }
-        assert_eq!(lines.load(Ordering::SeqCst), 1);
-    }
-
-    #[test]
-    fn what_differs_each_time_makes_no_kind_of_its_own() {
-        for (why, kind) in [
-            ("overloaded: too many reads are waiting", "the store is unavailable: overloaded"),
-            ("disk I/O error: 4: 7", "the store is unavailable: disk I/O error"),
-            ("the store is closed", "the store is unavailable: the store is closed"),
-        ] {
-            assert_eq!(kind_of(&StoreError::Unavailable(why.into()).to_string()), kind);
-        }
-    }
-
     #[test]
     fn a_store_failure_keeps_its_reasons_to_itself() {
         let problem = Problem::from(StoreError::Unavailable("disk /var/lib full".into()));
-        assert!(!problem.detail.contains("/var/lib"));
+        assert!(!String::from_utf8(problem.body("req-1")).unwrap().contains("/var/lib"));
+        assert_eq!(problem.store.as_deref(), Some("the store is unavailable: disk /var/lib full"), "for the log");
         assert!(problem.retry_after.is_some());
     }
 

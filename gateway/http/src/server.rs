@@ -19,6 +19,7 @@ use crate::endpoints::{self, ADMIN};
 use crate::gateway::{Gateway, HttpConfig};
 use crate::middleware::{Edge, around};
 use crate::routes::admin::AdminState;
+use crate::store_trouble::StoreTrouble;
 
 /// How long a connection that is being ended may still send what nobody reads.
 const LINGER: Duration = Duration::from_secs(1);
@@ -90,7 +91,11 @@ macro_rules! serve {
 pub fn serve_public(listener: TcpListener, gateway: Data<Gateway>) -> io::Result<Server> {
     let limits = gateway.config.clone();
     let endpoints = Arc::clone(&gateway.endpoints);
-    let edge = Data::new(Edge { telemetry: Some(Arc::clone(&gateway.telemetry)), endpoints });
+    let edge = Data::new(Edge {
+        telemetry: Some(Arc::clone(&gateway.telemetry)),
+        endpoints,
+        store_trouble: StoreTrouble::default(),
+    });
     let workers = limits.workers.max(1);
     let connections = (limits.max_connections / workers).max(1);
     serve!(listener, limits, workers, connections, move || {
@@ -109,7 +114,7 @@ pub fn serve_admin(
     state: Data<AdminState>,
     more: impl Fn(&mut ServiceConfig) + Clone + Send + 'static,
 ) -> io::Result<Server> {
-    let edge = Data::new(Edge { telemetry: None, endpoints: ADMIN.into() });
+    let edge = Data::new(Edge { telemetry: None, endpoints: ADMIN.into(), store_trouble: StoreTrouble::default() });
     serve!(listener, limits, ADMIN_WORKERS, ADMIN_CONNECTIONS, move || {
         let (state, more) = (state.clone(), more.clone());
         App::new()
@@ -126,7 +131,7 @@ pub(crate) fn serve_plain(
     limits: HttpConfig,
     routes: impl Fn(&mut ServiceConfig) + Clone + Send + 'static,
 ) -> io::Result<Server> {
-    let edge = Data::new(Edge { telemetry: None, endpoints: Arc::default() });
+    let edge = Data::new(Edge { telemetry: None, endpoints: Arc::default(), store_trouble: StoreTrouble::default() });
     serve!(listener, limits, ADMIN_WORKERS, ADMIN_CONNECTIONS, move || {
         App::new().app_data(edge.clone()).wrap(from_fn(around)).configure(routes.clone())
     })
