@@ -1,14 +1,17 @@
 //! A connection that is cut when its next request does not arrive in time, and that reads no more at once than is fair.
 //!
-//! The HTTP library times the first request head of a connection and the silence between requests,
-//! but not a second head that trickles in, nor a reader that never takes its answer. Here
-//! the time from the end of one answer to the arrival of the next whole head has one limit, and an
-//! answer that goes on for long has another on every moment in which the reader takes nothing.
+//! The time until the first whole head of a request has come has one limit, the silence behind an answer has another,
+//! and so has the time from there to the arrival of the next whole head. An answer that goes on for long has one
+//! on every moment in which the reader takes nothing. All of them are for the client alone: what it sent, or took, while
+//! the thread had other things to do is looked at first, and a limit holds where there was nothing of it. The HTTP library,
+//! which has such limits too, looks at the clock first.
 //!
 //! The library also reads a connection until it is empty and answers all that came before anybody else of its thread
 //! has a turn, and it puts each request that waits into memory, at some 7 KB, also while nobody takes the answers.
 //! So a turn has a measure here, and what is sent behind a request in hand, or while an answer is not taken, stays
 //! with its sender.
+//!
+//! No line of a head may end with a line feed alone (`framing.rs`).
 
 use std::cell::Cell;
 use std::future::Future;
@@ -22,10 +25,14 @@ use actix_web::rt::net::TcpStream;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use crate::framing::Framing;
+
 /// Bytes that are read in one turn: most requests are smaller, and a body of 64 KiB takes few enough of them.
 const TURN_BYTES: usize = 4096;
-/// Ends of heads that are read in one turn. A body with empty lines takes more turns.
+/// Heads that are read in one turn.
 const TURN_HEADS: usize = 8;
+/// Told to whom the first head took too long.
+const LATE: &[u8] = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
 
 /// Whether the connection has a request in hand; shared with the handlers and their middleware.
 #[derive(Clone)]
@@ -38,6 +45,10 @@ struct State {
     bodies: Cell<usize>,
     /// Since when the connection waits, while there are none.
     waiting: Cell<Instant>,
+    /// No request has come yet, and nothing was written.
+    is_new: Cell<bool>,
+    /// What the client sent has not all been read.
+    is_behind: Cell<bool>,
     /// Who is to read on when no request is in hand any more.
     reader: Cell<Option<Waker>>,
 }
@@ -46,7 +57,13 @@ impl Activity {
     /// A request arrived. The connection counts as waiting again when the result is dropped.
     pub fn begin(&self) -> Busy {
         self.0.busy.set(self.0.busy.get() + 1);
+        self.0.is_new.set(false);
         Busy(self.clone())
+    }
+
+    /// Whether there may be more from the client than has been read so far: then it is not the one who is late.
+    pub fn is_behind(&self) -> bool {
+        self.0.is_behind.get()
     }
 
     /// A request has a body, which is read until the result is dropped.
@@ -95,49 +112,38 @@ impl Drop for BodyToCome {
 struct Turn {
     bytes: usize,
     heads: usize,
-    /// Nothing but `\r` came since the last `\n`.
-    empty_line: bool,
 }
 
 impl Turn {
-    const WHOLE: Turn = Turn { bytes: TURN_BYTES, heads: TURN_HEADS, empty_line: false };
-
-    fn renew(&mut self) {
-        *self = Turn { empty_line: self.empty_line, ..Turn::WHOLE };
-    }
+    const WHOLE: Turn = Turn { bytes: TURN_BYTES, heads: TURN_HEADS };
 
     fn is_over(&self) -> bool {
         self.bytes == 0 || self.heads == 0
     }
+}
 
-    /// How many of these bytes, no more than are left, belong to this turn.
-    fn take(&mut self, bytes: &[u8]) -> usize {
-        let mut taken = 0;
-        while taken < bytes.len() && self.heads > 0 {
-            match bytes[taken] {
-                b'\n' if self.empty_line => self.heads -= 1,
-                b'\n' => self.empty_line = true,
-                b'\r' => {}
-                _ => self.empty_line = false,
-            }
-            taken += 1;
-        }
-        self.bytes = self.bytes.saturating_sub(taken);
-        taken
-    }
+/// How long a connection waits for its client.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    /// For a whole head that has begun, and for the first.
+    pub head: Duration,
+    /// For the next head to begin.
+    pub idle: Duration,
+    /// For the reader of an answer in the making who takes nothing.
+    pub stall: Duration,
 }
 
 /// A TCP connection with a limit on how long it may wait for a request.
 pub struct Connection {
     io: TcpStream,
     activity: Activity,
-    limit: Duration,
-    stall_limit: Duration,
+    patience: Patience,
     /// Since when the reader takes nothing of what is to be written.
     stalled: Option<Instant>,
     /// Reading waits until the reader takes something.
     held: bool,
     turn: Turn,
+    framing: Framing,
     /// Read, and for a later turn.
     rest: Vec<u8>,
     /// Something was read behind the request in hand: no more until it is answered.
@@ -146,22 +152,23 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// `limit` is for waiting, `stall_limit` for the reader of an answer in the making who takes nothing.
-    pub fn new(io: TcpStream, limit: Duration, stall_limit: Duration) -> Self {
+    pub fn new(io: TcpStream, patience: Patience) -> Self {
         let state = State {
             busy: Cell::new(0),
             bodies: Cell::new(0),
             waiting: Cell::new(Instant::now()),
+            is_new: Cell::new(true),
+            is_behind: Cell::new(false),
             reader: Cell::new(None),
         };
         Connection {
             io,
             activity: Activity(Rc::new(state)),
-            limit,
-            stall_limit,
+            patience,
             stalled: None,
             held: false,
             turn: Turn::WHOLE,
+            framing: Framing::default(),
             rest: Vec::new(),
             ahead: false,
             timer: None,
@@ -172,10 +179,21 @@ impl Connection {
         self.activity.clone()
     }
 
-    /// Fails when the connection has waited too long, and sees to it that it is looked at then.
-    fn check(&mut self, context: &mut Context<'_>) -> io::Result<()> {
-        let waiting = self.activity.waiting_since().map(|since| since + self.limit);
-        let Some(deadline) = waiting.or(self.stalled.map(|since| since + self.stall_limit)) else { return Ok(()) };
+    /// When the client has been waited for long enough.
+    fn deadline(&self) -> Option<Instant> {
+        let Patience { head, idle, stall } = self.patience;
+        match (self.activity.waiting_since(), self.stalled) {
+            (Some(since), _) if self.activity.0.is_new.get() => Some(since + head),
+            (Some(since), None) if !self.framing.is_within_head() => Some(since + idle),
+            // The answer before may still be on its way.
+            (Some(since), _) => Some(since + idle + head),
+            (None, stalled) => stalled.map(|since| since + stall),
+        }
+    }
+
+    /// Whether the client has been waited for too long; if not yet, it is looked at again then.
+    fn is_late(&mut self, context: &mut Context<'_>) -> bool {
+        let Some(deadline) = self.deadline() else { return false };
         // The timer of an earlier request goes off too early and is set again then: a busy
         // connection sets one in a while, not one a request.
         let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
@@ -184,11 +202,23 @@ impl Connection {
         }
         while timer.as_mut().poll(context).is_ready() {
             if timer.deadline() >= deadline {
-                return Err(io::Error::new(io::ErrorKind::TimedOut, "no whole request, or nothing read, in time"));
+                return true;
             }
             timer.as_mut().reset(deadline);
         }
-        Ok(())
+        false
+    }
+
+    /// Fails when the client is late. To be called when nothing came of it, or was taken, just now.
+    fn check(&mut self, context: &mut Context<'_>) -> io::Result<()> {
+        if !self.is_late(context) {
+            return Ok(());
+        }
+        if self.activity.0.is_new.get() {
+            // Who does not take it is not waited for.
+            let _ = Pin::new(&mut self.io).poll_write(context, LATE);
+        }
+        Err(io::Error::new(io::ErrorKind::TimedOut, "no whole request, or nothing read, in time"))
     }
 }
 
@@ -197,11 +227,12 @@ impl Connection {
     fn written(&mut self, context: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         if written.is_ready() {
             self.stalled = None;
+            self.activity.0.is_new.set(false);
             if std::mem::take(&mut self.held) {
                 context.waker().wake_by_ref();
             }
-        } else if self.stalled.is_none() {
-            self.stalled = Some(Instant::now());
+        } else {
+            self.stalled.get_or_insert_with(Instant::now);
             self.check(context)?;
         }
         written
@@ -224,24 +255,26 @@ impl Connection {
     /// Hands on what this turn has room for.
     fn read(&mut self, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let room = buffer.remaining().min(self.turn.bytes);
-        if self.rest.is_empty() {
+        let taken = if self.rest.is_empty() {
             let mut part = ReadBuf::new(buffer.initialize_unfilled_to(room));
-            match Pin::new(&mut self.io).poll_read(context, &mut part) {
-                Poll::Ready(Ok(())) => {}
-                other => {
-                    self.turn.renew();
-                    return other;
-                }
+            let read = Pin::new(&mut self.io).poll_read(context, &mut part);
+            self.activity.0.is_behind.set(read.is_ready());
+            if !matches!(read, Poll::Ready(Ok(()))) {
+                self.turn = Turn::WHOLE;
+                return read;
             }
-            let taken = self.turn.take(part.filled());
+            let taken = self.framing.pass(part.filled_mut(), &mut self.turn.heads);
             self.rest = part.filled()[taken..].to_vec();
             buffer.advance(taken);
+            taken
         } else {
             let room = room.min(self.rest.len());
-            let taken = self.turn.take(&self.rest[..room]);
+            let taken = self.framing.pass(&mut self.rest[..room], &mut self.turn.heads);
             buffer.put_slice(&self.rest[..taken]);
             self.rest = self.rest.split_off(taken);
-        }
+            taken
+        };
+        self.turn.bytes = self.turn.bytes.saturating_sub(taken);
         Poll::Ready(Ok(()))
     }
 }
@@ -261,16 +294,23 @@ impl AsyncRead for Connection {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        self.check(context)?;
         if self.waits(context) {
+            // Not for the gateway.
+            self.activity.0.is_behind.set(false);
+            self.check(context)?;
             return Poll::Pending;
         }
         if self.turn.is_over() {
-            self.turn.renew();
+            self.turn = Turn::WHOLE;
             return later(context);
         }
         let before = buffer.filled().len();
+        let head_came = self.turn.heads < TURN_HEADS;
         let read = self.read(context, buffer);
+        // A head that came just now is with the library, which has not said so yet.
+        if read.is_pending() && !head_came {
+            self.check(context)?;
+        }
         self.ahead |= buffer.filled().len() > before && self.activity.is_served_first();
         read
     }
@@ -278,7 +318,6 @@ impl AsyncRead for Connection {
 
 impl AsyncWrite for Connection {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.check(context)?;
         let written = Pin::new(&mut self.io).poll_write(context, bytes);
         self.written(context, written)
     }
@@ -288,7 +327,6 @@ impl AsyncWrite for Connection {
         context: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.check(context)?;
         let written = Pin::new(&mut self.io).poll_write_vectored(context, slices);
         self.written(context, written)
     }
@@ -298,7 +336,10 @@ impl AsyncWrite for Connection {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.check(context)?;
+        // An answer has ended, perhaps, and the next request is waited for: what has come is looked at first.
+        if self.is_late(context) {
+            context.waker().wake_by_ref();
+        }
         Pin::new(&mut self.io).poll_flush(context)
     }
 
@@ -319,10 +360,10 @@ mod tests {
     const LONG: Duration = Duration::from_secs(3600);
     const PATIENCE: Duration = Duration::from_secs(30);
 
-    async fn connection(limit: Duration, stall_limit: Duration) -> (Connection, TcpStream) {
+    async fn connection(idle: Duration, stall: Duration) -> (Connection, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let peer = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        (Connection::new(listener.accept().await.unwrap().0, limit, stall_limit), peer)
+        (Connection::new(listener.accept().await.unwrap().0, Patience { head: idle, idle, stall }), peer)
     }
 
     /// Writes until it fails.
@@ -401,7 +442,9 @@ mod tests {
 
     #[tokio::test]
     async fn one_turn_reads_a_few_requests_or_a_piece_of_a_body_and_the_next_goes_on() {
-        for sent in [REQUEST.repeat(1000), "\n\n\nx".repeat(8 * 1024), "x".repeat(64 * 1024)] {
+        let body = "\n\n\nx".repeat(8 * 1024);
+        let with_body = format!("POST / HTTP/1.1\r\nHost: t\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+        for sent in [REQUEST.repeat(1000), with_body, "x".repeat(64 * 1024)] {
             let (mut connection, mut peer) = connection(LONG, LONG).await;
             let bytes = sent.clone().into_bytes();
             let writer = tokio::spawn(async move {

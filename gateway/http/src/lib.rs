@@ -18,6 +18,7 @@ pub mod dto;
 pub mod endpoints;
 pub mod errors;
 mod fields;
+mod framing;
 mod gateway;
 mod head;
 mod hub;

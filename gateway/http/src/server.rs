@@ -6,7 +6,7 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_http::{HttpService, Protocol};
+use actix_http::{HttpService, KeepAlive, Protocol};
 use actix_service::{IntoServiceFactory, ServiceFactoryExt, fn_service, map_config};
 use actix_web::App;
 use actix_web::dev::{AppConfig, Extensions, Server};
@@ -14,7 +14,7 @@ use actix_web::middleware::from_fn;
 use actix_web::rt::net::TcpStream;
 use actix_web::web::{Data, ServiceConfig};
 
-use crate::connection::Connection;
+use crate::connection::{Connection, Patience};
 use crate::endpoints::{self, ADMIN};
 use crate::gateway::{Gateway, HttpConfig};
 use crate::middleware::{Edge, around};
@@ -54,13 +54,14 @@ macro_rules! serve {
             .shutdown_timeout(limits.shutdown_timeout.as_secs())
             .disable_signals();
         let stopping = server.graceful_shutdown_signal();
-        let stall = limits.stall_timeout;
-        let patience = limits.keep_alive + limits.header_read_timeout;
+        let patience =
+            Patience { head: limits.header_read_timeout, idle: limits.keep_alive, stall: limits.stall_timeout };
         let server = server.listen("http", listener, move || {
             let stopping = stopping.clone();
             let http = HttpService::build()
-                .keep_alive(limits.keep_alive)
-                .client_request_timeout(limits.header_read_timeout)
+                // The connection itself knows how long it waits.
+                .keep_alive(KeepAlive::Os)
+                .client_request_timeout(Duration::ZERO)
                 .client_disconnect_timeout(LINGER)
                 .graceful_shutdown_signal(move || {
                     let stopping = stopping.clone();
@@ -75,7 +76,7 @@ macro_rules! serve {
                 let peer = stream.peer_addr().ok();
                 // Answers are small and waited for; without this they may be held back.
                 let _ = stream.set_nodelay(true);
-                ready(Ok((Connection::new(stream, patience, stall), Protocol::Http1, peer)))
+                ready(Ok((Connection::new(stream, patience), Protocol::Http1, peer)))
             })
             .and_then(http)
         })?;

@@ -17,6 +17,9 @@ use super::*;
 use crate::cursor::List;
 use crate::testing_engine::{Away, Counted, gateway};
 
+#[path = "server_edge_tests.rs"]
+mod edge;
+
 /// Far beyond every limit set here.
 const DEADLINE: Duration = Duration::from_secs(20);
 /// The HTTP library's clock ticks every half second: a shorter limit may be over at once.
@@ -31,11 +34,15 @@ struct Running {
 }
 
 fn start() -> Running {
+    start_with(SHORT)
+}
+
+fn start_with(patience: Duration) -> Running {
     let config = HttpConfig {
         body_limit: 64 * 1024,
-        header_read_timeout: SHORT,
-        body_read_timeout: SHORT / 2,
-        keep_alive: SHORT,
+        header_read_timeout: patience,
+        body_read_timeout: patience / 2,
+        keep_alive: patience,
         max_connections: 100,
         workers: 1,
         shutdown_timeout: Duration::from_secs(5),
@@ -402,6 +409,8 @@ async fn ambiguous_framing_is_refused_with_one_answer() {
         "Transfer-Encoding: xchunked\r\n",
         "Transfer-Encoding : chunked\r\n",
         "X-Folded: a\r\n b\r\nContent-Length: 5\r\n",
+        "Content-Length: 5\n",
+        "X-Bare: a\nContent-Length: 5\r\n",
     ] {
         let request = format!("{NOTIFY} HTTP/1.1\r\nHost: t\r\n{headers}\r\n0\r\n\r\n{second}");
         let answer = server.raw(request.as_bytes()).await;
