@@ -9,7 +9,7 @@ use anyhow::{Context as _, anyhow};
 use dukou_domain::Secret;
 use dukou_engine::ports::{Store, StoreError};
 use dukou_http::{HttpConfig, WaitingFor};
-use dukou_store::{PostgresOptions, PostgresStore, Served, SqliteOptions, SqliteStore, SteadyTime};
+use dukou_store::{LeftAt, PostgresOptions, PostgresStore, Served, SqliteOptions, SqliteStore, SteadyTime};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use uuid::Uuid;
@@ -31,6 +31,31 @@ const KEPT_AGAIN: Duration = Duration::from_secs(30);
 
 /// Under which the store keeps the key of the console's sessions.
 const CONSOLE_SECRET: &str = "console";
+
+/// Where the time of plans stands, as the ledger has it.
+struct TimeKept {
+    at: LeftAt,
+    /// The last write failed, and that was told.
+    failing: bool,
+}
+
+impl TimeKept {
+    fn is_to_be_written(&self, left: LeftAt) -> bool {
+        left.ahead.abs_diff(self.at.ahead) > KEPT_WITHIN || left.moment.since(self.at.moment) >= KEPT_AGAIN
+    }
+
+    /// A write that failed is tried again at the next look, and told of once.
+    fn ended(&mut self, left: LeftAt, written: Result<(), StoreError>) {
+        match written {
+            Ok(()) => *self = TimeKept { at: left, failing: false },
+            Err(error) => {
+                if !std::mem::replace(&mut self.failing, true) {
+                    tracing::warn!(%error, "where the time of plans stands cannot be kept");
+                }
+            }
+        }
+    }
+}
 
 /// The store that was opened.
 #[derive(Clone)]
@@ -92,24 +117,12 @@ impl Ledger {
     /// changes and from time to time, and once more when it is told to stop.
     pub async fn keep_time(self, time: Arc<SteadyTime>, mut stopping: watch::Receiver<bool>) {
         let Ledger::Sqlite(store) = self else { return };
-        let mut kept = time.left_at();
-        let mut failing = false;
+        let mut kept = TimeKept { at: time.left_at(), failing: false };
         loop {
             let stop = *stopping.borrow();
             let left = time.left_at();
-            let is_near = left.ahead.abs_diff(kept.ahead) <= KEPT_WITHIN && left.moment.since(kept.moment) < KEPT_AGAIN;
-            if stop || !is_near {
-                match store.keep_plans_left_at(left).await {
-                    Ok(()) => {
-                        kept = left;
-                        failing = false;
-                    }
-                    // Tried again at the next look, and said once.
-                    Err(error) if !std::mem::replace(&mut failing, true) => {
-                        tracing::warn!(%error, "where the time of plans stands cannot be kept");
-                    }
-                    Err(_) => {}
-                }
+            if stop || kept.is_to_be_written(left) {
+                kept.ended(left, store.keep_plans_left_at(left).await);
             }
             if stop {
                 break;
@@ -218,8 +231,8 @@ impl<'l> Waiting<'l> {
 
 #[cfg(test)]
 mod tests {
+    use dukou_domain::Timestamp;
     use dukou_spi::Clock as _;
-    use dukou_store::LeftAt;
 
     use super::*;
 
@@ -243,5 +256,20 @@ mod tests {
         drop(first);
         let ahead = open().time().await.unwrap().ahead();
         assert!(near(ahead, 3_600_000), "{ahead}");
+    }
+
+    #[test]
+    fn a_write_of_the_time_that_failed_is_made_again_at_the_next_look() {
+        let at = |seconds: i64, ahead| LeftAt { ahead, moment: Timestamp::from_millis(seconds * 1_000) };
+        let failed = || Err(StoreError::Unavailable("the disk is full".to_owned()));
+        let mut kept = TimeKept { at: at(0, 0), failing: false };
+        assert!(!kept.is_to_be_written(at(29, 3_000)));
+        assert!(kept.is_to_be_written(at(30, 0)) && kept.is_to_be_written(at(1, 3_001)));
+        kept.ended(at(30, 0), failed());
+        assert!(kept.is_to_be_written(at(31, 0)));
+        kept.ended(at(31, 0), failed());
+        assert!(kept.is_to_be_written(at(32, 0)));
+        kept.ended(at(32, 0), Ok(()));
+        assert!(!kept.is_to_be_written(at(61, 0)) && kept.is_to_be_written(at(62, 0)));
     }
 }
