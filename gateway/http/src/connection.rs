@@ -1,10 +1,9 @@
 //! A connection that is cut when its next request does not arrive in time, and that reads no more at once than is fair.
 //!
-//! The time until the first whole head of a request has come has one limit, the silence behind an answer has another,
-//! and so has the time from there to the arrival of the next whole head. An answer that goes on for long has one
-//! on every moment in which the reader takes nothing. All of them are for the client alone: what it sent, or took, while
-//! the thread had other things to do is looked at first, and a limit holds where there was nothing of it. The HTTP library,
-//! which has such limits too, looks at the clock first.
+//! A head has a limit from where it begins, the first from where the connection does; the silence behind an answer has
+//! another, and an answer that goes on for long has one on every moment in which the reader takes nothing. All of them
+//! are for the client alone: what it sent, or took, while the thread had other things to do is looked at first, and a limit
+//! holds where there was nothing of it. The HTTP library, which has such limits too, looks at the clock first.
 //!
 //! The library also reads a connection until it is empty and answers all that came before anybody else of its thread
 //! has a turn, and it puts each request that waits into memory, at some 7 KB, also while nobody takes the answers.
@@ -144,6 +143,8 @@ pub struct Connection {
     held: bool,
     turn: Turn,
     framing: Framing,
+    /// Since when the head that is being read has been.
+    head_begun: Option<Instant>,
     /// Read, and for a later turn.
     rest: Vec<u8>,
     /// Something was read behind the request in hand: no more until it is answered.
@@ -169,6 +170,7 @@ impl Connection {
             held: false,
             turn: Turn::WHOLE,
             framing: Framing::default(),
+            head_begun: None,
             rest: Vec::new(),
             ahead: false,
             timer: None,
@@ -184,9 +186,9 @@ impl Connection {
         let Patience { head, idle, stall } = self.patience;
         match (self.activity.waiting_since(), self.stalled) {
             (Some(since), _) if self.activity.0.is_new.get() => Some(since + head),
-            (Some(since), None) if !self.framing.is_within_head() => Some(since + idle),
-            // The answer before may still be on its way.
-            (Some(since), _) => Some(since + idle + head),
+            // The answer before is still on its way.
+            (Some(since), Some(_)) => Some(since + idle + head),
+            (Some(since), None) => Some(self.head_begun.map_or(since + idle, |begun| begun.max(since) + head)),
             (None, stalled) => stalled.map(|since| since + stall),
         }
     }
@@ -252,10 +254,24 @@ impl Connection {
         self.ahead
     }
 
+    /// Passes over what is handed on; how many of these bytes belong to this turn.
+    fn pass(&mut self, bytes: &mut [u8]) -> usize {
+        let heads = self.turn.heads;
+        let passed = self.framing.pass(bytes, &mut self.turn.heads);
+        if self.turn.heads < heads || !self.framing.is_within_head() {
+            self.head_begun = None;
+        }
+        if self.framing.is_within_head() {
+            self.head_begun.get_or_insert_with(Instant::now);
+        }
+        self.turn.bytes = self.turn.bytes.saturating_sub(passed);
+        passed
+    }
+
     /// Hands on what this turn has room for.
     fn read(&mut self, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let room = buffer.remaining().min(self.turn.bytes);
-        let taken = if self.rest.is_empty() {
+        if self.rest.is_empty() {
             let mut part = ReadBuf::new(buffer.initialize_unfilled_to(room));
             let read = Pin::new(&mut self.io).poll_read(context, &mut part);
             self.activity.0.is_behind.set(read.is_ready());
@@ -263,18 +279,16 @@ impl Connection {
                 self.turn = Turn::WHOLE;
                 return read;
             }
-            let taken = self.framing.pass(part.filled_mut(), &mut self.turn.heads);
+            let taken = self.pass(part.filled_mut());
             self.rest = part.filled()[taken..].to_vec();
             buffer.advance(taken);
-            taken
         } else {
-            let room = room.min(self.rest.len());
-            let taken = self.framing.pass(&mut self.rest[..room], &mut self.turn.heads);
-            buffer.put_slice(&self.rest[..taken]);
-            self.rest = self.rest.split_off(taken);
-            taken
-        };
-        self.turn.bytes = self.turn.bytes.saturating_sub(taken);
+            let mut rest = std::mem::take(&mut self.rest);
+            let room = room.min(rest.len());
+            let taken = self.pass(&mut rest[..room]);
+            buffer.put_slice(&rest[..taken]);
+            self.rest = rest.split_off(taken);
+        }
         Poll::Ready(Ok(()))
     }
 }
