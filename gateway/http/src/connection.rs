@@ -375,9 +375,13 @@ mod tests {
     const PATIENCE: Duration = Duration::from_secs(30);
 
     async fn connection(idle: Duration, stall: Duration) -> (Connection, TcpStream) {
+        with(Patience { head: idle, idle, stall }).await
+    }
+
+    async fn with(patience: Patience) -> (Connection, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let peer = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        (Connection::new(listener.accept().await.unwrap().0, Patience { head: idle, idle, stall }), peer)
+        (Connection::new(listener.accept().await.unwrap().0, patience), peer)
     }
 
     /// Writes until it fails.
@@ -431,6 +435,16 @@ mod tests {
         // The end of the patience wakes as well.
         assert!(started.elapsed() < PATIENCE, "nothing else woke it");
         done
+    }
+
+    #[tokio::test]
+    async fn a_head_that_has_begun_has_a_limit_of_its_own_behind_an_answer() {
+        let (mut connection, mut peer) = with(Patience { head: SHORT, idle: LONG, stall: LONG }).await;
+        drop(connection.activity().begin());
+        peer.write_all(b"GET / HT").await.unwrap();
+        let mut read = Vec::new();
+        let error = woken(connection.read_to_end(&mut read)).await.unwrap_err();
+        assert_eq!((error.kind(), read.as_slice()), (io::ErrorKind::TimedOut, b"GET / HT".as_slice()));
     }
 
     /// Reads until nothing more is to be had at once, as the HTTP library does in one turn.
