@@ -23,7 +23,7 @@ pub use id::{
     ProviderRefundId, RefundId, RefundRequestId, TenantId, TradeNo, TransactionId,
 };
 pub use method::Method;
-pub use money::{Currency, Money, MoneyError};
+pub use money::{Currency, ForeignCode, Money, MoneyError};
 pub use payment::{PaymentFact, PaymentState};
 pub use refund::{RefundFact, RefundState};
 pub use request::RefundRequestState;

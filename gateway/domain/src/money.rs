@@ -9,16 +9,27 @@ pub enum Currency {
     /// Renminbi; the minor unit is the fen (分).
     Cny,
     /// Any currency the gateway does not count in. It is never in an order of ours; a platform's
-    /// word about money keeps it, so that the comparison with the order fails as it must.
-    Other,
+    /// word about money keeps it, so that the comparison with the order fails as it must and names it.
+    Other(ForeignCode),
+}
+
+/// The three capital letters by which a platform named a currency; `XXX` (no currency) where it used another word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ForeignCode([u8; 3]);
+
+impl fmt::Display for ForeignCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|letter| write!(f, "{}", char::from(*letter)))
+    }
 }
 
 impl Currency {
-    /// The ISO 4217 code, upper case; `XXX` (no currency) for [`Currency::Other`].
+    /// The ISO 4217 code, upper case, of a currency the gateway counts in; `XXX` (no currency) for [`Currency::Other`], which
+    /// is printed with its own.
     pub const fn code(self) -> &'static str {
         match self {
             Currency::Cny => "CNY",
-            Currency::Other => "XXX",
+            Currency::Other(_) => "XXX",
         }
     }
 
@@ -29,11 +40,23 @@ impl Currency {
             _ => None,
         }
     }
+
+    /// The currency that a platform names by `word`, whichever it is.
+    pub fn named(word: &str) -> Self {
+        Self::parse(word).unwrap_or_else(|| {
+            let letters = word.as_bytes().try_into().ok();
+            let letters = letters.filter(|letters: &[u8; 3]| letters.iter().all(u8::is_ascii_uppercase));
+            Currency::Other(ForeignCode(letters.unwrap_or(*b"XXX")))
+        })
+    }
 }
 
 impl fmt::Display for Currency {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.code())
+        match self {
+            Currency::Cny => f.write_str(self.code()),
+            Currency::Other(code) => code.fmt(f),
+        }
     }
 }
 
@@ -188,6 +211,24 @@ mod tests {
         assert_eq!(Money::new(i64::MAX, Currency::Cny), Err(MoneyError::TooLarge));
         assert_eq!(fen(1).checked_sub(fen(2)), Err(MoneyError::Negative));
         assert_eq!(fen(Money::MAX_MINOR).checked_add(fen(1)), Err(MoneyError::TooLarge));
+    }
+
+    #[test]
+    fn a_currency_is_printed_as_the_platform_named_it() {
+        for (word, printed) in [
+            ("CNY", "CNY"),
+            ("USD", "USD"),
+            ("XXX", "XXX"),
+            ("cny", "XXX"),
+            ("", "XXX"),
+            ("EURO", "XXX"),
+            ("元", "XXX"),
+        ] {
+            let currency = Currency::named(word);
+            assert_eq!(currency.to_string(), printed, "{word}");
+            assert_eq!(currency == Currency::Cny, word == "CNY", "{word}");
+            assert_eq!(Currency::named(&currency.to_string()), currency, "{word}");
+        }
     }
 
     proptest! {

@@ -248,7 +248,7 @@ impl<'a> From<&'a Subject> for StoredSubject<'a> {
                 transaction_id: transaction_id.as_ref().map(|id| Cow::Borrowed(id.as_str())),
                 amount: amount.map(|amount| StoredMoney {
                     minor: amount.minor(),
-                    currency: Cow::Borrowed(amount.currency().code()),
+                    currency: Cow::Owned(amount.currency().to_string()),
                 }),
             },
             Subject::Endpoint(endpoint) => StoredSubject::Endpoint {
@@ -417,9 +417,8 @@ impl StoredSubject<'_> {
                 provider: id(ProviderName::new, &provider)?,
                 trade_no: id(TradeNo::new, &trade_no)?,
                 transaction_id: transaction_id.map(|text| id(TransactionId::new, &text)).transpose()?,
-                amount: amount
-                    .map(|amount| money(amount.minor, word(Currency::parse, &amount.currency)?))
-                    .transpose()?,
+                // What is not on record may be in any currency.
+                amount: amount.map(|amount| money(amount.minor, Currency::named(&amount.currency))).transpose()?,
             },
             StoredSubject::Endpoint { failing_since, disabled_at } => Subject::Endpoint(Endpoint {
                 failing_since: failing_since.map(Timestamp::from_millis),

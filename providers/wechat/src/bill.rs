@@ -206,7 +206,7 @@ impl Table for Columns {
             "REVOKED" => BillRowKind::Revoked,
             _ => return Err(invalid("交易状态")),
         };
-        let currency = optional(self.currency).map_or(Some(Currency::Cny), Currency::parse).unwrap_or(Currency::Other);
+        let currency = optional(self.currency).map_or(Currency::Cny, Currency::named);
         let (amount, column) = match kind {
             BillRowKind::Payment => (value(self.amount, "订单金额")?, "订单金额"),
             // Money that went back stands in the refund columns.

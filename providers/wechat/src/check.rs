@@ -105,7 +105,7 @@ mod tests {
             (None, |order| (order.method, order.openid) = (Method::Native, None)),
             (None, |order| order.attach = Some("书".repeat(42))),
             (Some("amount"), |order| order.amount = Money::zero(Currency::Cny)),
-            (Some("currency"), |order| order.amount = Money::new(1, Currency::Other).unwrap()),
+            (Some("currency"), |order| order.amount = Money::new(1, Currency::named("USD")).unwrap()),
             (Some("out_trade_no"), |order| order.trade_no = TradeNo::new("T2026").unwrap()),
             (Some("out_trade_no"), |order| order.trade_no = TradeNo::new(&"T".repeat(33)).unwrap()),
             (Some("description"), |order| order.description = " ".to_owned()),

@@ -74,13 +74,17 @@ pub struct MismatchedField {
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct UnknownOrder {
     pub provider: String,
-    /// The number at the provider.
+    /// The merchant's number of the order, as the provider named it.
+    #[schema(required = false)]
+    pub out_trade_no: String,
+    /// The same: the number at the provider.
     pub trade_no: String,
     #[schema(required = true)]
     pub transaction_id: Option<String>,
     /// In minor units (fen).
     #[schema(required = true)]
     pub amount: Option<i64>,
+    /// As the provider named it; `XXX` where that was no code of a currency.
     #[schema(required = true)]
     pub currency: Option<String>,
 }
@@ -144,6 +148,7 @@ impl From<&Subject> for EventData {
             Subject::UnknownOrder { provider, trade_no, transaction_id, amount } => {
                 EventData::UnknownOrder(UnknownOrder {
                     provider: provider.to_string(),
+                    out_trade_no: trade_no.to_string(),
                     trade_no: trade_no.to_string(),
                     transaction_id: transaction_id.as_ref().map(ToString::to_string),
                     amount: amount.map(|amount| amount.minor()),
@@ -170,7 +175,7 @@ impl From<&Difference> for MismatchedField {
 mod tests {
     use super::*;
     use crate::testing::{moment, payment, refund, tenant_id};
-    use dukou_domain::{EventId, ProviderName, TradeNo};
+    use dukou_domain::{Currency, EventId, Money, ProviderName, TradeNo};
     use dukou_engine::records::EventKind;
     use uuid::Uuid;
 
@@ -208,12 +213,13 @@ mod tests {
             provider: ProviderName::new("wechat").unwrap(),
             trade_no: TradeNo::new("X1").unwrap(),
             transaction_id: None,
-            amount: Some(payment().amount),
+            amount: Money::new(101, Currency::named("USD")).ok(),
         };
         assert_eq!(
             shown(EventKind::PaymentUnknownOrder, subject)["data"],
             serde_json::json!({
-                "provider": "wechat", "trade_no": "X1", "transaction_id": null, "amount": 101, "currency": "CNY"
+                "provider": "wechat", "out_trade_no": "X1", "trade_no": "X1", "transaction_id": null, "amount": 101,
+                "currency": "USD"
             })
         );
     }

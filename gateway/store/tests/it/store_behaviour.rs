@@ -3,7 +3,7 @@
 use std::future::Future;
 
 use bytes::Bytes;
-use dukou_domain::{EventId, PaymentState, ProviderName, RefundState, TenantId, TradeNo};
+use dukou_domain::{Currency, EventId, Money, PaymentState, ProviderName, RefundState, TenantId, TradeNo};
 use dukou_engine::open::{OldestOpen, OpenKind};
 use dukou_engine::ports::{Change, Old, Store, StoreError, Target};
 use dukou_engine::records::{
@@ -299,7 +299,7 @@ async fn every_subject_reads_back(store: &dyn Store) {
                 provider: provider(),
                 trade_no: TradeNo::new("T1").unwrap(),
                 transaction_id: None,
-                amount: Some(fen(7)),
+                amount: Money::new(7, Currency::named("USD")).ok(),
             },
         ),
     ];

@@ -149,7 +149,7 @@ pub fn amount(fields: &Fields<'_>, fee: &str, fee_type: &str) -> Result<Money, S
     let digits = require(fields, fee)?;
     let currency = match fields.get(fee_type) {
         None => Currency::Cny,
-        Some(code) => Currency::parse(code).unwrap_or(Currency::Other),
+        Some(code) => Currency::named(code),
     };
     // Digits alone: a sign, a point or a space is not an amount.
     let minor = if digits.bytes().all(|byte| byte.is_ascii_digit()) { digits.parse().ok() } else { None };

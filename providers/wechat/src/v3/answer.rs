@@ -147,8 +147,8 @@ fn valid<T, E>(value: Result<T, E>, name: &str) -> Result<T, String> {
 impl Amount {
     /// CNY where the message does not say.
     fn money(&self, minor: Option<i64>, name: &str) -> Result<Money, String> {
-        let currency = self.currency.as_deref().map_or(Some(Currency::Cny), Currency::parse);
-        valid(Money::new(require(minor, name)?, currency.unwrap_or(Currency::Other)), name)
+        let currency = self.currency.as_deref().map_or(Currency::Cny, Currency::named);
+        valid(Money::new(require(minor, name)?, currency), name)
     }
 }
 

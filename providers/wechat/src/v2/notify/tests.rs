@@ -54,7 +54,7 @@ async fn another_app_merchant_or_currency_is_reported_not_judged() {
         panic!("not paid")
     };
     assert_eq!((facts.app_id.as_str(), facts.merchant_id.as_str()), ("wx7777777777777777", "1900000110"));
-    assert_eq!(facts.amount, Money::new(5990, Currency::Other).unwrap());
+    assert_eq!(facts.amount, Money::new(5990, Currency::named("USD")).unwrap());
 }
 
 #[tokio::test]
