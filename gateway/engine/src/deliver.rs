@@ -188,20 +188,13 @@ impl Engine {
         Ok(self.store.deliveries().deliveries(filter).await?)
     }
 
-    /// Tries a delivery again now: an exhausted one with its schedule from the beginning.
+    /// Tries a delivery again now: one that was delivered or exhausted with its schedule from the beginning. Whoever got
+    /// it before knows it by the event's id.
     ///
     /// # Errors
-    /// [`EngineError::NotFound`], [`EngineError::InvalidState`] when it was delivered,
-    /// [`EngineError::Store`].
+    /// [`EngineError::NotFound`], [`EngineError::Store`].
     pub async fn retry_delivery(&self, tenant: &Tenant, id: DeliveryId) -> Result<Delivery, EngineError> {
-        let delivery = self.store.deliveries().retry(&tenant.id, id, self.now()).await?.ok_or(EngineError::NotFound)?;
-        match delivery.state {
-            DeliveryState::Pending => Ok(delivery),
-            DeliveryState::Delivered | DeliveryState::Exhausted => {
-                let why = format!("the delivery is {}; only one that is not delivered can be tried", delivery.state);
-                Err(EngineError::InvalidState(why))
-            }
-        }
+        self.store.deliveries().retry(&tenant.id, id, self.now()).await?.ok_or(EngineError::NotFound)
     }
 
     /// Switches the tenant's endpoint on again; what waited for it is sent. One that is on stays on.

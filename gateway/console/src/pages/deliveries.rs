@@ -25,8 +25,9 @@ struct Row {
     made: u32,
     next_at: String,
     error: String,
-    /// Where it is tried again; `None` when it was delivered.
-    retry: Option<String>,
+    /// Where it is tried again.
+    retry: String,
+    retry_name: &'static str,
 }
 
 impl Row {
@@ -42,8 +43,11 @@ impl Row {
             made: delivery.made,
             next_at: delivery.next_at.map(|at| moments::shown(at, visitor.language)).unwrap_or_default(),
             error: error.map(|words| visitor.language.said(&words).to_owned()).unwrap_or_default(),
-            retry: (delivery.state != DeliveryState::Delivered)
-                .then(|| format!("/console/deliveries/{}/{}/retry", delivery.tenant, delivery.id)),
+            retry: format!("/console/deliveries/{}/{}/retry", delivery.tenant, delivery.id),
+            retry_name: match delivery.state {
+                DeliveryState::Pending | DeliveryState::Exhausted => visitor.texts.retry,
+                DeliveryState::Delivered => visitor.texts.send_again,
+            },
         }
     }
 }
@@ -90,7 +94,6 @@ pub async fn retry(console: Data<Console>, request: HttpRequest, form: Form<Hash
     };
     match console.engine.retry_delivery(&tenant, id).await {
         Ok(_) => answer::see(&format!("/console/deliveries?tenant={}", tenant.id)),
-        Err(EngineError::InvalidState(_)) => visitor.refused(visitor.texts.delivered_already),
         Err(error) => visitor.failed(&error),
     }
 }

@@ -74,8 +74,8 @@ pub trait Deliveries: Send + Sync {
     /// The deliveries of a tenant's events at these positions of the log, in their order.
     async fn deliveries_of(&self, tenant: &TenantId, positions: Vec<i64>) -> Result<Vec<Delivery>, StoreError>;
 
-    /// Makes a delivery due at once: an exhausted one with its schedule from the beginning, a
-    /// pending one where it is in its schedule. A delivered one stays as it is. Returns it as it is
+    /// Makes a delivery due at once: one that ended, delivered or exhausted, with its schedule from the beginning, a
+    /// pending one where it is in its schedule. One that is being tried is left to that. Returns it as it is
     /// afterwards; `None` when the tenant has no such delivery.
     async fn retry(&self, tenant: &TenantId, id: DeliveryId, now: Timestamp) -> Result<Option<Delivery>, StoreError>;
 

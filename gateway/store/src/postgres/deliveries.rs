@@ -44,9 +44,9 @@ const AT_POSITIONS: &str = concat!(
 );
 
 /// One that is being tried at this moment is left to that.
-const RETRY: &str = "UPDATE deliveries SET next_at = $3, failed = CASE state WHEN 'exhausted' THEN 0 ELSE failed END, \
-     state = 'pending' WHERE tenant = $1 AND id = $2 AND leased_from IS NULL \
-     AND (state = 'exhausted' OR (state = 'pending' AND next_at > $3))";
+const RETRY: &str = "UPDATE deliveries SET next_at = $3, failed = CASE state WHEN 'pending' THEN failed ELSE 0 END, \
+     state = 'pending', delivered_at = NULL WHERE tenant = $1 AND id = $2 AND leased_from IS NULL \
+     AND (state <> 'pending' OR next_at > $3)";
 
 /// Each state's part of a page, from the index alone.
 const LIST: &str = concat!(

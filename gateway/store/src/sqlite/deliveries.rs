@@ -42,9 +42,9 @@ const BY_ID: &str = concat!("SELECT ", columns!(), " FROM deliveries v WHERE id 
 const AT_POSITION: &str = concat!("SELECT ", columns!(), " FROM deliveries v WHERE position = ?1 AND tenant = ?2");
 
 /// One that is being tried at this moment is left to that.
-const RETRY: &str = "UPDATE deliveries SET next_at = ?3, failed = CASE state WHEN 'exhausted' THEN 0 ELSE failed END, \
-     state = 'pending' WHERE id = ?1 AND tenant = ?2 AND leased_from IS NULL \
-     AND (state = 'exhausted' OR (state = 'pending' AND next_at > ?3))";
+const RETRY: &str = "UPDATE deliveries SET next_at = ?3, failed = CASE state WHEN 'pending' THEN failed ELSE 0 END, \
+     state = 'pending', delivered_at = NULL WHERE id = ?1 AND tenant = ?2 AND leased_from IS NULL \
+     AND (state <> 'pending' OR next_at > ?3)";
 
 const BACKLOG: &str = "SELECT w.tenant, w.pending, d.created_at, e.disabled_at IS NOT NULL \
      FROM (SELECT tenant, count(*) AS pending, min(position) AS oldest FROM deliveries INDEXED BY deliveries_due \

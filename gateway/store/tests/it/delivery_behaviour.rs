@@ -286,7 +286,13 @@ async fn a_retry_by_hand_makes_it_due(store: &dyn Store) {
     let taken = lease(store, 4_000, 10, room(10)).await.taken;
     deliveries.record(vec![tried(&taken[0], None, DeliveryState::Delivered, None)]).await.unwrap();
     let done = deliveries.retry(&tenant(), new.id, at(5_000)).await.unwrap().unwrap();
-    assert_eq!((done.state, done.next_at), (DeliveryState::Delivered, None));
+    assert_eq!((done.state, done.next_at), (DeliveryState::Pending, Some(at(5_000))), "it is sent once more");
+    assert_eq!((done.made, done.failed, done.delivered_at), (3, 0, None));
+    let taken = lease(store, 5_000, 10, room(10)).await.taken;
+    assert_eq!((taken.len(), taken[0].delivery.id, taken[0].event.id), (1, new.id, new.event));
+    deliveries.record(vec![tried(&taken[0], None, DeliveryState::Delivered, None)]).await.unwrap();
+    let ended = deliveries.deliveries_of(&tenant(), vec![new.position]).await.unwrap();
+    assert_eq!((ended[0].state, ended[0].made), (DeliveryState::Delivered, 4));
 }
 
 async fn what_waits_is_counted_by_tenant(store: &dyn Store) {
