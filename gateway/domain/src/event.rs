@@ -29,6 +29,7 @@ event_kinds! {
     PaymentClosed = "payment.closed",
     PaymentFailed = "payment.failed",
     PaymentAttemptClosed = "payment.attempt_closed",
+    PaymentOrderMissing = "payment.order_missing",
     PaymentLate = "payment.late",
     PaymentDuplicate = "payment.duplicate",
     PaymentMismatch = "payment.mismatch",
@@ -40,6 +41,7 @@ event_kinds! {
     RefundCreated = "refund.created",
     RefundProcessing = "refund.processing",
     RefundUnknown = "refund.unknown",
+    RefundMissing = "refund.missing",
     RefundSucceeded = "refund.succeeded",
     RefundFailed = "refund.failed",
     RefundAbnormal = "refund.abnormal",
@@ -72,6 +74,7 @@ impl EventKind {
             | EventKind::PaymentClosed
             | EventKind::PaymentFailed
             | EventKind::PaymentAttemptClosed
+            | EventKind::PaymentOrderMissing
             | EventKind::PaymentLate
             | EventKind::PaymentDuplicate
             | EventKind::PaymentMismatch
@@ -83,6 +86,7 @@ impl EventKind {
             | EventKind::RefundCreated
             | EventKind::RefundProcessing
             | EventKind::RefundUnknown
+            | EventKind::RefundMissing
             | EventKind::RefundSucceeded
             | EventKind::RefundFailed
             | EventKind::RefundAbnormal

@@ -165,7 +165,8 @@ pub(crate) fn move_payment(payment: &mut Payment, fact: PaymentFact, now: Timest
     }
     let kind = match transition.to {
         PaymentState::Created if fact == PaymentFact::AttemptClosed => EventKind::PaymentAttemptClosed,
-        PaymentState::Created => EventKind::PaymentCreated,
+        // Recorded it was long ago; its lost order was never made.
+        PaymentState::Created => EventKind::PaymentOrderMissing,
         PaymentState::Pending => EventKind::PaymentPending,
         PaymentState::Unknown => EventKind::PaymentUnknown,
         PaymentState::Succeeded => EventKind::PaymentSucceeded,

@@ -300,7 +300,8 @@ fn move_refund(
     refund.updated_at = now;
     payment.updated_at = now;
     let kind = match transition.to {
-        RefundState::Created => EventKind::RefundCreated,
+        // Recorded it was long ago; what was sent of it never arrived.
+        RefundState::Created => EventKind::RefundMissing,
         RefundState::Processing => EventKind::RefundProcessing,
         RefundState::Unknown => EventKind::RefundUnknown,
         RefundState::Succeeded => EventKind::RefundSucceeded,

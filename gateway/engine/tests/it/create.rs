@@ -98,6 +98,22 @@ async fn a_lost_answer_is_found_by_asking_and_the_number_is_used_again() {
     assert!(answer.invoke.is_some());
 }
 
+/// The same payment is made anew: it was created once.
+#[tokio::test]
+async fn a_lost_order_that_was_never_made_is_told_as_missing_and_the_payment_not_as_created_again() {
+    let house = House::new();
+    house.script(|script| {
+        script.pay.push_back(Err(lost()));
+        script.query.push_back(Ok(OrderWord::Missing));
+    });
+    house.engine.create_payment(&house.tenant, order("N-1")).await.unwrap_err();
+    let answer = house.engine.create_payment(&house.tenant, order("N-1")).await.unwrap();
+    assert_eq!(house.journal(), ["pay N-1 101", "query N-1", "pay N-1 101"]);
+    assert_eq!(answer.payment.state, PaymentState::Pending);
+    let told = ["payment.created", "payment.unknown", "payment.order_missing", "payment.pending"];
+    assert_eq!(house.event_words().await, told);
+}
+
 #[tokio::test]
 async fn an_order_that_is_paid_already_is_entered_as_paid() {
     let house = House::new();

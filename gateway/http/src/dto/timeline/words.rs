@@ -151,6 +151,9 @@ fn of_event(event: &NewEvent) -> Words {
         EventKind::PaymentAttemptClosed => {
             ("换用其他方式，前一次尝试已关闭", "another way was chosen; the attempt before it is closed")
         }
+        EventKind::PaymentOrderMissing => {
+            ("平台没有这个订单，可重新下单", "the platform has no such order; it can be made again")
+        }
         EventKind::PaymentLate => ("关闭之后才收到的成功", "a success that came after the payment had been closed"),
         EventKind::PaymentDuplicate => ("重复支付，将自动退回", "paid twice; the second is given back by itself"),
         EventKind::PaymentMismatch => {
@@ -164,6 +167,9 @@ fn of_event(event: &NewEvent) -> Words {
         EventKind::RefundCreated => ("退款已记录", "a refund was recorded"),
         EventKind::RefundProcessing => ("平台正在退款", "the platform works on the refund"),
         EventKind::RefundUnknown => ("退款应答丢失，结果未知", "the answer to the refund was lost"),
+        EventKind::RefundMissing => {
+            ("平台没有这笔退款，将以同一单号重发", "the platform has no such refund; it is sent again under its number")
+        }
         EventKind::RefundSucceeded => ("退款成功", "the refund succeeded"),
         EventKind::RefundFailed => ("退款失败", "the refund failed"),
         EventKind::RefundAbnormal => {
