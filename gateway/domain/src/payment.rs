@@ -31,6 +31,8 @@ pub enum PaymentFact {
     OrderMissing,
     /// The platform refused to make the order.
     OrderRefused,
+    /// The platform, asked, has another order under our number, which was paid: ours was not made and never can be.
+    NumberTaken,
     /// The payer paid, in full.
     Paid,
     /// The platform closed the order, at our wish or its own.
@@ -81,10 +83,13 @@ pub fn next(state: PaymentState, fact: PaymentFact) -> Result<Transition, Refuse
         (S::Created, F::AnswerLost) => S::Unknown,
         (S::Created, F::OrderMissing) => S::Created,
         (S::Created, F::OrderRefused) => S::Failed,
+        (S::Created | S::Unknown, F::NumberTaken) => S::Failed,
 
         // An order that was accepted once is judged by queries and notifies, not by what
         // became of a repeated create.
-        (S::Pending, F::OrderAccepted | F::AnswerLost | F::OrderMissing | F::OrderRefused) => S::Pending,
+        (S::Pending, F::OrderAccepted | F::AnswerLost | F::OrderMissing | F::OrderRefused | F::NumberTaken) => {
+            S::Pending
+        }
 
         // The order may exist, whatever a repetition is told; only "no such order" settles it.
         (S::Unknown, F::AnswerLost | F::OrderRefused) => S::Unknown,
@@ -102,6 +107,7 @@ pub fn next(state: PaymentState, fact: PaymentFact) -> Result<Transition, Refuse
             | F::AnswerLost
             | F::OrderMissing
             | F::OrderRefused
+            | F::NumberTaken
             | F::Paid
             | F::OrderClosed
             | F::AttemptClosed,
@@ -114,6 +120,7 @@ pub fn next(state: PaymentState, fact: PaymentFact) -> Result<Transition, Refuse
             | F::AnswerLost
             | F::OrderMissing
             | F::OrderRefused
+            | F::NumberTaken
             | F::Paid
             | F::OrderClosed
             | F::AttemptClosed,
@@ -124,6 +131,7 @@ pub fn next(state: PaymentState, fact: PaymentFact) -> Result<Transition, Refuse
             | F::AnswerLost
             | F::OrderMissing
             | F::OrderRefused
+            | F::NumberTaken
             | F::Paid
             | F::OrderClosed
             | F::AttemptClosed
@@ -133,9 +141,18 @@ pub fn next(state: PaymentState, fact: PaymentFact) -> Result<Transition, Refuse
 
         (
             S::Closed,
-            F::OrderAccepted | F::AnswerLost | F::OrderMissing | F::OrderRefused | F::OrderClosed | F::AttemptClosed,
+            F::OrderAccepted
+            | F::AnswerLost
+            | F::OrderMissing
+            | F::OrderRefused
+            | F::NumberTaken
+            | F::OrderClosed
+            | F::AttemptClosed,
         ) => S::Closed,
-        (S::Failed, F::OrderAccepted | F::AnswerLost | F::OrderMissing | F::OrderRefused | F::OrderClosed) => S::Failed,
+        (
+            S::Failed,
+            F::OrderAccepted | F::AnswerLost | F::OrderMissing | F::OrderRefused | F::NumberTaken | F::OrderClosed,
+        ) => S::Failed,
         (S::Closed | S::Failed, F::Paid) => S::Succeeded,
 
         (S::Created | S::Pending | S::Unknown | S::Closed | S::Failed, F::PartRefunded | F::FullyRefunded) => {
@@ -212,11 +229,12 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const FACTS: [PaymentFact; 9] = [
+    const FACTS: [PaymentFact; 10] = [
         PaymentFact::OrderAccepted,
         PaymentFact::AnswerLost,
         PaymentFact::OrderMissing,
         PaymentFact::OrderRefused,
+        PaymentFact::NumberTaken,
         PaymentFact::Paid,
         PaymentFact::OrderClosed,
         PaymentFact::AttemptClosed,
@@ -238,8 +256,16 @@ mod tests {
             PaymentState::Closed => 'x',
             PaymentState::Failed => 'f',
         };
-        let expected =
-            ["pucfsxc!!", "ppppsxc!!", "pucusxc!!", "sssssssrR", "rrrrrrrrR", "RRRRRRRRR", "xxxxLxx!!", "ffffLfc!!"];
+        let expected = [
+            "pucffsxc!!",
+            "pppppsxc!!",
+            "pucufsxc!!",
+            "ssssssssrR",
+            "rrrrrrrrrR",
+            "RRRRRRRRRR",
+            "xxxxxLxx!!",
+            "fffffLfc!!",
+        ];
         for (state, expected) in PaymentState::ALL.into_iter().zip(expected) {
             let row: String = FACTS
                 .into_iter()
@@ -257,7 +283,7 @@ mod tests {
         /// Whatever arrives in whatever order, money that was taken stays on record, and a
         /// success is entered at most once.
         #[test]
-        fn a_success_is_entered_once_and_never_lost(facts in prop::collection::vec(0usize..9, 0..40)) {
+        fn a_success_is_entered_once_and_never_lost(facts in prop::collection::vec(0..FACTS.len(), 0..40)) {
             let mut state = PaymentState::Created;
             let mut successes = 0;
             let mut told_paid = false;

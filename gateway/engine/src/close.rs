@@ -18,7 +18,7 @@ impl Engine {
     ///
     /// # Errors
     /// [`EngineError::NotFound`]; [`EngineError::InvalidState`] when it is paid (also when the
-    /// platform says so only now, or does not show it yet), has failed, was changed to another channel at the same
+    /// platform says so only now, or does not show it yet), has failed (also when that shows only now), was changed to another channel at the same
     /// moment or its provider is not configured any more;
     /// [`EngineError::Provider`] when the platform did not close it; [`EngineError::Store`].
     pub async fn close_payment(&self, tenant: &Tenant, out_trade_no: &OutTradeNo) -> Result<Payment, EngineError> {
@@ -42,6 +42,8 @@ impl Engine {
                 }
                 let why = if payment.state.is_paid() {
                     "the payment was paid before it could be closed"
+                } else if payment.state == PaymentState::Failed {
+                    "the payment has failed: another order was paid under its number; there is nothing to close"
                 } else {
                     self.ask_at_once(&payment).await?;
                     "the platform says that the payment is paid, and does not show the success yet: it is asked again at \

@@ -196,9 +196,13 @@ impl Engine {
                         match success::enter(&mut payment, facts, owner, &policy, now, &mut change) {
                             Heard::Changed | Heard::Duplicate(_) => {}
                             Heard::Known => {}
-                            Heard::Mismatch(_) if view.notification.is_some() => change.events.clear(),
-                            Heard::Mismatch(_) => {
-                                change.notification = key.clone().map(|key| Notification {
+                            Heard::Mismatch(differences) => {
+                                if view.notification.is_some() {
+                                    change.events.clear();
+                                }
+                                rules::number_taken(&mut payment, facts, &differences, now, &mut change);
+                                let new = key.clone().filter(|_| view.notification.is_none());
+                                change.notification = new.map(|key| Notification {
                                     key,
                                     outcome: Recorded::Mismatch,
                                     payment: Some(payment.id),

@@ -5,7 +5,7 @@ use dukou_spi::PaidFacts;
 
 use crate::number;
 use crate::ports::Change;
-use crate::records::{Attempt, Check, Difference, EventKind, NewEvent, Payment, Subject};
+use crate::records::{Attempt, Check, Difference, EventKind, Failure, NewEvent, Payment, Subject};
 use crate::schedule::Schedule;
 
 /// How long a payment or refund that is being sent is left alone before the platform is asked: longer than
@@ -92,6 +92,30 @@ pub(crate) fn paid(
     Heard::Changed
 }
 
+/// A payment that was never accepted, and whose number the platform, asked, shows paid as another order: it can never be
+/// made under the number.
+pub(crate) fn number_taken(
+    payment: &mut Payment,
+    facts: &PaidFacts,
+    differences: &[Difference],
+    now: Timestamp,
+    change: &mut Change,
+) {
+    // Only what an order is made with tells it from ours.
+    let of_order =
+        |found: &Difference| matches!(found.field.as_str(), "amount" | "currency" | "app_id" | "merchant_id");
+    // While one that was not sent could still be sent, the platform's refusal of that ends it, with its code.
+    let over = payment.state == PaymentState::Created && now >= payment.expires_at;
+    let open = payment.state == PaymentState::Unknown || over;
+    let ours = payment.attempt.state == AttemptState::Live && payment.attempt.trade_no == facts.trade_no;
+    let Some(other) = differences.iter().find(|found| of_order(found)).filter(|_| open && ours) else { return };
+    let Difference { field, recorded, received } = other;
+    let message =
+        format!("another order was paid under the number at the platform: its {field} is {received}, not {recorded}");
+    payment.failure = Some(Failure { code: None, message });
+    move_payment(payment, PaymentFact::NumberTaken, now, change);
+}
+
 fn find_attempt<'p>(payment: &'p Payment, facts: &PaidFacts) -> Option<&'p Attempt> {
     payment.others.iter().chain([&payment.attempt]).find(|attempt| attempt.trade_no == facts.trade_no)
 }
@@ -151,7 +175,7 @@ pub(crate) fn move_payment(payment: &mut Payment, fact: PaymentFact, now: Timest
     payment.updated_at = now;
     payment.attempt.state = match fact {
         PaymentFact::OrderClosed | PaymentFact::AttemptClosed => AttemptState::Closed,
-        PaymentFact::OrderRefused => AttemptState::Failed,
+        PaymentFact::OrderRefused | PaymentFact::NumberTaken => AttemptState::Failed,
         PaymentFact::OrderAccepted
         | PaymentFact::AnswerLost
         | PaymentFact::OrderMissing

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use dukou_domain::{OutTradeNo, PaymentState};
+use dukou_engine::EngineError;
 use dukou_engine::records::EventKind;
 use dukou_spi::{OrderWord, Reason};
 
@@ -147,22 +148,80 @@ async fn a_contradicted_payment_whose_time_is_over_is_asked_after_ever_more_slow
     assert_eq!(house.read("N-1").await.state, PaymentState::Pending);
 }
 
-/// As above, of one that was never made: its process ended before it entered that the number had been paid before.
+/// A payment whose number was paid as something else is none that could ever be made under it.
 #[tokio::test]
-async fn one_that_was_never_made_and_cannot_be_ended_is_asked_after_ever_more_slowly() {
+async fn one_that_was_never_accepted_and_whose_number_is_another_orders_has_failed() {
+    let word = || OrderWord::Paid(paid("N-1", 999, "app", "mch", "42"));
+    for lost_answer in [true, false] {
+        let house = House::new();
+        let unreachable = crate::support::unreachable;
+        house.script(|script| {
+            if lost_answer {
+                script.pay.push_back(Err(lost()));
+            } else {
+                script.pay.extend([Err(unreachable()), Err(unreachable())]);
+            }
+            script.query.extend((0..1_000).map(|_| Ok(word())));
+            script.close.extend((0..1_000).map(|_| Err(refused(Reason::AlreadyPaid, "ORDERPAID"))));
+        });
+        house.engine.create_payment(&house.tenant, order("N-1")).await.unwrap_err();
+        if lost_answer {
+            house.wait(Duration::from_secs(5));
+        } else {
+            // Its process ended before it entered what the platform said; while it could be sent, nothing ends it.
+            house.wait(MINUTE);
+            house.engine.run_due().await;
+            assert_eq!(house.read("N-1").await.state, PaymentState::Created);
+            house.wait(120 * MINUTE);
+        }
+        house.engine.run_due().await;
+        let payment = house.read("N-1").await;
+        assert_eq!((payment.state, payment.check), (PaymentState::Failed, None), "{lost_answer}");
+        let why = payment.failure.unwrap().message;
+        assert!(why.contains("amount is 999, not 101"), "{why}");
+        let count = async |kind| house.count_events(kind).await;
+        assert_eq!((count(EventKind::PaymentMismatch).await, count(EventKind::PaymentFailed).await), (1, 1));
+        let number = OutTradeNo::new("N-1").unwrap();
+        let closing = house.engine.close_payment(&house.tenant, &number).await;
+        assert!(matches!(closing, Err(EngineError::InvalidState(_))), "{closing:?}");
+        assert_eq!(calls_by_hour(&house, 1, || house.journal().len()).await, [0], "nobody asks any more");
+        if lost_answer {
+            let other = house.invoke("N-1", "other", Some("payer")).await.unwrap();
+            assert!(other.invoke.is_some(), "it can be paid another way");
+        }
+    }
+}
+
+/// That a success is entered in another payment says nothing of the order itself.
+#[tokio::test]
+async fn a_lost_order_whose_success_is_another_payments_stays_unknown() {
     let house = House::new();
-    let unreachable = crate::support::unreachable;
+    house.create("N-2").await;
+    assert_eq!(house.notify("paid N-2 101 app mch 42").await, "Accepted");
     house.script(|script| {
-        script.pay.extend([Err(unreachable()), Err(unreachable())]);
-        let word = || OrderWord::Paid(paid("N-1", 999, "app", "mch", "42"));
-        script.query.extend((0..1_000).map(|_| Ok(word())));
-        script.close.extend((0..1_000).map(|_| Err(refused(Reason::AlreadyPaid, "ORDERPAID"))));
+        script.pay.push_back(Err(lost()));
+        script.query.push_back(Ok(OrderWord::Paid(paid("N-1", 101, "app", "mch", "42"))));
     });
     house.engine.create_payment(&house.tenant, order("N-1")).await.unwrap_err();
-    house.wait(119 * MINUTE);
-    let counts = calls_by_hour(&house, 6, || house.journal().len()).await;
-    assert!(counts[0] <= 40 && counts[1] <= 6, "{counts:?}");
-    assert!(counts[3..].iter().all(|count| (1..=6).contains(count)), "it is never forgotten: {counts:?}");
+    house.wait(Duration::from_secs(5));
+    house.engine.run_due().await;
+    assert_eq!(house.count_events(EventKind::PaymentMismatch).await, 1);
+    assert_eq!(house.read("N-1").await.state, PaymentState::Unknown);
+}
+
+/// Closing one of which that is learned only now.
+#[tokio::test]
+async fn a_lost_order_that_turns_out_to_be_another_at_its_close_has_failed() {
+    let house = House::new();
+    house.script(|script| {
+        script.pay.push_back(Err(lost()));
+        script.close.push_back(Err(refused(Reason::AlreadyPaid, "ORDERPAID")));
+        script.query.push_back(Ok(OrderWord::Paid(paid("N-1", 999, "app", "mch", "42"))));
+    });
+    house.engine.create_payment(&house.tenant, order("N-1")).await.unwrap_err();
+    let error = house.engine.close_payment(&house.tenant, &OutTradeNo::new("N-1").unwrap()).await.unwrap_err();
+    assert!(matches!(&error, EngineError::InvalidState(why) if why.contains("has failed")), "{error}");
+    assert_eq!(house.read("N-1").await.state, PaymentState::Failed);
 }
 
 /// As above, of an attempt that gave way and is paid with another amount.
