@@ -248,6 +248,9 @@ impl Engine {
                 }
                 Ok(PaymentAnswer { payment, invoke: None, created: false })
             }
+            Err(error) if error.reason == Reason::Unlisted => {
+                self.settle_unlisted(tenant, provider, payment, error).await
+            }
             Err(error) => {
                 let payment = if error.reason == Reason::NumberUsed {
                     self.ask_used_number(tenant, provider, payment).await?
@@ -285,6 +288,40 @@ impl Engine {
             OrderWord::Paid(_) | OrderWord::Waiting => self.record_order_status(tenant, &payment, status).await,
             OrderWord::Closed | OrderWord::Missing | OrderWord::Unrecognised => Ok(payment),
         }
+    }
+
+    /// The platform refused by a code that nobody knows: when it knows no such order either, that was a refusal. While it
+    /// does not say so, the order's answer is lost.
+    async fn settle_unlisted(
+        &self,
+        tenant: &Tenant,
+        provider: &Arc<dyn Provider>,
+        payment: Payment,
+        error: ProviderError,
+    ) -> Result<PaymentAnswer, EngineError> {
+        let calls = self.calls_about(&payment, &payment.attempt, provider);
+        let status = match calls.query(&order_of(&payment)).await {
+            Ok(status) => status.into_inner(),
+            Err(doubt) => {
+                tracing::warn!(tenant = %payment.tenant, out_trade_no = %payment.out_trade_no, error = %doubt,
+                    "whether an order was made that is refused by an unknown code is not known yet");
+                self.record_answer(provider, &payment, Answer::Lost).await?;
+                return Err(error.into());
+            }
+        };
+        if status.word == OrderWord::Missing {
+            let payment = self.record_answer(provider, &payment, Answer::Refused(failure_of(&error))).await?;
+            if payment.state.is_paid() {
+                return Ok(PaymentAnswer { payment, invoke: None, created: false });
+            }
+            return Err(ProviderError { kind: ErrorKind::Refused, ..error }.into());
+        }
+        self.record_answer(provider, &payment, Answer::Lost).await?;
+        let payment = self.record_order_status(tenant, &payment, status).await?;
+        if payment.state.is_paid() {
+            return Ok(PaymentAnswer { payment, invoke: None, created: false });
+        }
+        Err(error.into())
     }
 
     /// # Errors

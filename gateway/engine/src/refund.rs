@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use dukou_domain::{OutRefundNo, OutTradeNo, ProviderName, RefundFact, RefundState};
-use dukou_spi::{ErrorKind, FieldProblem, NotifyKind, Provider, ProviderError, RefundOrder, RefundWord};
+use dukou_spi::{ErrorKind, FieldProblem, NotifyKind, Provider, ProviderError, Reason, RefundOrder, RefundWord};
 
 use crate::account::account_of;
 use crate::command::{CreateRefund, RefundAnswer};
@@ -193,12 +193,16 @@ impl Engine {
             Err(error) => error,
         };
         let refund = match error.kind {
+            ErrorKind::Unknown if refused_so_before(refund, &error) => {
+                self.refuse_if_missing(provider, payment, refund, &error).await?
+            }
             ErrorKind::NotSent => self.record_refund_error(refund, Fault::NotSent, &error).await?,
             ErrorKind::Unknown => self.record_refund_error(refund, Fault::Lost, &error).await?,
             ErrorKind::Refused => self.record_refusal(provider, payment, refund, &error).await?,
         };
-        if error.kind == ErrorKind::Refused && refund.state == RefundState::Failed {
-            return Err(error.into());
+        let refused = error.kind == ErrorKind::Refused || error.reason == Reason::Unlisted;
+        if refused && refund.state == RefundState::Failed {
+            return Err(ProviderError { kind: ErrorKind::Refused, ..error }.into());
         }
         // The rest goes on by itself. Also of what was certainly not sent no error is told: who takes it for the end
         // gives the money back under another number as well.
@@ -220,6 +224,16 @@ impl Engine {
                 return Ok(refund);
             }
         }
+        self.refuse_if_missing(provider, payment, refund, error).await
+    }
+
+    async fn refuse_if_missing(
+        &self,
+        provider: &Arc<dyn Provider>,
+        payment: &Payment,
+        refund: &Refund,
+        error: &ProviderError,
+    ) -> Result<Refund, EngineError> {
         match self.query_refund_of(provider, payment, refund).await {
             Ok(status) if status.word == RefundWord::Missing => {
                 self.record_refund_error(refund, Fault::Refused, error).await
@@ -286,6 +300,13 @@ impl Engine {
         self.count_refund(Some(before), &refund);
         Ok(refund)
     }
+}
+
+/// The platform refused the sending before this one by the same code, which nobody knows, and had nothing of it some time
+/// later: else it would not have been sent again.
+fn refused_so_before(refund: &Refund, error: &ProviderError) -> bool {
+    let before = refund.failure.as_ref().and_then(|failure| failure.code.as_ref());
+    error.reason == Reason::Unlisted && before.is_some() && before == error.code.as_ref()
 }
 
 /// # Errors

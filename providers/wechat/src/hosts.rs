@@ -56,6 +56,10 @@ pub fn honest(maybe_done: bool, effect: Effect, error: ProviderError) -> Provide
 
 fn unsettled(mut error: ProviderError) -> ProviderError {
     error.kind = ErrorKind::Unknown;
+    if error.reason == Reason::Unlisted {
+        // No refusal of what the first host may be doing.
+        error.reason = Reason::Other;
+    }
     error
 }
 

@@ -8,7 +8,7 @@ use dukou_engine::records::EventKind;
 use dukou_engine::{EngineError, Payer};
 use dukou_spi::{ErrorKind, OrderWord, ProviderError, Reason};
 
-use crate::support::{House, lost, order, paid, refused, unreachable};
+use crate::support::{House, lost, order, paid, refused, unlisted, unreachable};
 
 #[tokio::test]
 async fn an_accepted_order_is_pending_and_can_be_invoked() {
@@ -112,6 +112,41 @@ async fn a_lost_order_that_was_never_made_is_told_as_missing_and_the_payment_not
     assert_eq!(answer.payment.state, PaymentState::Pending);
     let told = ["payment.created", "payment.unknown", "payment.order_missing", "payment.pending"];
     assert_eq!(house.event_words().await, told);
+}
+
+/// A code that is in no table: whether it was a refusal, the platform is asked at once.
+#[tokio::test]
+async fn an_order_that_is_refused_by_an_unknown_code_has_failed_when_the_platform_has_none() {
+    for (asked, state, kind, events) in [
+        (Ok(OrderWord::Missing), PaymentState::Failed, ErrorKind::Refused, "payment.failed"),
+        (Ok(OrderWord::Waiting), PaymentState::Pending, ErrorKind::Unknown, "payment.unknown payment.pending"),
+        (Ok(OrderWord::Closed), PaymentState::Closed, ErrorKind::Unknown, "payment.unknown payment.closed"),
+        (Ok(OrderWord::Unrecognised), PaymentState::Unknown, ErrorKind::Unknown, "payment.unknown"),
+        (Err(lost()), PaymentState::Unknown, ErrorKind::Unknown, "payment.unknown"),
+    ] {
+        let house = House::new();
+        let what = format!("{asked:?}");
+        house.script(|script| {
+            script.pay.push_back(Err(unlisted("NEW_CODE")));
+            script.query.push_back(asked);
+        });
+        let error = house.engine.create_payment(&house.tenant, order("N-1")).await.unwrap_err();
+        let EngineError::Provider(error) = error else { panic!("{what}: {error}") };
+        assert_eq!((error.kind, error.code.as_deref()), (kind, Some("NEW_CODE")), "{what}");
+        assert_eq!(house.journal(), ["pay N-1 101", "query N-1"], "{what}");
+        let payment = house.read("N-1").await;
+        assert_eq!(payment.state, state, "{what}");
+        let why = payment.failure.and_then(|failure| failure.code);
+        assert_eq!(why.as_deref(), (state == PaymentState::Failed).then_some("NEW_CODE"), "{what}");
+        assert_eq!(house.event_words().await.join(" "), format!("payment.created {events}"), "{what}");
+    }
+    let house = House::new();
+    house.script(|script| {
+        script.pay.push_back(Err(unlisted("NEW_CODE")));
+        script.query.push_back(Ok(OrderWord::Paid(paid("N-1", 101, "app", "mch", "42"))));
+    });
+    let answer = house.engine.create_payment(&house.tenant, order("N-1")).await.unwrap();
+    assert_eq!(answer.payment.state, PaymentState::Succeeded);
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use dukou_engine::{CreateRefundRequest, Decision, EngineError};
 use dukou_spi::{ErrorKind, ProviderError, Reason, RefundWord};
 
 use crate::refund::paid_house;
-use crate::support::{House, refund, refused};
+use crate::support::{House, refund, refused, unlisted};
 
 /// A refund that is made without a call that names it.
 #[derive(Debug, Clone, Copy)]
@@ -220,4 +220,54 @@ async fn one_whose_outcome_is_not_known_says_what_the_platform_said() {
     let number = OutRefundNo::new("R-1").unwrap();
     let known = house.engine.refund(&house.tenant, &number, true).await.unwrap();
     assert_eq!((known.state, known.failure), (RefundState::Processing, None));
+}
+
+/// It is sent again once the platform knew nothing of it, and refused by the same code: a refusal, which ends it.
+#[tokio::test]
+async fn one_that_is_refused_twice_by_an_unknown_code_has_failed_when_the_platform_has_none() {
+    for (after, state) in [
+        (Ok(RefundWord::Missing), RefundState::Failed),
+        (Ok(RefundWord::Processing), RefundState::Processing),
+        (Err(crate::support::lost()), RefundState::Unknown),
+    ] {
+        let house = paid_house().await;
+        let what = format!("{after:?}");
+        house.script(|script| {
+            script.refund.extend([Err(unlisted("NEW_CODE")), Err(unlisted("NEW_CODE"))]);
+            script.query_refund.extend([Ok(RefundWord::Missing), after]);
+        });
+        assert_eq!(ask(&house, "R-1", 40).await.unwrap(), RefundState::Unknown, "{what}: the money may be on its way");
+        assert_eq!(house.read("N-1").await.refunding.minor(), 40, "{what}");
+        house.wait(Duration::from_secs(5));
+        house.engine.run_due().await;
+        let ended = only(&house).await;
+        assert_eq!((ended.state, house.calls("refund")), (state, 2), "{what}");
+        let open = state != RefundState::Failed;
+        assert_eq!(house.read("N-1").await.refunding.minor(), if open { 40 } else { 0 }, "{what}");
+        assert_eq!(house.count_events(EventKind::RefundFailed).await, usize::from(!open), "{what}");
+        if !open {
+            assert_eq!(failure(&ended), (Some("NEW_CODE"), "the platform refuses"));
+            assert_eq!(house.count_events(EventKind::RefundCreated).await, 1);
+            assert_eq!(house.count_events(EventKind::RefundMissing).await, 1);
+            // Once it was mended, the same number goes out.
+            assert_eq!(ask(&house, "R-1", 40).await.unwrap(), RefundState::Processing);
+        }
+    }
+}
+
+/// Another answer in between says nothing of the refusal.
+#[tokio::test]
+async fn one_that_is_refused_by_two_unknown_codes_is_sent_again() {
+    let house = paid_house().await;
+    house.script(|script| {
+        script.refund.extend([Err(unlisted("NEW_CODE")), Err(unlisted("OTHER_CODE"))]);
+        script.query_refund.extend([Ok(RefundWord::Missing), Ok(RefundWord::Missing)]);
+    });
+    assert_eq!(ask(&house, "R-1", 40).await.unwrap(), RefundState::Unknown);
+    house.wait(Duration::from_secs(5));
+    house.engine.run_due().await;
+    assert_eq!(only(&house).await.state, RefundState::Unknown);
+    house.wait(Duration::from_secs(60));
+    house.engine.run_due().await;
+    assert_eq!(only(&house).await.state, RefundState::Processing);
 }

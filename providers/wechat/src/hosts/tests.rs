@@ -73,3 +73,15 @@ async fn both_hosts_together_have_the_time_out() {
         assert!(elapsed <= BUDGET + GRACE, "case {at}: {elapsed:?}");
     }
 }
+
+/// Else it would end a refund as refused that the first host is making.
+#[test]
+fn an_unknown_code_is_no_refusal_of_what_an_earlier_host_may_have_done() {
+    let unlisted = || ProviderError::new(ErrorKind::Unknown, Reason::Unlisted, "no").with_code("NEW_CODE");
+    for effect in [Effect::None, Effect::Order, Effect::Refund] {
+        for (maybe_done, reason) in [(true, Reason::Other), (false, Reason::Unlisted)] {
+            let error = honest(maybe_done, effect, unlisted());
+            assert_eq!((error.kind, error.reason), (ErrorKind::Unknown, reason), "{effect:?} {maybe_done}");
+        }
+    }
+}

@@ -31,8 +31,8 @@ impl Call {
 /// What a signed `err_code` means for a call.
 ///
 /// A code that is not listed is `Unknown`: a word we cannot read is no proof that nothing
-/// happened. `description` (`err_code_des`) never decides the kind; it only tells two reasons
-/// apart that share a code.
+/// happened; a refusal it is in all likelihood ([`Reason::Unlisted`]). `description` (`err_code_des`)
+/// never decides the kind; it only tells two reasons apart that share a code.
 pub fn error_code(call: Call, code: &str, description: &str) -> (ErrorKind, Reason) {
     match code {
         // It may have been done: the same number again, or ask.
@@ -69,7 +69,8 @@ pub fn error_code(call: Call, code: &str, description: &str) -> (ErrorKind, Reas
         | "POST_DATA_EMPTY"
         | "NOT_UTF8" => (Refused, Reason::Other),
 
-        _ => (Unknown, Reason::Other),
+        "" => (Unknown, Reason::Other),
+        _ => (Unknown, Reason::Unlisted),
     }
 }
 

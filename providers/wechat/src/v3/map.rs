@@ -39,7 +39,8 @@ pub fn normal(code: &str) -> String {
 /// code.
 ///
 /// A code that is not listed is `Unknown`: a word we cannot read is no proof that nothing
-/// happened. `message` never decides the kind; it only tells two reasons apart that share a code.
+/// happened. With a status of the 4xx it is a refusal in all likelihood ([`Reason::Unlisted`]). `message`
+/// never decides the kind; it only tells two reasons apart that share a code.
 pub fn error_code(call: Call, status: u16, code: &str, message: &str) -> (ErrorKind, Reason) {
     match normal(code).as_str() {
         // It may have been done: the same number again, or ask.
@@ -88,6 +89,7 @@ pub fn error_code(call: Call, status: u16, code: &str, message: &str) -> (ErrorK
 
         _ if status == 429 => (NotSent, Reason::RateLimited),
         _ if status >= 500 => (Unknown, Reason::Platform),
+        word if status >= 400 && !word.is_empty() => (Unknown, Reason::Unlisted),
         _ => (Unknown, Reason::Other),
     }
 }
@@ -98,7 +100,12 @@ pub fn error_code(call: Call, status: u16, code: &str, message: &str) -> (ErrorK
 /// number, and a refund, where a wrong "no" would pay twice, has to be asked after.
 pub fn unsigned_error(call: Call, status: u16, code: &str, message: &str) -> (ErrorKind, Reason) {
     let (kind, reason) = error_code(call, status, code, message);
-    let reason = if status == 401 { Reason::Configuration } else { reason };
+    let reason = match reason {
+        _ if status == 401 => Reason::Configuration,
+        // Nobody signed that it was a refusal.
+        Reason::Unlisted => Reason::Other,
+        reason => reason,
+    };
     match kind {
         Refused | NotSent if call != Call::Refund => (NotSent, reason),
         Refused | NotSent | Unknown => (Unknown, reason),

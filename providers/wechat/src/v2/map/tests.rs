@@ -38,8 +38,8 @@ fn every_error_code_of_the_protocol_has_its_meaning() {
         (&ALL, "REQUIRE_POST_METHOD", "", Refused, Reason::Other),
         (&ALL, "POST_DATA_EMPTY", "", Refused, Reason::Other),
         (&ALL, "NOT_UTF8", "", Refused, Reason::Other),
-        (&ALL, "SOMETHING_NEW", "", Unknown, Reason::Other),
-        (&ALL, "systemerror", "", Unknown, Reason::Other),
+        (&ALL, "SOMETHING_NEW", "", Unknown, Reason::Unlisted),
+        (&ALL, "systemerror", "", Unknown, Reason::Unlisted),
         (&ALL, "", "", Unknown, Reason::Other),
     ];
     for (calls, code, description, kind, reason) in cases {

@@ -156,7 +156,7 @@ async fn every_answer_to_a_payment_is_judged() {
         (ok(failed("SYSTEMERROR", "系统超时")), Unknown, Reason::Platform),
         (ok(failed("ORDERPAID", "该订单已支付")), Refused, Reason::AlreadyPaid),
         (ok(failed("PARAM_ERROR", "appid和openid不匹配")), Refused, Reason::PayerMismatch),
-        (ok(failed("SOMETHING_NEW", "?")), Unknown, Reason::Other),
+        (ok(failed("SOMETHING_NEW", "?")), Unknown, Reason::Unlisted),
     ];
     for (answer, kind, reason) in cases {
         let shown = format!("{answer:?}");

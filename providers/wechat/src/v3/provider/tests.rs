@@ -205,7 +205,7 @@ async fn every_answer_to_a_payment_is_judged() {
         (by_us(403, &error("OUT_TRADE_NO_USED", "商户订单号重复")), Refused, Reason::NumberUsed),
         (by_us(500, &error("OPENID_MISMATCH", "openid和appid不匹配")), Refused, Reason::PayerMismatch),
         (by_us(429, &error("FREQUENCY_LIMITED", "")), NotSent, Reason::RateLimited),
-        (by_us(400, &error("SOMETHING_NEW", "?")), Unknown, Reason::Other),
+        (by_us(400, &error("SOMETHING_NEW", "?")), Unknown, Reason::Unlisted),
     ];
     for (answer, kind, reason) in cases {
         let shown = format!("{answer:?}");
