@@ -69,8 +69,8 @@ fn copy_whole(from: &Path, source: &Connection, half: &Path) -> Result<Copied> {
 }
 
 /// Puts the copy `from` in the place of the ledger at `to`, which no process may be using. A ledger
-/// that is there is kept beside it, under a name that ends in `stamp`, when `replace` says that it
-/// may go. Blocks.
+/// that is there is kept beside it, under a name that ends in `stamp`, and a number where there is one of that name, when
+/// `replace` says that it may go. Blocks.
 ///
 /// # Errors
 /// [`StoreError::Corrupt`] when `from` is no whole ledger or one of a newer program;
@@ -83,6 +83,8 @@ pub fn restore(from: &Path, to: &Path, replace: bool, stamp: &str) -> Result<Res
     if is_there && !replace {
         return Err(unavailable(to, "is there already; --replace keeps it beside the restored one"));
     }
+    // A name that is taken would end it halfway.
+    let before = is_there.then(|| free_name(to, stamp));
     let half = beside(to, ".partial");
     // The bytes alone: whoever may read or write the copy, the ledger is its owner's.
     let mut source = File::open(from).map_err(|error| unavailable(from, error))?;
@@ -91,7 +93,6 @@ pub fn restore(from: &Path, to: &Path, replace: bool, stamp: &str) -> Result<Res
     // From here on the ledger does not open before the restoring is complete.
     std::fs::rename(&half, pending(to)).map_err(|error| unavailable(to, error))?;
     sync_folder(to)?;
-    let before = is_there.then(|| beside(to, &format!(".{stamp}")));
     if let Some(before) = &before {
         // Both names, so that the log is found with its database.
         for end in ["-wal", ""] {
@@ -186,6 +187,17 @@ fn sync(path: &Path) -> Result<()> {
 fn sync_folder(path: &Path) -> Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(|error| unavailable(folder, error))
+}
+
+/// A name beside `to` that no ledger and no log has.
+fn free_name(to: &Path, stamp: &str) -> PathBuf {
+    let mut name = beside(to, &format!(".{stamp}"));
+    let mut number = 1_u32;
+    while name.exists() || beside(&name, "-wal").exists() {
+        number += 1;
+        name = beside(to, &format!(".{stamp}-{number}"));
+    }
+    name
 }
 
 fn beside(path: &Path, end: &str) -> PathBuf {

@@ -102,6 +102,28 @@ async fn a_restoring_that_broke_off_is_noticed_and_done_again() {
     assert_eq!(state(&path, "B1").await, Some(PaymentState::Pending));
 }
 
+/// Of two within one second, both ledgers that were there are kept.
+#[tokio::test]
+async fn what_is_replaced_is_kept_whatever_was_kept_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, copy) = (folder.path().join("ledger.db"), folder.path().join("copy.db"));
+    let store = open(&path);
+    back_up(&path, &copy).unwrap();
+    create(&store, &payment("B1", 1_000)).await.unwrap();
+    store.close().await;
+    let first = restore(&copy, &path, true, "now").unwrap().before.unwrap();
+    let store = open(&path);
+    create(&store, &payment("B2", 1_000)).await.unwrap();
+    store.close().await;
+    // A log without its ledger takes the name as well: it would be read with whatever came to stand there.
+    std::fs::write(folder.path().join("ledger.db.now-2-wal"), "").unwrap();
+    let second = restore(&copy, &path, true, "now").unwrap().before.unwrap();
+    assert_eq!((first, second.clone()), (folder.path().join("ledger.db.now"), folder.path().join("ledger.db.now-3")));
+    assert_eq!(state(&path, "B2").await, None);
+    assert_eq!(state(&folder.path().join("ledger.db.now"), "B1").await, Some(PaymentState::Pending));
+    assert_eq!(state(&second, "B2").await, Some(PaymentState::Pending));
+}
+
 #[tokio::test]
 async fn only_a_whole_ledger_that_is_known_is_restored() {
     let folder = tempfile::tempdir().unwrap();
