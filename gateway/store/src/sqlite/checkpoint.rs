@@ -160,6 +160,11 @@ fn log_pages(connection: &Connection) -> Option<i64> {
     looked.query_row([], |row| row.get(1)).ok()
 }
 
+/// Bytes that the disk of a file has left that may not have come into being.
+pub(super) fn room_left(file: &Path) -> Option<u64> {
+    free(file).or_else(|| free(file.parent()?))
+}
+
 /// Bytes that the file's disk has left for this process.
 #[cfg(unix)]
 fn free(file: &Path) -> Option<u64> {

@@ -111,8 +111,13 @@ impl SqliteStore {
     /// # Errors
     /// [`StoreError::Unavailable`] when the file is in use by another process or cannot be
     /// written, [`StoreError::Corrupt`] when it is no ledger or one of a newer program. The
-    /// text names the path.
+    /// text names the path, and says where its disk is full.
     pub fn open(options: SqliteOptions) -> std::result::Result<SqliteStore, StoreError> {
+        let path = options.path.clone();
+        Self::open_file(options).map_err(|error| open::with_room_left(error, checkpoint::room_left(&path)))
+    }
+
+    fn open_file(options: SqliteOptions) -> Result<SqliteStore> {
         let path = options.path.as_path();
         let lock = open::lock(path)?;
         backup::refuse_half_restored(path)?;

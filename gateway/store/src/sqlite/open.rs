@@ -153,6 +153,19 @@ pub(super) fn about(path: &Path, error: StoreError) -> StoreError {
     }
 }
 
+/// What opening a ledger takes at least; with less, whatever failed is likely to have failed for want of it.
+const LEAST_ROOM: u64 = 1 << 20;
+
+/// Says where the disk is full, of which SQLite often has no more to say than that a file could not be used.
+pub(super) fn with_room_left(error: StoreError, left: Option<u64>) -> StoreError {
+    match (error, left) {
+        (StoreError::Unavailable(why), Some(left)) if left < LEAST_ROOM => {
+            StoreError::Unavailable(format!("{why}; its disk is full ({left} bytes left): make room on it"))
+        }
+        (error, _) => error,
+    }
+}
+
 /// Brings the schema up to `steps`, each in a transaction of its own.
 pub(super) fn migrate(connection: &mut Connection, steps: &[Step]) -> Result<()> {
     connection
@@ -282,6 +295,16 @@ mod tests {
     }
 
     const SECOND: Step = Step { version: 2, name: "second", sql: "CREATE TABLE second (x INTEGER)" };
+
+    #[test]
+    fn a_full_disk_is_named_whatever_failed_on_it() {
+        let failed = || StoreError::Unavailable("/d/l.db: disk I/O error".to_owned());
+        let said = |left| with_room_left(failed(), left).to_string();
+        assert!(said(Some(4_096)).ends_with("disk I/O error; its disk is full (4096 bytes left): make room on it"));
+        for left in [None, Some(LEAST_ROOM)] {
+            assert_eq!(said(left), failed().to_string(), "{left:?}");
+        }
+    }
 
     #[test]
     fn a_broken_step_leaves_the_steps_before_it() {
