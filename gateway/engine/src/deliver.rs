@@ -24,8 +24,9 @@ const ROUND: u32 = 256;
 /// How far the log may be read without keeping the place, while nobody wants its entries: a write
 /// for each would cost those who pay.
 const UNKEPT: i64 = 10_000;
-/// How long a delivery that was taken is left to whoever took it: much longer than a try.
-const LEASE: Duration = Duration::from_secs(120);
+/// How long a delivery that was taken is left to whoever took it: three times as long as a try. What an instance that is
+/// gone had in hand waits so long for another.
+const LEASE: Duration = Duration::from_secs(45);
 
 /// How long a tenant's events are entered after somebody was last known to have a webhook for it, by an instance
 /// that has none: longer than a rollout, or a file that is refused, goes unnoticed.

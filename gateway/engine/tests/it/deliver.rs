@@ -93,3 +93,17 @@ async fn a_place_in_the_log_of_another_life_of_the_store_counts_no_more() {
     assert!(fewer < all);
     assert_eq!(enter(&instance(&after, &[&with_webhook(&after)]), place).await, fewer);
 }
+
+/// A try takes a quarter of a minute at most; what a dead instance had taken waits three times as long.
+#[tokio::test]
+async fn what_a_dead_instance_had_in_hand_is_taken_by_another_after_three_quarters_of_a_minute() {
+    let house = House::new();
+    let (dead, other) = (instance(&house, &[&with_webhook(&house)]), instance(&house, &[&with_webhook(&house)]));
+    house.create("N-1").await;
+    let all = enter(&dead, &mut Place::default()).await;
+    assert_eq!(taken(&dead).await, all);
+    house.wait(Duration::from_secs(44));
+    assert_eq!(taken(&other).await, 0, "it may be being tried");
+    house.wait(Duration::from_secs(1));
+    assert_eq!(taken(&other).await, all);
+}
