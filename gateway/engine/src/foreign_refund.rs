@@ -4,11 +4,12 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use dukou_domain::TradeNo;
+use dukou_domain::{OutTradeNo, TradeNo};
 use dukou_spi::{Provider, RefundHint, RefundQuery, RefundStatus, RefundWord};
 
 use crate::engine::Engine;
 use crate::entering::{CONFIRMATION, Found, report};
+use crate::error::EngineError;
 use crate::number;
 use crate::ports::{Change, NotifyOutcome, PaymentKey, Target};
 use crate::records::{
@@ -17,7 +18,47 @@ use crate::records::{
 use crate::rules::{self, RefundWords};
 use crate::tenant::Tenant;
 
+/// Events of a payment that are looked at, the newest.
+const LOOKED_AT: u32 = 500;
+
+/// A refund of a payment that was told of and is not recorded here. It is in no sum here, and counts at the platform.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ForeignRefund {
+    pub out_refund_no: String,
+    /// `0.50 CNY`, where it was told.
+    pub amount: Option<String>,
+}
+
 impl Engine {
+    /// What was told of refunds of the payment that nobody here made, oldest first.
+    ///
+    /// # Errors
+    /// [`EngineError::NotFound`], [`EngineError::Store`].
+    pub async fn foreign_refunds(
+        &self,
+        tenant: &Tenant,
+        out_trade_no: &OutTradeNo,
+    ) -> Result<Vec<ForeignRefund>, EngineError> {
+        let payment = self.store.payment(&tenant.id, out_trade_no).await?.ok_or(EngineError::NotFound)?;
+        let own = self.store.refunds(&tenant.id, payment.id).await?;
+        let mut found: Vec<ForeignRefund> = Vec::new();
+        for event in self.store.history().events_about(&tenant.id, payment.id, LOOKED_AT).await? {
+            let Subject::Mismatch { differences, .. } = event.event.subject else { continue };
+            let told = |field: &str| {
+                let told = differences.iter().find(|one| one.field == field && one.recorded.is_empty());
+                told.map(|one| one.received.clone())
+            };
+            let Some(out_refund_no) = told("out_refund_no") else { continue };
+            // It may have been recorded after it was told of.
+            let known = own.iter().any(|refund| refund.out_refund_no.as_str() == out_refund_no)
+                || found.iter().any(|one| one.out_refund_no == out_refund_no);
+            if !known {
+                found.push(ForeignRefund { out_refund_no, amount: told("refund_amount") });
+            }
+        }
+        Ok(found)
+    }
+
     /// A verified word about such a refund is kept, raised once and settled where the order is known. It changes no
     /// payment: what was made without us is in nobody's sums here.
     pub(crate) async fn keep_foreign_refund(

@@ -53,6 +53,7 @@ pub use deliver::{Entered, Made, Place};
 pub use engine::{Engine, EngineConfig};
 pub use error::EngineError;
 pub use fail_points::FAIL_POINTS;
+pub use foreign_refund::ForeignRefund;
 pub use log_limit::LogLimit;
 pub use notify::Notified;
 pub use notify_url::notify_url;

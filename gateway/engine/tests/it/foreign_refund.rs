@@ -53,6 +53,25 @@ async fn a_signed_message_about_one_is_kept_and_raised_once() {
     assert_eq!(house.counts.0.lock().unwrap().get("notify mismatch"), Some(&1));
 }
 
+/// As whoever refunds the rest, and more than that, is told why the platform refuses.
+#[tokio::test]
+async fn those_of_a_payment_are_named_once_each() {
+    let house = paid_house().await;
+    let number = house.read("N-1").await.out_trade_no;
+    let named = async |house: &House| {
+        let found = house.engine.foreign_refunds(&house.tenant, &number).await.unwrap();
+        found.into_iter().map(|one| (one.out_refund_no, one.amount)).collect::<Vec<_>>()
+    };
+    assert_eq!(named(&house).await, []);
+    for words in ["X-9 N-1 50 mch PROCESSING", "X-9 N-1 50 mch SUCCESS", "R-1 N-1 40 mch SUCCESS"] {
+        assert_eq!(house.notify(&format!("signed-refund {words}")).await, "Accepted");
+    }
+    let amount = |text: &str| Some(text.to_owned());
+    assert_eq!(named(&house).await, [("X-9".to_owned(), amount("0.50 CNY")), ("R-1".to_owned(), amount("0.40 CNY"))]);
+    house.engine.create_refund(&house.tenant, &number, refund("R-1", 40)).await.unwrap();
+    assert_eq!(named(&house).await, [("X-9".to_owned(), amount("0.50 CNY"))], "one that is recorded is none");
+}
+
 #[tokio::test]
 async fn one_that_is_recorded_only_later_is_found_by_asking() {
     let house = paid_house().await;

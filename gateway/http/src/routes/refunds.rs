@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
-use dukou_engine::EngineError;
+use dukou_engine::{EngineError, ForeignRefund};
 use futures_util::future::try_join_all;
 
 use super::{out_refund_no, out_trade_no};
@@ -45,7 +45,14 @@ pub async fn create(
     idempotency::run(&gateway, &request, &tenant, &bytes, move |_| async move {
         let content = json::parse(&content).map_err(|fault| Problem::invalid(vec![fault]))?;
         let command = read_refund(content).map_err(Problem::invalid)?;
-        let answer = engine.create_refund(&shop, &number, command).await?;
+        let answer = match engine.create_refund(&shop, &number, command).await {
+            Err(EngineError::Provider(error)) => {
+                // A reader of the refusal is helped by them; without them it stands all the same.
+                let foreign = engine.foreign_refunds(&shop, &number).await.unwrap_or_default();
+                return Err(with_foreign(error.into(), &foreign));
+            }
+            other => other?,
+        };
         let status = if answer.created { 201 } else { 200 };
         Answer::json(status, &RefundBody::from(&answer.refund))
     })
@@ -100,4 +107,41 @@ pub async fn read(
     parameters.finish()?;
     let refund = gateway.engine.refund(&caller.tenant, &number, refresh).await?;
     Ok(Answer::json(200, &RefundBody::from(&refund))?.response())
+}
+
+/// A refusal, with the refunds that the platform counts and this gateway does not.
+fn with_foreign(problem: Problem, foreign: &[ForeignRefund]) -> Problem {
+    if foreign.is_empty() {
+        return problem;
+    }
+    let named = foreign.iter().map(|one| match &one.amount {
+        Some(amount) => format!("{} ({amount})", one.out_refund_no),
+        None => one.out_refund_no.clone(),
+    });
+    let named = named.collect::<Vec<_>>().join(", ");
+    let detail = format!("{}; refunds that were not made here count at the provider too: {named}", problem.detail);
+    Problem { detail, ..problem }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dukou_spi::{ErrorKind, ProviderError, Reason};
+
+    #[test]
+    fn a_refusal_names_what_the_provider_counts_and_the_record_does_not() {
+        let refused = || -> Problem {
+            let error = ProviderError::new(ErrorKind::Refused, Reason::Other, "more than is left").with_code("ERROR");
+            error.into()
+        };
+        assert_eq!(with_foreign(refused(), &[]).detail, "more than is left");
+        let foreign = |number: &str, amount: Option<&str>| ForeignRefund {
+            out_refund_no: number.to_owned(),
+            amount: amount.map(str::to_owned),
+        };
+        let problem = with_foreign(refused(), &[foreign("X-9", Some("0.50 CNY")), foreign("X-10", None)]);
+        let why = "more than is left; refunds that were not made here count at the provider too: X-9 (0.50 CNY), X-10";
+        assert_eq!((problem.code, problem.detail.as_str()), (refused().code, why));
+        assert_eq!(problem.provider.unwrap().message, "more than is left", "the provider's own words stay its own");
+    }
 }
