@@ -8,7 +8,8 @@ use dukou_engine::records::EventKind;
 use dukou_engine::{EngineError, Payer};
 use dukou_spi::{ErrorKind, OrderWord, ProviderError, Reason};
 
-use crate::support::{House, lost, order, paid, refused, unlisted, unreachable};
+use crate::refund_end::unlisted;
+use crate::support::{House, lost, order, paid, refused, unreachable};
 
 #[tokio::test]
 async fn an_accepted_order_is_pending_and_can_be_invoked() {

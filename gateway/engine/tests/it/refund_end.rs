@@ -9,7 +9,12 @@ use dukou_engine::{CreateRefundRequest, Decision, EngineError};
 use dukou_spi::{ErrorKind, ProviderError, Reason, RefundWord};
 
 use crate::refund::paid_house;
-use crate::support::{House, refund, refused, unlisted};
+use crate::support::{House, refund, refused};
+
+/// A refusal by a code that is in no table.
+pub fn unlisted(code: &str) -> ProviderError {
+    ProviderError::new(ErrorKind::Unknown, Reason::Unlisted, "the platform refuses").with_code(code)
+}
 
 /// A refund that is made without a call that names it.
 #[derive(Debug, Clone, Copy)]

@@ -115,11 +115,6 @@ pub fn refused(reason: Reason, code: &str) -> ProviderError {
     ProviderError::new(ErrorKind::Refused, reason, "the platform refuses").with_code(code)
 }
 
-/// A refusal by a code that is in no table.
-pub fn unlisted(code: &str) -> ProviderError {
-    ProviderError::new(ErrorKind::Unknown, Reason::Unlisted, "the platform refuses").with_code(code)
-}
-
 fn proof() -> Proof {
     Proof::by_keyed_digest(b"same", b"same").unwrap()
 }
