@@ -24,8 +24,8 @@ impl fmt::Display for ForeignCode {
 }
 
 impl Currency {
-    /// The ISO 4217 code, upper case, of a currency the gateway counts in; `XXX` (no currency) for [`Currency::Other`], which
-    /// is printed with its own.
+    /// The ISO 4217 code, upper case, of a currency the gateway counts in; `XXX` (no currency) for [`Currency::Other`],
+    /// which is printed with its own.
     pub const fn code(self) -> &'static str {
         match self {
             Currency::Cny => "CNY",

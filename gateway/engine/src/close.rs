@@ -18,8 +18,8 @@ impl Engine {
     ///
     /// # Errors
     /// [`EngineError::NotFound`]; [`EngineError::InvalidState`] when it is paid (also when the
-    /// platform says so only now, or does not show it yet), has failed (also when that shows only now), was changed to another channel at the same
-    /// moment or its provider is not configured any more;
+    /// platform says so only now, or does not show it yet), has failed (also when that shows only now),
+    /// was changed to another channel at the same moment or its provider is not configured any more;
     /// [`EngineError::Provider`] when the platform did not close it; [`EngineError::Store`].
     pub async fn close_payment(&self, tenant: &Tenant, out_trade_no: &OutTradeNo) -> Result<Payment, EngineError> {
         let lock = self.coordinator.lock(&Self::payment_lock(tenant, out_trade_no)).await;

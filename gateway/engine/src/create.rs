@@ -290,8 +290,8 @@ impl Engine {
         }
     }
 
-    /// The platform refused by a code that nobody knows: when it knows no such order either, that was a refusal. While it
-    /// does not say so, the order's answer is lost.
+    /// The platform refused by a code that nobody knows: when it knows no such order either, that was a refusal. While
+    /// it does not say so, the order's answer is lost.
     async fn settle_unlisted(
         &self,
         tenant: &Tenant,

@@ -24,8 +24,8 @@ const ROUND: u32 = 256;
 /// How far the log may be read without keeping the place, while nobody wants its entries: a write
 /// for each would cost those who pay.
 const UNKEPT: i64 = 10_000;
-/// How long a delivery that was taken is left to whoever took it: three times as long as a try. What an instance that is
-/// gone had in hand waits so long for another.
+/// How long a delivery that was taken is left to whoever took it: three times as long as a try. What an instance that
+/// is gone had in hand waits so long for another.
 const LEASE: Duration = Duration::from_secs(45);
 
 /// How long a tenant's events are entered after somebody was last known to have a webhook for it, by an instance
@@ -189,8 +189,8 @@ impl Engine {
         Ok(self.store.deliveries().deliveries(filter).await?)
     }
 
-    /// Tries a delivery again now: one that was delivered or exhausted with its schedule from the beginning. Whoever got
-    /// it before knows it by the event's id.
+    /// Tries a delivery again now: one that was delivered or exhausted with its schedule from the beginning. Whoever
+    /// got it before knows it by the event's id.
     ///
     /// # Errors
     /// [`EngineError::NotFound`], [`EngineError::Store`].

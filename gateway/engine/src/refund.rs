@@ -302,8 +302,8 @@ impl Engine {
     }
 }
 
-/// The platform refused the sending before this one by the same code, which nobody knows, and had nothing of it some time
-/// later: else it would not have been sent again.
+/// The platform refused the sending before this one by the same code, which nobody knows, and had nothing of it some
+/// time later: else it would not have been sent again.
 fn refused_so_before(refund: &Refund, error: &ProviderError) -> bool {
     let before = refund.failure.as_ref().and_then(|failure| failure.code.as_ref());
     error.reason == Reason::Unlisted && before.is_some() && before == error.code.as_ref()

@@ -44,8 +44,8 @@ pub enum Reason {
     BadSignature,
     /// The platform has trouble of its own.
     Platform,
-    /// It refused, and signed that, by a code that nobody knows: a refusal in all likelihood, and as such it counts once
-    /// the platform, asked, knows nothing of what was to be done. Comes with [`ErrorKind::Unknown`].
+    /// It refused, and signed that, by a code that nobody knows: a refusal in all likelihood, and as such it counts
+    /// once the platform, asked, knows nothing of what was to be done. Comes with [`ErrorKind::Unknown`].
     Unlisted,
     /// Anything else: see the code and message.
     Other,

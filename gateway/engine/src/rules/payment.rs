@@ -92,8 +92,8 @@ pub(crate) fn paid(
     Heard::Changed
 }
 
-/// A payment that was never accepted, and whose number the platform, asked, shows paid as another order: it can never be
-/// made under the number.
+/// A payment that was never accepted, and whose number the platform, asked, shows paid as another order: it can never
+/// be made under the number.
 pub(crate) fn number_taken(
     payment: &mut Payment,
     facts: &PaidFacts,

@@ -54,8 +54,8 @@ pub async fn list(
 
 /// Deliver again now.
 ///
-/// One that was delivered is sent once more, under the same `webhook-id`, as is an exhausted one, each with its schedule
-/// from the beginning; a pending one is tried at once.
+/// One that was delivered is sent once more, under the same `webhook-id`, as is an exhausted one, each with its
+/// schedule from the beginning; a pending one is tried at once.
 #[utoipa::path(
     post, path = "/v1/{tenant}/deliveries/{id}/retry", operation_id = "retryDelivery", tag = "webhooks",
     responses((status = 200, description = "It will be tried within a second.", body = DeliveryBody))

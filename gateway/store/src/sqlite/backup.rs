@@ -69,8 +69,8 @@ fn copy_whole(from: &Path, source: &Connection, half: &Path) -> Result<Copied> {
 }
 
 /// Puts the copy `from` in the place of the ledger at `to`, which no process may be using. A ledger
-/// that is there is kept beside it, under a name that ends in `stamp`, and a number where there is one of that name, when
-/// `replace` says that it may go. Blocks.
+/// that is there is kept beside it, under a name that ends in `stamp`, and a number where there is one of that name,
+/// when `replace` says that it may go. Blocks.
 ///
 /// # Errors
 /// [`StoreError::Corrupt`] when `from` is no whole ledger or one of a newer program;
