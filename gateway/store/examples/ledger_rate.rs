@@ -2,8 +2,11 @@
 //! and a page of a long list. Run it in release, on the disk that matters:
 //!
 //! ```text
-//! cargo run --release -p dukou-store --example ledger_rate -- [folder] [payments]
+//! cargo run --release -p dukou-store --example ledger_rate -- [folder] [payments] [max_batch/callers]
 //! ```
+//!
+//! With `max_batch/callers` only that row is measured, with so many payments. To count
+//! instructions, which stay the same whatever else the machine does, run it so under callgrind.
 #![allow(clippy::print_stdout, clippy::unwrap_used, clippy::float_arithmetic, dead_code)]
 
 #[path = "../tests/it/records.rs"]
@@ -29,7 +32,14 @@ async fn main() {
         "{:>9} {:>7} {:>9} {:>11} {:>11} {:>9} {:>9} {:>9}",
         "max_batch", "callers", "notifies", "notifies/s", "writer µs", "KiB each", "p50 µs", "p99 µs"
     );
-    for (max_batch, callers, share) in [(512, 64, 1), (1, 64, 20), (512, 1, 20), (1, 1, 20), (512, 256, 1)] {
+    let rows = match arguments.next() {
+        Some(only) => {
+            let (max_batch, callers) = only.split_once('/').unwrap();
+            vec![(max_batch.parse().unwrap(), callers.parse().unwrap(), 1)]
+        }
+        None => vec![(512, 64, 1), (1, 64, 20), (512, 1, 20), (1, 1, 20), (512, 256, 1)],
+    };
+    for (max_batch, callers, share) in rows {
         rate(folder.path(), max_batch, callers, payments / share).await;
     }
 }
@@ -47,7 +57,7 @@ async fn rate(folder: &Path, max_batch: usize, callers: usize, count: usize) {
     let (before, written) = (writer_time(), bytes_written());
     let begun = Instant::now();
     let mut took = run(&store, callers, count, |store, index| async move {
-        assert!(records::notify(&*store, &name(index), &format!("{:032x}", scatter(index))).await.unwrap());
+        assert!(records::notify(&*store, &name(index), &digest(index)).await.unwrap());
     })
     .await;
     let elapsed = begun.elapsed();
@@ -117,9 +127,10 @@ fn name(index: usize) -> String {
     format!("B{index:012}")
 }
 
-/// Digests come in no order.
-fn scatter(index: usize) -> u128 {
-    (index as u128 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835)
+/// As the engine writes it: the order's number, and then what comes in no order.
+fn digest(index: usize) -> String {
+    let scattered = (index as u128 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
+    format!("{}:{scattered:032x}", name(index))
 }
 
 /// What the process has handed to the system to write.
