@@ -23,9 +23,9 @@ const EVENTS: &str = "SELECT position, id, kind, at, subject FROM events INDEXED
      WHERE payment = ?1 AND tenant = ?2 ORDER BY position DESC LIMIT ?3";
 
 /// In the very words of its index.
-const TROUBLES: &str = "SELECT * FROM (SELECT position, id, kind, at, subject FROM events INDEXED BY events_troubles \
-     WHERE tenant = ?1 AND kind IN ('payment.mismatch', 'payment.unknown_order', 'payment.duplicate', \
-     'refund.failed', 'refund.abnormal') ORDER BY position DESC LIMIT ?3) WHERE at >= ?2 ORDER BY position DESC";
+pub(super) const TROUBLES: &str = "SELECT * FROM (SELECT position, id, kind, at, subject FROM events INDEXED BY events_troubles \
+     WHERE tenant = ?1 AND (kind = 'payment.mismatch' OR kind = 'payment.unknown_order' OR kind = 'payment.duplicate' \
+     OR kind = 'refund.failed' OR kind = 'refund.abnormal') ORDER BY position DESC LIMIT ?3) WHERE at >= ?2 ORDER BY position DESC";
 
 /// A message's digest begins with the number that it is about, and a colon, after which `;` comes.
 const MESSAGES: &str = "SELECT digest, provider, kind, outcome, payment, trade_no, received_at, body \

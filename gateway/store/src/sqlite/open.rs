@@ -45,6 +45,11 @@ pub(super) const STEPS: &[Step] = &[
         sql: include_str!("../../migrations/sqlite/0014_kind_of_attempt.sql"),
     },
     Step { version: 15, name: "plans reached", sql: include_str!("../../migrations/sqlite/0015_plans_reached.sql") },
+    Step {
+        version: 16,
+        name: "troubles compared",
+        sql: include_str!("../../migrations/sqlite/0016_troubles_compared.sql"),
+    },
 ];
 
 /// How long a statement waits for a lock that another process holds, a backup for example.
@@ -356,6 +361,37 @@ mod tests {
             })
             .unwrap();
         assert_eq!(kept, ("closing".to_owned(), "o2".to_owned(), "t2".to_owned(), 12));
+    }
+
+    /// The index of troubles is made anew over the events that are there.
+    #[test]
+    fn troubles_of_before_are_found() {
+        let (_folder, path) = file();
+        let mut connection = writer(&path).unwrap();
+        migrate(&mut connection, &STEPS[..15]).unwrap();
+        for (position, kind) in (1..).zip([
+            "payment.created",
+            "payment.mismatch",
+            "payment.unknown_order",
+            "payment.duplicate",
+            "refund.failed",
+            "refund.abnormal",
+            "refund.succeeded",
+        ]) {
+            connection
+                .execute(
+                    "INSERT INTO events (position, id, tenant, kind, at, subject) VALUES (?1, randomblob(16), 'shop', ?2, \
+                     1, '{}')",
+                    params![position, kind],
+                )
+                .unwrap();
+        }
+        migrate(&mut connection, STEPS).unwrap();
+        let mut statement = connection.prepare(crate::sqlite::history::TROUBLES).unwrap();
+        let found = statement.query_map(params!["shop", 0, 10], |row| row.get::<_, i64>(0)).unwrap();
+        assert_eq!(found.collect::<rusqlite::Result<Vec<_>>>().unwrap(), [6, 5, 4, 3, 2]);
+        let whole: String = connection.pragma_query_value(None, "integrity_check", |row| row.get(0)).unwrap();
+        assert_eq!(whole, "ok");
     }
 
     #[cfg(unix)]

@@ -412,8 +412,9 @@ async fn a_page_comes_from_the_index() {
             "INDEX refunds_due (tenant=? AND provider=? AND state=? AND check_at>?)",
         ),
         (
-            "SELECT position FROM events INDEXED BY events_troubles WHERE tenant = 'a' AND kind IN ('payment.mismatch', \
-             'payment.unknown_order', 'payment.duplicate', 'refund.failed', 'refund.abnormal') \
+            "SELECT position FROM events INDEXED BY events_troubles WHERE tenant = 'a' AND (kind = 'payment.mismatch' \
+             OR kind = 'payment.unknown_order' OR kind = 'payment.duplicate' OR kind = 'refund.failed' \
+             OR kind = 'refund.abnormal') \
              ORDER BY position DESC LIMIT 5",
             "INDEX events_troubles",
         ),
