@@ -16,11 +16,30 @@ use super::config::Settings;
 use super::xml::{self, Fields};
 use crate::shown;
 
+/// Every field of a payment's message that is acted upon.
+const SAID: [&str; 12] = [
+    "appid",
+    "attach",
+    "err_code",
+    "fee_type",
+    "mch_id",
+    "openid",
+    "out_trade_no",
+    "result_code",
+    "return_code",
+    "time_end",
+    "total_fee",
+    "transaction_id",
+];
+
 /// A payment's message: verified over every field it has, then read. Which app and merchant it
 /// names is reported as it stands; comparing them is the engine's.
 pub fn payment(body: &[u8], settings: &Settings) -> Result<Notice, NotifyError> {
     let fields = parse(body, "xml")?;
     let proof = prove(&fields, settings).ok_or(NotifyError::BadSignature)?;
+    if !fields.are_distinct("attach", &SAID) {
+        return Err(malformed("what was signed can be read as other fields too"));
+    }
     if fields.get("return_code") != Some("SUCCESS") {
         return Err(malformed("return_code is not SUCCESS"));
     }
@@ -139,5 +158,7 @@ fn malformed(message: &str) -> NotifyError {
     NotifyError::Malformed(message.to_owned())
 }
 
+#[cfg(test)]
+mod bounds;
 #[cfg(test)]
 mod tests;

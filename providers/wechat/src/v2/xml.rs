@@ -58,6 +58,21 @@ impl<'a> Fields<'a> {
         self.sorted.iter().map(|(name, value)| (*name, value.as_ref()))
     }
 
+    /// Whether the fields can be told apart in what was signed. There `&` ends a value, and nothing escapes one that
+    /// stands in it: whoever chooses a text that the platform signs can write whole fields into it, and by moving the
+    /// bounds make of a genuine signature one of other fields. So only `free`, which others choose, may hold `&`, and
+    /// no field of `names` may be found in it that the document does not have outside: it would have been moved in.
+    pub fn are_distinct(&self, free: &str, names: &[&str]) -> bool {
+        self.iter().filter(|(_, value)| value.contains('&')).all(|(name, value)| {
+            name == free
+                && value
+                    .split('&')
+                    .skip(1)
+                    .filter_map(|part| part.split_once('='))
+                    .all(|(inside, _)| !names.contains(&inside) || self.get(inside).is_some())
+        })
+    }
+
     fn collect(mut fields: Vec<(&'a str, Cow<'a, str>)>) -> Result<Self, XmlError> {
         fields.sort_unstable_by_key(|(name, _)| *name);
         if fields.windows(2).any(|pair| pair[0].0 == pair[1].0) {
