@@ -90,7 +90,8 @@ fn fields_in_an_orders_attach_make_no_message_about_another_order() {
 
 #[test]
 fn an_attach_may_hold_what_separates_fields() {
-    for attach in ["&", "a=1&b=2", "shelf 7&", "R&D", "x&total_fee=5", "z&attach=y&out_trade_no=B1", "a&bank_type=X&sign=1"]
+    for attach in
+        ["&", "a=1&b=2", "shelf 7&", "R&D", "x&total_fee=5", "z&attach=y&out_trade_no=B1", "a&bank_type=X&sign=1"]
     {
         let facts = read(&signed(SignType::Md5, &genuine(attach)), "MD5");
         assert_eq!(facts.map(|facts| facts.amount), Ok(testing::fen(1)), "{attach}");
