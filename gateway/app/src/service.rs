@@ -152,7 +152,7 @@ impl Service {
         let webhook_metrics = Arc::clone(&metrics.webhook);
         let retention = Retention { settings: settings.retention, metrics: Arc::clone(&metrics.retention) };
         let render_metrics: Arc<dyn Fn() -> String + Send + Sync> = Arc::new(move || metrics.render());
-        let token = AdminToken(settings.admin_token);
+        let token = AdminToken::new(settings.admin_token, admin_config.trusted_proxies.clone());
         let console = Console::new(
             Arc::clone(&engine),
             Arc::clone(&readiness) as _,

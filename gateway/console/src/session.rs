@@ -1,13 +1,12 @@
 //! Who is let in: the admin token once, then a cookie that proves it.
 
-use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::net::IpAddr;
+use std::time::Duration;
 
+use actix_web::HttpRequest;
 use aws_lc_rs::hmac;
 use dukou_domain::{Secret, Timestamp};
-use dukou_http::AdminToken;
+use dukou_http::{AdminToken, Guesses};
 use uuid::Uuid;
 
 /// The cookie's name.
@@ -16,9 +15,6 @@ pub const COOKIE: &str = "dukou_console";
 pub const LASTS: Duration = Duration::from_secs(12 * 60 * 60);
 /// Wrong tokens that are looked at in a minute, from one address.
 const WRONG_A_MINUTE: u32 = 10;
-/// Addresses that are counted by themselves; further ones share one count.
-const ADDRESSES: usize = 1_000;
-const MINUTE: Duration = Duration::from_secs(60);
 
 /// Why somebody is not let in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,22 +36,26 @@ pub struct Session {
 pub struct Sessions {
     token: AdminToken,
     key: hmac::Key,
-    /// Since when, and how many.
-    wrong: Mutex<HashMap<Option<IpAddr>, (Instant, u32)>>,
+    wrong: Guesses,
 }
 
 impl Sessions {
     /// Another token makes another key: who was let in by the old one is not any more.
     pub fn new(token: AdminToken, secret: &Secret) -> Self {
         let base = hmac::Key::new(hmac::HMAC_SHA256, secret.expose().as_bytes());
-        let known = token.0.as_ref().map(|token| token.expose().as_bytes()).unwrap_or_default();
+        let known = token.known().map(|token| token.expose().as_bytes()).unwrap_or_default();
         let key = hmac::Key::new(hmac::HMAC_SHA256, hmac::sign(&base, known).as_ref());
-        Sessions { token, key, wrong: Mutex::default() }
+        Sessions { token, key, wrong: Guesses::up_to(WRONG_A_MINUTE) }
+    }
+
+    /// Whose guesses are counted together.
+    pub fn client(&self, request: &HttpRequest) -> Option<IpAddr> {
+        self.token.client(request)
     }
 
     /// Whether anybody can be let in.
     pub fn is_open(&self) -> bool {
-        self.token.0.as_ref().is_some_and(|token| !token.is_empty())
+        self.token.known().is_some()
     }
 
     /// The cookie's value for who has the token. Whoever guesses locks out nobody but themselves.
@@ -66,16 +66,10 @@ impl Sessions {
         if !self.is_open() {
             return Err(Refused::Closed);
         }
-        let mut wrong = self.wrong.lock().unwrap_or_else(PoisonError::into_inner);
-        wrong.retain(|_, (since, _)| since.elapsed() < MINUTE);
-        let from = from.map(network);
-        let from = from.filter(|_| wrong.len() < ADDRESSES || wrong.contains_key(&from));
-        if wrong.get(&from).is_some_and(|(_, count)| *count >= WRONG_A_MINUTE) {
-            return Err(Refused::TooMany);
-        }
-        if self.token.check(token.as_bytes()).is_err() {
-            wrong.entry(from).or_insert((Instant::now(), 0)).1 += 1;
-            return Err(Refused::Wrong);
+        match self.wrong.judge(from, || self.token.is(token.as_bytes())) {
+            None => return Err(Refused::TooMany),
+            Some(false) => return Err(Refused::Wrong),
+            Some(true) => {}
         }
         // Two who enter at the same moment have a session each.
         let session = format!("{}-{}", now.plus(LASTS).as_millis(), Uuid::now_v7().simple());
@@ -111,20 +105,14 @@ impl Sessions {
     }
 }
 
-/// One household has many addresses of IPv6: all that begin with the same 64 bits.
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V4(address) => IpAddr::V4(address),
-        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX))),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use dukou_http::TrustedProxies;
+
     use super::*;
 
     fn sessions(token: Option<&str>) -> Sessions {
-        Sessions::new(AdminToken(token.map(Secret::new)), &Secret::new("ab"))
+        Sessions::new(AdminToken::new(token.map(Secret::new), TrustedProxies::default()), &Secret::new("ab"))
     }
 
     #[test]
@@ -166,11 +154,6 @@ mod tests {
             );
         }
         assert!(here.enter("let-me-in", other, now).is_ok(), "nobody else is locked out");
-        for index in 0..2 * ADDRESSES as u32 {
-            let _ = here.enter("wrong", Some(IpAddr::V4(index.into())), now);
-        }
-        assert!(here.wrong.lock().unwrap().len() <= ADDRESSES + 1);
-        assert_eq!(here.enter("wrong", Some(IpAddr::V4(u32::MAX.into())), now), Err(Refused::TooMany));
         for token in [None, Some("")] {
             assert_eq!(sessions(token).enter("", None, now), Err(Refused::Closed));
             assert!(!sessions(token).is_open());

@@ -63,7 +63,7 @@ impl Access {
     const fn errors(self) -> &'static [ErrorCode] {
         match self {
             Access::Anyone => &[],
-            Access::Admin => &[ErrorCode::Unauthorized, ErrorCode::Forbidden],
+            Access::Admin => &[ErrorCode::Unauthorized, ErrorCode::Forbidden, ErrorCode::RateLimited],
             Access::Limited => &[ErrorCode::Unauthorized, ErrorCode::RateLimited],
             Access::Key | Access::Session | Access::KeyOrSession => {
                 // A session token is limited also where it opens nothing.

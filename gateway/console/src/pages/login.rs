@@ -46,7 +46,7 @@ pub async fn enter(
         return form(&console, &request, StatusCode::FORBIDDEN, |texts| texts.foreign_form);
     }
     let token = fields.get("token").map(|token| token.trim()).unwrap_or_default();
-    let from = request.peer_addr().map(|peer| peer.ip());
+    let from = console.sessions.client(&request);
     match console.sessions.enter(token, from, console.engine.clock().now()) {
         Ok(value) => {
             tracing::info!("somebody logged in to the console");
