@@ -63,7 +63,7 @@ async fn answer(
     ever: &str,
     taken: &AtomicUsize,
 ) -> Option<()> {
-    stream.read(&mut [0; 4096]).await.ok()?;
+    stream.read_u8().await.ok()?;
     stream.write_all(first.as_bytes()).await.ok()?;
     stream.flush().await.ok()?;
     while !ever.is_empty() {
@@ -71,7 +71,7 @@ async fn answer(
         taken.fetch_add(ever.len(), Ordering::Relaxed);
     }
     // The answer stands until the caller closes.
-    stream.read(&mut [0; 1]).await.ok()?;
+    while stream.read_u8().await.is_ok() {}
     Some(())
 }
 
