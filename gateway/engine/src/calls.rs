@@ -117,7 +117,12 @@ impl Calls<'_> {
         let error = result.as_ref().err();
         if let Some(error) = error {
             let (outcome, request_id) = (outcome.as_str(), request_id.as_deref());
-            tracing::warn!(provider = %self.name, operation, outcome, request_id, %error, "a call to the platform failed");
+            if error.reason == Reason::InvalidCode {
+                // Anybody can invent a code: who sent it is told, and the metric counts it.
+                tracing::debug!(provider = %self.name, operation, outcome, request_id, %error, "a login was refused");
+            } else {
+                tracing::warn!(provider = %self.name, operation, outcome, request_id, %error, "a call to the platform failed");
+            }
         }
         if let Some(About { tenant, payment, refund }) = &self.about {
             self.engine.journal.note(PlatformCall {

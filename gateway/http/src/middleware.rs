@@ -33,6 +33,8 @@ use crate::store_trouble::StoreTrouble;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const MAX_REQUEST_ID: usize = 64;
+/// No number is longer, in any tenant or at any platform.
+const MAX_TRADE_NUMBER: usize = 64;
 
 /// What the middleware of one listener works with.
 pub struct Edge {
@@ -140,7 +142,8 @@ fn tell(
     telemetry.request(route, method, status, took);
     let (tenant, key) = caller.map_or(("", ""), |caller| (&caller.tenant, &caller.key));
     let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-    let out_trade_no = out_trade_no.unwrap_or_default();
+    // An address may hold anything; what is longer is no number.
+    let out_trade_no = out_trade_no.filter(|number| number.len() <= MAX_TRADE_NUMBER).unwrap_or_default();
     tracing::info!(request_id, tenant, key, out_trade_no, route, method, status, ms, "request");
 }
 

@@ -2,13 +2,13 @@
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use dukou_domain::PluginName;
+use dukou_domain::{PluginName, TenantId};
 use dukou_spi::Clock;
-use dukou_spi::plugin::{Plugin, PluginCall, PluginError, PluginReply, PluginRequest};
+use dukou_spi::plugin::{CallbackOutcome, Plugin, PluginCall, PluginError, PluginReply, PluginRequest};
 use futures_util::FutureExt;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::Semaphore;
@@ -16,6 +16,7 @@ use tokio::sync::Semaphore;
 use super::documents::SealingKeys;
 use super::host::TenantHost;
 use super::{PluginFailure, PluginOutcome, PluginTelemetry, TenantPlugin};
+use crate::log_limit::LogLimit;
 use crate::ports::{Coordinator, Store};
 use crate::records::NewEvent;
 use crate::tenant::{Tenant, Tenants};
@@ -62,6 +63,28 @@ pub(super) struct Task {
     pub operation: &'static str,
     pub limit: Duration,
     pub room: Arc<Semaphore>,
+}
+
+/// Which messages at callback addresses were refused lately: anybody can send them.
+static REFUSED: LazyLock<Arc<LogLimit<RefusedKind>>> = LazyLock::new(Arc::default);
+
+/// Whose, which plugin's, and why.
+type RefusedKind = (TenantId, &'static str, &'static str);
+
+fn tell_of_refused(tenant: &TenantId, plugin: &'static str, outcome: CallbackOutcome) {
+    let reason = outcome.as_str();
+    match outcome {
+        CallbackOutcome::BadSignature | CallbackOutcome::Malformed => {
+            let told = tenant.clone();
+            REFUSED.note((tenant.clone(), plugin, reason), move |left_out| {
+                tracing::warn!(tenant = %told, plugin, reason, left_out, "a message at a callback address was refused");
+            });
+        }
+        CallbackOutcome::Applied
+        | CallbackOutcome::Duplicate
+        | CallbackOutcome::Unknown
+        | CallbackOutcome::PassedOn => {}
+    }
 }
 
 impl PluginHost {
@@ -136,6 +159,7 @@ impl PluginHost {
         self.answer(&tenant, &plugin, task, move |plugin, host| async move {
             let answered = plugin.callback(&host, request).await?;
             telemetry.callback(&id, name, answered.outcome);
+            tell_of_refused(&id, name, answered.outcome);
             Ok(answered.reply)
         })
         .await
