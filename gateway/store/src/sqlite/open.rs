@@ -70,15 +70,36 @@ const READER_CACHE: i64 = 8 << 10;
 /// Enough for every statement of this crate, so that each is prepared once.
 const STATEMENTS: usize = 80;
 
+/// Makes a folder and those above it. Whoever can open the lock can hold it, and whoever can write into the folder can
+/// put another ledger in this one's place: both are their owner's alone, whatever the process's umask.
+fn make_folder(folder: &Path) -> io::Result<()> {
+    let mut make = std::fs::DirBuilder::new();
+    make.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut make, 0o700);
+    make.create(folder)
+}
+
+/// Opens for writing, and makes a file that its owner alone may use.
+fn own_file() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.create(true).write(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
+}
+
 /// Holds the right to the file until it is dropped.
 pub(super) fn lock(path: &Path) -> Result<File> {
     let at = lock_path(path);
     let unusable = |error: io::Error| StoreError::Unavailable(format!("{}: {error}", at.display()));
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        std::fs::create_dir_all(folder)
-            .map_err(|error| StoreError::Unavailable(format!("{}: {error}", folder.display())))?;
+        make_folder(folder).map_err(|error| StoreError::Unavailable(format!("{}: {error}", folder.display())))?;
     }
-    let file = OpenOptions::new().create(true).write(true).truncate(false).open(&at).map_err(unusable)?;
+    let file = own_file().open(&at).map_err(unusable)?;
+    // One that was made by an earlier version, or is somebody else's, may stay as it is.
+    #[cfg(unix)]
+    let _ = file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600));
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(StoreError::Unavailable(format!(
@@ -98,11 +119,7 @@ fn lock_path(path: &Path) -> PathBuf {
 /// The connection that writes; it makes the file where there is none. Payers' identifiers are in
 /// it, so that nobody but its owner may read a new one.
 pub(super) fn writer(path: &Path) -> Result<Connection> {
-    let mut create = OpenOptions::new();
-    create.create(true).write(true).truncate(false);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut create, 0o600);
-    create.open(path).map_err(|error| StoreError::Unavailable(format!("{}: {error}", path.display())))?;
+    own_file().open(path).map_err(|error| StoreError::Unavailable(format!("{}: {error}", path.display())))?;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = open(path, flags)?;
     let mode: String = connection
@@ -401,10 +418,17 @@ mod tests {
         let (_folder, path) = file();
         let connection = writer(&path).unwrap();
         connection.execute_batch("CREATE TABLE t (x INTEGER)").unwrap();
-        for end in ["", "-wal", "-shm"] {
-            let mode = std::fs::metadata(format!("{}{end}", path.display())).unwrap().permissions().mode();
-            assert_eq!(mode & 0o077, 0, "{end}");
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        for end in ["", "-wal", "-shm", ".lock"] {
+            assert_eq!(mode(Path::new(&format!("{}{end}", path.display()))), 0o600, "{end}");
         }
+        let folder = path.parent().unwrap();
+        assert_eq!((mode(folder), mode(folder.parent().unwrap())), (0o700, 0o700));
+        // As versions before left it.
+        let at = lock_path(&path);
+        std::fs::set_permissions(&at, PermissionsExt::from_mode(0o666)).unwrap();
+        drop(lock(&path).unwrap());
+        assert_eq!(mode(&at), 0o600);
     }
 
     #[test]
