@@ -36,7 +36,7 @@ pub struct Setting {
 
 impl Setting {
     pub async fn start(kind: Kind) -> anyhow::Result<Self> {
-        let folder = tempfile::Builder::new().prefix("dukou-demo-").tempdir()?;
+        let folder = own_folder()?;
         let (api_key, douyin_secret, admin_token) = (random_text(16), random_text(16), random_text(8));
         let sandbox = {
             let merchant = Merchant::new(MERCHANT, &random_text(16)).app(APP, &random_text(16));
@@ -88,9 +88,9 @@ fn write_configuration(
 ) -> anyhow::Result<()> {
     let tenants = configuration.join("tenants");
     std::fs::create_dir_all(&tenants)?;
-    std::fs::write(tenants.join("backend.key"), api_key)?;
-    std::fs::write(tenants.join("douyin.secret"), douyin_secret)?;
-    std::fs::write(configuration.join("admin.token"), admin_token)?;
+    write_secret(&tenants.join("backend.key"), api_key)?;
+    write_secret(&tenants.join("douyin.secret"), douyin_secret)?;
+    write_secret(&configuration.join("admin.token"), admin_token)?;
     let store = folder.join("dukou.db");
     let gateway = format!(
         "[server]\nlisten = \"127.0.0.1:{port}\"\npublic_url = \"http://127.0.0.1:{port}\"\ninsecure = true\n\n\
@@ -145,6 +145,24 @@ fn provider_section(kind: Kind, folder: &Path, sandbox: &Sandbox) -> anyhow::Res
     ))
 }
 
+/// A new folder that nobody else of the machine may look into: everything in it, the platform's keys too, is this run's.
+fn own_folder() -> std::io::Result<TempDir> {
+    let mut folder = tempfile::Builder::new();
+    folder.prefix("dukou-demo-");
+    #[cfg(unix)]
+    folder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700));
+    folder.tempdir()
+}
+
+/// Writes what is its owner's alone.
+fn write_secret(path: &Path, secret: &str) -> std::io::Result<()> {
+    let mut create = std::fs::OpenOptions::new();
+    create.create_new(true).write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut create, 0o600);
+    std::io::Write::write_all(&mut create.open(path)?, secret.as_bytes())
+}
+
 /// What names a file in a configuration.
 fn file(path: &Path) -> String {
     quoted(&format!("file:{}", path.display()))
@@ -166,4 +184,21 @@ fn random_text(bytes: usize) -> String {
     let mut buffer = vec![0; bytes];
     outside::SystemRandom.fill(&mut buffer);
     buffer.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn what_a_demonstration_keeps_is_its_owners_alone() {
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        let folder = own_folder().unwrap();
+        assert_eq!(mode(folder.path()), 0o700);
+        let secret = folder.path().join("admin.token");
+        write_secret(&secret, "hush").unwrap();
+        assert_eq!((mode(&secret), std::fs::read_to_string(&secret).unwrap().as_str()), (0o600, "hush"));
+    }
 }
