@@ -248,12 +248,12 @@ impl<'a> Section<'a> {
                 Some(value) if !value.is_empty() => Some(Secret::new(value)),
                 Some(_) => self.wrong(
                     key,
-                    &format!("names the environment variable {name}, which is empty"),
+                    &format!("names {}, which is empty", variable_shown(name)),
                     "a variable with a value",
                 ),
                 None => self.wrong(
                     key,
-                    &format!("names the environment variable {name}, which is not set"),
+                    &format!("names {}, which is not set", variable_shown(name)),
                     "a variable that is set",
                 ),
             };
@@ -354,6 +354,17 @@ impl<'a> Section<'a> {
     }
 }
 
+/// A variable's name as a problem shows it. What is not written as names are may be the secret itself, put there by
+/// mistake; a problem ends in a terminal, a log or a mail.
+fn variable_shown(name: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
+    if name.bytes().all(plain) && name.bytes().any(|byte| byte.is_ascii_uppercase()) && name.len() <= 64 {
+        format!("the environment variable {name}")
+    } else {
+        "an environment variable (its name is not in capitals and may be a secret, so it is not shown)".to_owned()
+    }
+}
+
 /// Reads `500ms`, `10s`, `5m`, `2h`, `1d`.
 pub fn parse_duration(text: &str) -> Option<Duration> {
     let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
@@ -424,6 +435,23 @@ mod tests {
         assert!(noted[0].starts_with("warning: config/tenants/shop.toml: providers.wechat.c: "));
         assert!(noted[1].contains("GONE, which is not set"));
         assert!(noted[2].contains("config/tenants/gone"));
+    }
+
+    #[test]
+    fn a_secret_in_place_of_a_variables_name_is_not_shown() {
+        for (name, shown) in [
+            ("BOOKSHOP_API_KEY", true),
+            ("_KEY2", true),
+            ("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", false),
+            ("3f7c9d0ab1e24c6f8a5d7e9012b3c4d5", false),
+            ("8934e7d15453e97507ef794cf7b0519d", false),
+            ("89347150000000000000000000000000", false),
+            ("let me in", false),
+        ] {
+            let table = json!({ "a": format!("env:{name}") });
+            let noted = problems(&table, |section| assert!(section.secret("a", "a key").is_none()));
+            assert_eq!(noted[0].contains(name), shown, "{noted:?}");
+        }
     }
 
     #[test]
