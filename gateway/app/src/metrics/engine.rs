@@ -95,6 +95,7 @@ impl EngineMetrics {
         }
         for provider in providers {
             let handles = self.handles(tenant, provider);
+            self.probes.with_label_values(&[tenant.as_str(), provider.as_str()]);
             for kind in [NotifyKind::Payment, NotifyKind::Refund] {
                 for outcome in NotifyOutcome::ALL {
                     self.notify_counter(&handles, tenant, provider, kind, outcome);
@@ -210,6 +211,30 @@ impl Telemetry for EngineMetrics {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What platforms sign wrong on purpose is taken off what does not verify: of a series that begins with the first of
+    /// them nothing would be.
+    #[test]
+    fn what_is_announced_stands_at_zero() {
+        let registry = Registry::new();
+        let metrics = EngineMetrics::new(&registry).expect("names differ");
+        let (tenant, provider) =
+            (TenantId::new("bookshop").expect("an id"), ProviderName::new("wechat").expect("a name"));
+        metrics.announce(&tenant, [&provider]);
+        for (name, series) in [
+            ("dukou_events_total", EventKind::ALL.len()),
+            ("dukou_notify_total", 2 * NotifyOutcome::ALL.len()),
+            ("dukou_payments_total", PaymentState::ALL.len()),
+            ("dukou_refunds_total", RefundState::ALL.len()),
+            ("dukou_signature_probes_total", 1),
+        ] {
+            let families = registry.gather();
+            let found = families.iter().find(|family| family.name() == name).map(|family| family.get_metric());
+            let counts: Vec<f64> =
+                found.unwrap_or_default().iter().map(|metric| metric.get_counter().get_value()).collect();
+            assert_eq!(counts, vec![0.0; series], "{name}");
+        }
+    }
 
     #[test]
     fn every_outcome_and_state_has_its_own_series() {
