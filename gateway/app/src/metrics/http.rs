@@ -10,6 +10,10 @@ use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, Registry};
 use super::{LOCAL_BUCKETS, counter, histogram};
 use crate::traces;
 
+/// The route by which payments are created, and the answers that alerts count of it.
+const CREATE: (&str, &str) = ("/v1/{tenant}/payments", "POST");
+const CREATE_ANSWERS: [&str; 6] = ["200", "201", "500", "502", "503", "504"];
+
 /// Requests by route. Handles are looked up by label once and kept.
 pub struct HttpMetrics {
     requests: IntCounterVec,
@@ -28,13 +32,14 @@ struct Handles {
 
 impl HttpMetrics {
     pub fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let requests =
+            counter(registry, "dukou_http_requests_total", "Requests answered.", &["route", "method", "status"])?;
+        // An alert on an increase does not see a series that begins at 1, which is where an outage begins.
+        for status in CREATE_ANSWERS {
+            requests.with_label_values(&[CREATE.0, CREATE.1, status]);
+        }
         Ok(HttpMetrics {
-            requests: counter(
-                registry,
-                "dukou_http_requests_total",
-                "Requests answered.",
-                &["route", "method", "status"],
-            )?,
+            requests,
             seconds: histogram(
                 registry,
                 "dukou_http_request_seconds",
@@ -79,5 +84,30 @@ impl HttpTelemetry for HttpMetrics {
         let handles = self.handles(route, method, status);
         handles.requests.inc();
         handles.seconds.observe(took.as_secs_f64());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use prometheus::proto::LabelPair;
+
+    use super::*;
+
+    #[test]
+    fn creates_that_fail_are_counted_from_zero() {
+        let registry = Registry::new();
+        let metrics = HttpMetrics::new(&registry).unwrap();
+        let count = |status: &str| {
+            let families = registry.gather();
+            let requests = families.iter().find(|family| family.name() == "dukou_http_requests_total")?;
+            let of_status = |label: &LabelPair| (label.name(), label.value()) == ("status", status);
+            let series = requests.get_metric().iter().find(|series| series.get_label().iter().any(of_status))?;
+            Some(series.get_counter().get_value())
+        };
+        for (status, text) in [(201, "201"), (502, "502"), (503, "503"), (504, "504"), (500, "500")] {
+            assert_eq!(count(text), Some(0.0));
+            metrics.request(CREATE.0, CREATE.1, status, Duration::ZERO);
+            assert_eq!(count(text), Some(1.0));
+        }
     }
 }
