@@ -1,6 +1,7 @@
 //! Where payments live: opened as the configuration says, and waited for where others keep it.
 
 use std::net::TcpListener;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -75,7 +76,7 @@ impl Ledger {
             StoragePlace::Sqlite(path) => {
                 let options = SqliteOptions { max_batch: settings.max_batch, ..SqliteOptions::at(path) };
                 let opened = tokio::task::spawn_blocking(move || SqliteStore::open(options)).await?;
-                let store = opened.with_context(|| format!("cannot open the store sqlite://{}", path.display()))?;
+                let store = opened.map_err(|error| cannot_open(path, error))?;
                 let secret = store.secret(CONSOLE_SECRET).await.context("the console's key")?;
                 Ok((Ledger::Sqlite(Arc::new(store)), secret))
             }
@@ -170,6 +171,19 @@ impl Ledger {
     }
 }
 
+/// Why the file cannot be opened. One of a newer program is in good order: that it "cannot be read" would be taken for
+/// damage.
+fn cannot_open(path: &Path, error: StoreError) -> anyhow::Error {
+    let what = format!("cannot open the store sqlite://{}", path.display());
+    match error {
+        StoreError::Corrupt(why) => {
+            let named = format!("{}: ", path.display());
+            anyhow!("{what}: {}", why.strip_prefix(&named).unwrap_or(&why))
+        }
+        other => anyhow::Error::new(other).context(what),
+    }
+}
+
 /// Opens the store and reads what a start needs of it: from then on the gateway is up without it.
 async fn open(options: PostgresOptions) -> Result<(PostgresStore, Secret), StoreError> {
     let store = PostgresStore::open(options).await?;
@@ -235,6 +249,22 @@ mod tests {
     use dukou_spi::Clock as _;
 
     use super::*;
+
+    #[test]
+    fn a_file_that_cannot_be_opened_is_named_with_the_reason() {
+        let newer = "the schema is newer than this program: step 99 (notes) is unknown here, which knows 15 steps";
+        for (error, expected) in [
+            (StoreError::Corrupt(format!("data/l.db: {newer}")), newer),
+            (StoreError::Corrupt("file is not a database".to_owned()), "file is not a database"),
+            (
+                StoreError::Unavailable("data/l.db is in use".to_owned()),
+                "the store is unavailable: data/l.db is in use",
+            ),
+        ] {
+            let said = format!("{:#}", cannot_open(Path::new("data/l.db"), error));
+            assert_eq!(said, format!("cannot open the store sqlite://data/l.db: {expected}"));
+        }
+    }
 
     /// Watches: the distance that one process leaves to the next.
     #[tokio::test]

@@ -10,6 +10,7 @@ use super::columns::Columns;
 use super::error::{Result, corrupt, said, store_error};
 use super::events;
 use super::lives::Life;
+use crate::error::mismatch;
 use crate::migrate::{self, Applied, Step};
 use crate::rows::ReadColumns as _;
 
@@ -110,7 +111,7 @@ async fn step(connection: &mut PgConnection, steps: &[Step]) -> Result<bool> {
     let mut transaction = connection.begin().await.map_err(store_error)?;
     transaction.execute(LOCK).await.map_err(store_error)?;
     let applied = applied(&mut transaction).await?;
-    let outstanding = migrate::outstanding(steps, &applied).map_err(|error| corrupt("schema", error))?;
+    let outstanding = migrate::outstanding(steps, &applied).map_err(mismatch)?;
     let Some(step) = outstanding.first() else { return Ok(false) };
     let failed = |error: sqlx::Error| {
         StoreError::Unavailable(format!("schema step {} ({}): {}", step.version, step.name, said(&error)))

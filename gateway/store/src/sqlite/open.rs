@@ -11,6 +11,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use uuid::Uuid;
 
 use super::error::{Result, corrupt, store_error};
+use crate::error::mismatch;
 use crate::migrate::{self, Applied, Step};
 
 pub(super) const STEPS: &[Step] = &[
@@ -197,7 +198,7 @@ pub(super) fn migrate(connection: &mut Connection, steps: &[Step]) -> Result<()>
         )
         .map_err(store_error)?;
     let applied = applied(connection).map_err(store_error)?;
-    for step in migrate::outstanding(steps, &applied).map_err(|error| corrupt("schema", error))? {
+    for step in migrate::outstanding(steps, &applied).map_err(mismatch)? {
         apply(connection, step).map_err(|error| {
             StoreError::Unavailable(format!("schema step {} ({}): {error}", step.version, step.name))
         })?;
