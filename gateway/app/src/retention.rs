@@ -36,18 +36,19 @@ impl Retention {
         }
     }
 
-    /// Deletes batch after batch until nothing more is old.
+    /// Deletes batch after batch until a look finds nothing that is old. That one found less than it might have is no
+    /// end: it may have looked at much that is not old.
     async fn forget(&self, engine: &Engine, what: Old, stopping: &mut watch::Receiver<bool>) {
         let before = earlier(engine.clock().now(), self.settings.kept(what));
         let mut deleted = 0;
         while !*stopping.borrow() {
             match engine.store().forget(what, before, AT_ONCE).await {
                 Ok(count) => {
-                    self.metrics.deleted(what, count);
-                    deleted += count;
-                    if count < u64::from(AT_ONCE) {
+                    if count == 0 {
                         break;
                     }
+                    self.metrics.deleted(what, count);
+                    deleted += count;
                 }
                 // The next round comes here again.
                 Err(error) => {

@@ -129,7 +129,5 @@ fn messages(
     Ok(())
 }
 
-/// The rows of calls that are old, in the order in which they were written.
-pub(super) const OLD_CALLS: &str =
-    "SELECT row FROM (SELECT row, at FROM platform_calls ORDER BY row LIMIT ?2) WHERE at < ?1";
+pub(super) const CALLS_IN_ORDER: &str = "SELECT row, at FROM platform_calls ORDER BY row";
 pub(super) const DELETE_CALL: &str = "DELETE FROM platform_calls WHERE row = ?1 AND at < ?2";

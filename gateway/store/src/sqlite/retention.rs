@@ -13,11 +13,13 @@ use crate::rows::ReadColumns as _;
 const CALLS: &str = "SELECT row FROM calls WHERE entered_at < ?1 ORDER BY entered_at LIMIT ?2";
 const DELETE_CALL: &str = "DELETE FROM calls WHERE row = ?1 AND entered_at < ?2";
 
-/// Rows are in the order in which the messages came; the time is looked at all the same, since the
-/// clock that wrote it may have been wrong.
-const NOTIFICATIONS: &str =
-    "SELECT row FROM (SELECT row, received_at FROM notifications ORDER BY row LIMIT ?2) WHERE received_at < ?1";
+/// In the order in which the messages came. The time is looked at all the same, since the clock that wrote it may have
+/// been wrong.
+const NOTIFICATIONS: &str = "SELECT row, received_at FROM notifications ORDER BY row";
 const DELETE_NOTIFICATION: &str = "DELETE FROM notifications WHERE row = ?1 AND received_at < ?2";
+
+/// So many rows are looked at in one look: what stands early and is not old keeps nobody from what is old behind it.
+const LOOKED_AT: usize = 10_000;
 
 /// The first tenant after another, from the index alone.
 const NEXT_TENANT: &str =
@@ -35,8 +37,8 @@ const DELETE_DELIVERY: &str = "DELETE FROM deliveries WHERE position = ?1 AND cr
 pub(super) fn old(connection: &Connection, what: Old, before: Timestamp, limit: u32) -> Result<Vec<i64>> {
     match what {
         Old::Calls => rows(connection, CALLS, params![before.as_millis(), limit]),
-        Old::Notifications => rows(connection, NOTIFICATIONS, params![before.as_millis(), limit]),
-        Old::PlatformCalls => rows(connection, history::OLD_CALLS, params![before.as_millis(), limit]),
+        Old::Notifications => in_order(connection, NOTIFICATIONS, before, limit),
+        Old::PlatformCalls => in_order(connection, history::CALLS_IN_ORDER, before, limit),
         Old::Deliveries => deliveries(connection, before, limit),
     }
 }
@@ -62,6 +64,15 @@ fn deliveries(connection: &Connection, before: Timestamp, limit: u32) -> Result<
         }
         after = tenant.as_str().to_owned();
     }
+}
+
+/// The old ones among rows that come with their times, in the order in which they were written.
+fn in_order(connection: &Connection, sql: &str, before: Timestamp, limit: u32) -> Result<Vec<i64>> {
+    let mut statement = connection.prepare_cached(sql).map_err(store_error)?;
+    let all = statement.query_map([], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?))).map_err(store_error)?;
+    let old = all.take(LOOKED_AT).filter(|row| row.as_ref().map_or(true, |(_, at)| *at < before.as_millis()));
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    old.take(limit).map(|row| row.map(|(row, _)| row)).collect::<rusqlite::Result<_>>().map_err(store_error)
 }
 
 fn rows(connection: &Connection, sql: &str, params: impl rusqlite::Params) -> Result<Vec<i64>> {

@@ -2,19 +2,14 @@
 
 use dukou_domain::{OutRefundNo, RefundRequestState, TenantId};
 use dukou_engine::ports::{Change, Old, Store};
-use dukou_engine::records::{CallOutcome, EventKind, NewEvent, Payment, PlatformCall, RefundRequest, Subject};
+use dukou_engine::records::{
+    CallOutcome, EventKind, NewEvent, Notification, Payment, PlatformCall, Recorded, RefundRequest, Subject,
+};
 
 use crate::records::*;
 
-pub async fn what_happened_to_a_payment_is_found(store: &dyn Store) {
-    let (one, other) = (payment("B1", 1_000), payment("B12", 1_000));
-    for payment in [&one, &other] {
-        create(store, payment).await.unwrap();
-    }
-    for number in ["B1", "B12"] {
-        notify(store, number, &format!("{number}:{:032x}", 7)).await.unwrap();
-    }
-    let call = |payment: &Payment, operation: &str, millis| PlatformCall {
+fn call(payment: &Payment, operation: &str, millis: i64) -> PlatformCall {
+    PlatformCall {
         tenant: tenant(),
         payment: payment.id,
         refund: None,
@@ -26,7 +21,41 @@ pub async fn what_happened_to_a_payment_is_found(store: &dyn Store) {
         code: None,
         message: None,
         request_id: Some("08F1".to_owned()),
-    };
+    }
+}
+
+/// As after a start under a clock that was ahead: what was written first has a time that is not old, and stands before
+/// all that is.
+pub async fn what_is_old_is_deleted_behind_what_is_not(store: &dyn Store) {
+    let one = payment("B1", 1_000);
+    create(store, &one).await.unwrap();
+    let times = [900, 901, 902, 1, 2, 903, 3, 4, 5];
+    for (index, millis) in times.into_iter().enumerate() {
+        let told = notification(&key(&index.to_string()), Recorded::Applied, None);
+        let told = Notification { received_at: at(millis), ..told };
+        let change = Change { notification: Some(told), ..Change::default() };
+        apply(store, target("B1"), move |_| change.clone()).await.unwrap();
+        store.history().keep_calls(vec![call(&one, "query", millis)]).await.unwrap();
+    }
+    for what in [Old::Notifications, Old::PlatformCalls] {
+        let mut deleted = Vec::new();
+        for _ in 0..4 {
+            deleted.push(store.forget(what, at(100), 2).await.unwrap());
+        }
+        assert_eq!(deleted, [2, 2, 1, 0], "{what:?}");
+    }
+    let kept = store.history().calls_about(&tenant(), one.id, 100).await.unwrap();
+    assert!(kept.len() == 4 && kept.iter().all(|call| call.at >= at(900)), "{kept:?}");
+}
+
+pub async fn what_happened_to_a_payment_is_found(store: &dyn Store) {
+    let (one, other) = (payment("B1", 1_000), payment("B12", 1_000));
+    for payment in [&one, &other] {
+        create(store, payment).await.unwrap();
+    }
+    for number in ["B1", "B12"] {
+        notify(store, number, &format!("{number}:{:032x}", 7)).await.unwrap();
+    }
     let lost = PlatformCall {
         refund: Some(OutRefundNo::new("R-1").unwrap()),
         outcome: CallOutcome::Unknown,

@@ -38,6 +38,7 @@ pub async fn all<S: Store, F: Future<Output = S>>(new: impl Fn() -> F) {
     calls_are_forgotten(&new().await).await;
     old_messages_are_forgotten_and_change_nothing(&new().await).await;
     history_behaviour::what_happened_to_a_payment_is_found(&new().await).await;
+    history_behaviour::what_is_old_is_deleted_behind_what_is_not(&new().await).await;
     history_behaviour::what_somebody_should_look_into_is_found(&new().await).await;
     history_behaviour::what_a_buyer_asks_for_waits_until_it_is_decided(&new().await).await;
     a_secret_is_made_once(&new().await).await;
