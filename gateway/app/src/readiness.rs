@@ -1,12 +1,20 @@
 //! Whether this instance should be sent requests.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use dukou_engine::ports::{Coordinator, Health, Store};
 use dukou_http::{Readiness, ReadyCheck, ReadyStatus};
 use dukou_store::RedisCoordinator;
 use dukou_transport::{PlatformClocks, Skew};
+use tokio::sync::watch;
+
+use crate::metrics::ReadyMetrics;
+use crate::shutdown::pause;
+
+/// How often it is looked whether or not anybody asks `/readyz`: several times between two scrapes.
+const PERIOD: Duration = Duration::from_secs(5);
 
 /// Looks at the store, the coordinator and the clock.
 pub struct GatewayReadiness {
@@ -34,6 +42,14 @@ impl Readiness for GatewayReadiness {
             }
         };
         vec![store, coordinator, clock(&self.clocks.skews())]
+    }
+}
+
+/// Keeps what is watched of the checks current until it is told to stop.
+pub async fn watch(readiness: Arc<dyn Readiness>, metrics: Arc<ReadyMetrics>, mut stopping: watch::Receiver<bool>) {
+    while !*stopping.borrow() {
+        metrics.update(&readiness.checks().await);
+        pause(PERIOD, &mut stopping).await;
     }
 }
 

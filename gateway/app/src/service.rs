@@ -28,7 +28,7 @@ use crate::open_work;
 use crate::others::Others;
 use crate::outside::{Outside, SystemClock};
 use crate::plugins;
-use crate::readiness::GatewayReadiness;
+use crate::readiness::{self, GatewayReadiness};
 use crate::reload::{Asked, Reload};
 use crate::retention::Retention;
 use crate::tenants::ServedTenants;
@@ -149,7 +149,8 @@ impl Service {
             Handle::current(),
         ));
         let (open_metrics, reload_metrics) = (Arc::clone(&metrics.open), Arc::clone(&metrics.reload));
-        let webhook_metrics = Arc::clone(&metrics.webhook);
+        let (webhook_metrics, ready_metrics) = (Arc::clone(&metrics.webhook), Arc::clone(&metrics.ready));
+        let checks = Arc::clone(&readiness);
         let retention = Retention { settings: settings.retention, metrics: Arc::clone(&metrics.retention) };
         let render_metrics: Arc<dyn Fn() -> String + Send + Sync> = Arc::new(move || metrics.render());
         let token = AdminToken::new(settings.admin_token, admin_config.trusted_proxies.clone());
@@ -184,6 +185,7 @@ impl Service {
         jobs.add(|stopping| Arc::clone(&console).watch(stopping));
         jobs.add(|stopping| plugins.clone().follow_events(stopping));
         jobs.add(|stopping| plugins.clone().look_after_documents(stopping));
+        jobs.add(|stopping| readiness::watch(checks, ready_metrics, stopping));
         jobs.add(|stopping| open_work::watch(Arc::clone(&engine), open_metrics, stopping));
         let webhooks = Worker::start(
             Arc::clone(&engine),

@@ -10,6 +10,7 @@ mod open;
 mod plugin;
 mod process;
 mod questions;
+mod readiness;
 mod reload;
 mod retention;
 mod store;
@@ -41,6 +42,7 @@ pub use engine::EngineMetrics;
 pub use http::HttpMetrics;
 pub use open::OpenMetrics;
 pub use plugin::PluginMetrics;
+pub use readiness::ReadyMetrics;
 pub use reload::ReloadMetrics;
 pub use retention::RetentionMetrics;
 pub use store::MeasuredStore;
@@ -60,6 +62,7 @@ pub struct Metrics {
     pub http: Arc<HttpMetrics>,
     pub plugin: Arc<PluginMetrics>,
     pub open: Arc<OpenMetrics>,
+    pub ready: Arc<ReadyMetrics>,
     pub reload: Arc<ReloadMetrics>,
     pub retention: Arc<RetentionMetrics>,
     pub webhook: Arc<WebhookMetrics>,
@@ -118,6 +121,7 @@ impl Metrics {
             http: Arc::new(HttpMetrics::new(&registry)?),
             plugin: Arc::new(PluginMetrics::new(&registry)?),
             open: Arc::new(OpenMetrics::new(&registry)?),
+            ready: Arc::new(ReadyMetrics::new(&registry)?),
             reload: Arc::new(ReloadMetrics::new(&registry)?),
             retention: Arc::new(RetentionMetrics::new(&registry)?),
             webhook: Arc::new(WebhookMetrics::new(&registry)?),

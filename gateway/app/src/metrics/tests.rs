@@ -6,7 +6,7 @@ use dukou_domain::{DeliveryState, PaymentState, ProviderName, RefundState, Tenan
 use dukou_engine::delivery::Backlog;
 use dukou_engine::ports::{IdempotencyOutcome, NotifyOutcome, Telemetry};
 use dukou_engine::records::EventKind;
-use dukou_http::HttpTelemetry;
+use dukou_http::{HttpTelemetry, ReadyCheck, ReadyStatus};
 use dukou_spi::NotifyKind;
 use dukou_webhook::WebhookTelemetry;
 
@@ -28,6 +28,13 @@ fn names_and_labels_are_those_of_the_contract() {
     metrics.engine.idempotency("redis", IdempotencyOutcome::New);
     metrics.engine.event(&tenant, EventKind::PaymentSucceeded);
     metrics.open.announce(&tenant);
+    let store = ReadyCheck {
+        name: "store".to_owned(),
+        status: ReadyStatus::Ready,
+        detail: String::new(),
+        detail_zh: String::new(),
+    };
+    metrics.ready.update(&[store]);
     metrics.http.request("/v1/{tenant}/payments", "POST", 201, Duration::from_millis(90));
     metrics.store_seconds.with_label_values(&["apply"]).observe(0.001);
 
@@ -48,6 +55,7 @@ fn names_and_labels_are_those_of_the_contract() {
         ("dukou_open_oldest_seconds", vec!["tenant", "what"]),
         ("dukou_payments_total", vec!["provider", "status", "tenant"]),
         ("dukou_provider_request_seconds", vec!["operation", "outcome", "provider"]),
+        ("dukou_ready", vec!["check"]),
         ("dukou_refunds_total", vec!["provider", "status", "tenant"]),
         ("dukou_retention_deleted_total", vec!["what"]),
         ("dukou_store_file_bytes", vec!["file"]),

@@ -77,6 +77,23 @@ async fn probes_tell_and_stay_off_the_public_listener() {
 }
 
 #[tokio::test]
+async fn that_nothing_can_be_written_is_seen_although_nobody_asks() {
+    let world = World::builder().embedded().start().await;
+    let ready = async || {
+        let metrics = world.metrics().await;
+        metrics.has("dukou_ready").then(|| metrics.count("dukou_ready", &[("check", "store")]))
+    };
+    let becomes =
+        async |value| eventually("the gauge", SOON, async || (ready().await == Some(value)).then_some(())).await;
+    becomes(1).await;
+    let locker = rusqlite::Connection::open(world.directory().join("data/dukou.db")).unwrap();
+    locker.execute_batch("BEGIN IMMEDIATE").unwrap();
+    becomes(0).await;
+    locker.execute_batch("COMMIT").unwrap();
+    becomes(1).await;
+}
+
+#[tokio::test]
 async fn a_request_is_found_again_in_the_log() {
     let world = World::start().await;
     let merchant = world.merchant("bookshop");
