@@ -1,5 +1,6 @@
 //! `postgres://…`: where the database is and how its server is known.
 
+use std::net::IpAddr;
 use std::str::FromStr as _;
 
 use dukou_domain::Secret;
@@ -13,6 +14,12 @@ const PARAMETERS: &[&str] = &["host", "sslmode", "sslrootcert", "sslcert", "sslk
 pub enum InvalidAddress {
     #[error("not an address of a database: expected postgres://user:password@host:port/database")]
     Malformed,
+    #[error(
+        "has an @ behind the host: expected %2F %3F %23 %40 %25 in place of / ? # @ % in a password, or letters and digits only"
+    )]
+    AtBehindHost,
+    #[error("names a host that is none: expected a name or an address, postgres://user:password@host:port/database")]
+    Host,
     #[error("names no database: expected postgres://user:password@host:port/database")]
     NoDatabase,
     #[error(
@@ -30,8 +37,13 @@ pub enum InvalidAddress {
 /// [`InvalidAddress`].
 pub(super) fn parse(address: &Secret) -> Result<PgConnectOptions, InvalidAddress> {
     let text = address.expose();
-    if !(text.starts_with("postgres://") || text.starts_with("postgresql://")) {
+    let (scheme, rest) = text.split_once("://").ok_or(InvalidAddress::Malformed)?;
+    if !matches!(scheme, "postgres" | "postgresql") {
         return Err(InvalidAddress::Malformed);
+    }
+    // A password that ends the host's part early makes what is left of it another host, port, database or parameter.
+    if rest.split_once(['/', '?', '#']).is_some_and(|(_, behind)| behind.contains('@')) {
+        return Err(InvalidAddress::AtBehindHost);
     }
     let mut mode = None;
     for pair in text.split_once('?').map_or("", |(_, query)| query).split('&').filter(|pair| !pair.is_empty()) {
@@ -44,6 +56,9 @@ pub(super) fn parse(address: &Secret) -> Result<PgConnectOptions, InvalidAddress
         }
     }
     let options = PgConnectOptions::from_str(text).map_err(|_| InvalidAddress::Malformed)?;
+    if options.get_socket().is_none() && !is_host(options.get_host()) {
+        return Err(InvalidAddress::Host);
+    }
     if options.get_database().is_none_or(str::is_empty) {
         return Err(InvalidAddress::NoDatabase);
     }
@@ -53,6 +68,13 @@ pub(super) fn parse(address: &Secret) -> Result<PgConnectOptions, InvalidAddress
         None => !here,
     };
     Ok(options.ssl_mode(if checked { PgSslMode::VerifyFull } else { PgSslMode::Disable }))
+}
+
+/// A name, an address, or the folder of a socket that is taken where none is named.
+fn is_host(text: &str) -> bool {
+    let within = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
+    let named = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
+    text.starts_with('/') || within.parse::<IpAddr>().is_ok() || (!text.is_empty() && text.bytes().all(named))
 }
 
 /// Where a database is, without what proves a right to it.
@@ -81,6 +103,16 @@ mod tests {
             ("postgres://dukou@db.example.com/dukou?sslmode", Err(InvalidAddress::Malformed)),
             ("postgres://dukou@db.example.com", Err(InvalidAddress::NoDatabase)),
             ("postgres://dukou@db.example.com:port/dukou", Err(InvalidAddress::Malformed)),
+            ("postgres://dukou@[2001:db8::1]:5432/dukou", full()),
+            ("postgres://dukou:hu%40sh%2F@db.example.com/dukou?application_name=a%40b", full()),
+            ("postgres://dukou@db,example/dukou", Err(InvalidAddress::Host)),
+            ("postgres:///dukou?host=db.example.com!", Err(InvalidAddress::Host)),
+            // Passwords as they came.
+            ("postgres://dukou:hush/hush@db.example.com/dukou", Err(InvalidAddress::AtBehindHost)),
+            ("postgres://dukou:hu@sh/hush@db.example.com/dukou", Err(InvalidAddress::AtBehindHost)),
+            ("postgres://dukou:12/hush@db.example.com/dukou", Err(InvalidAddress::AtBehindHost)),
+            ("postgres://dukou:hu?hush@db.example.com/dukou?sslmode=disable", Err(InvalidAddress::AtBehindHost)),
+            ("postgres://dukou:12#hush@db.example.com/dukou", Err(InvalidAddress::AtBehindHost)),
             ("mysql://dukou@db.example.com/dukou", Err(InvalidAddress::Malformed)),
         ] {
             let read = parse(&Secret::new(text)).map(|options| format!("{:?}", options.get_ssl_mode()));
