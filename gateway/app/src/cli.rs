@@ -8,7 +8,7 @@ use clap_complete::Shell;
 
 #[cfg(feature = "sandbox")]
 use crate::commands::demo;
-use crate::commands::{backup, check, doctor, migrate, serve, trace};
+use crate::commands::{backup, check, doctor, migrate, say, serve, trace};
 use crate::logging::{self, LogForm};
 
 /// The version, and what is compiled in that must not be in production.
@@ -158,8 +158,10 @@ pub fn run() -> ExitCode {
             migrate::run(&config, &from)
         }
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "dukou", &mut std::io::stdout());
-            ExitCode::SUCCESS
+            // Into memory first: the generator panics where its output cannot be written.
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "dukou", &mut script);
+            say(Ok(String::from_utf8_lossy(&script).trim_end().to_owned()))
         }
         #[cfg(feature = "sandbox")]
         Command::Demo { once, provider } => {

@@ -16,7 +16,7 @@ use dukou_engine::ports::StoreError;
 
 /// Ends a command that was asked one thing: what it found on standard output, or why not on standard error.
 /// For a person; the log is for what runs.
-fn say(outcome: anyhow::Result<String>) -> ExitCode {
+pub fn say(outcome: anyhow::Result<String>) -> ExitCode {
     let mut output = std::io::stdout().lock();
     let written = outcome.and_then(|text| Ok(writeln!(output, "{text}").and_then(|()| output.flush())?));
     match written {

@@ -48,6 +48,17 @@ fn every_problem_of_a_broken_folder_is_named_at_once() {
 }
 
 #[test]
+fn completions_that_nobody_reads_end_with_a_word() {
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_dukou"));
+    let output = command.args(["completions", "bash"]).stdout(writer).output().expect("the program starts");
+    let said = String::from_utf8(output.stderr).expect("text");
+    assert_eq!((output.status.code(), said.lines().count()), (Some(1), 1), "{said}");
+    assert!(said.starts_with("error: Broken pipe"), "{said}");
+}
+
+#[test]
 fn a_right_folder_is_valid_and_a_warning_alone_is_no_failure() {
     let shop = tenant("bookshop", "1900000109", "");
     let folder = folder(&[("gateway.toml", GATEWAY), ("tenants/bookshop.toml", &shop)]);
