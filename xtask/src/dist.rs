@@ -16,6 +16,7 @@ const CONTENTS: &[&str] = &[
     "README.zh-CN.md",
     "config",
     "ops/systemd",
+    "ops/nginx",
     "ops/prometheus",
     "ops/grafana",
     "ops/runbooks",

@@ -17,6 +17,7 @@ const NEEDS: &[Need] = &[
     Need { program: "redis-server", debian: "redis-server", homebrew: "redis" },
     Need { program: "psql", debian: "postgresql", homebrew: "postgresql" },
     Need { program: "haproxy", debian: "haproxy", homebrew: "haproxy" },
+    Need { program: "nginx", debian: "nginx", homebrew: "nginx" },
     Need { program: "chromium", debian: "chromium", homebrew: "chromium" },
     Need { program: "chromedriver", debian: "chromium-driver", homebrew: "chromedriver" },
     Need { program: "prometheus", debian: "prometheus", homebrew: "prometheus" },

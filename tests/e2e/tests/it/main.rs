@@ -4,6 +4,7 @@
 mod access_tokens;
 mod admin;
 mod backup;
+mod behind_nginx;
 mod checker_sees_it;
 mod command_line;
 mod console;
