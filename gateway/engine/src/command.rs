@@ -47,7 +47,7 @@ pub struct PaymentAnswer {
 pub struct InvokePayment {
     pub provider: ProviderName,
     pub method: Method,
-    /// Left out: the payer of the attempt before, under the same provider.
+    /// Left out: the payer named last under the same provider, where the method needs one.
     pub payer: Option<Payer>,
     /// The payer's address; left out, that of the payment.
     pub client_ip: Option<IpAddr>,

@@ -19,6 +19,9 @@ use crate::tenant::Tenant;
 
 /// How many attempts a payment may have, the first included: all of them stand in its record and in each of its events.
 const MAX_ATTEMPTS: usize = 20;
+/// How many attempts a payment may have for a buyer to make another: the rest are the merchant's, so that no buyer uses
+/// all of them up.
+const MAX_ATTEMPTS_FOR_BUYER: usize = 10;
 
 const TIME_IS_OVER: &str = "the payment's time is over; create another";
 
@@ -54,7 +57,7 @@ impl Engine {
     ) -> Result<PaymentAnswer, EngineError> {
         let mut payment = self.store.payment(&tenant.id, out_trade_no).await?.ok_or(EngineError::NotFound)?;
         if let Some(buyer) = &command.buyer
-            && payment.attempt.openid.as_ref().is_some_and(|payer| payer != buyer)
+            && !self.is_for_buyer(tenant, &payment, buyer)
         {
             return Err(EngineError::NotFound);
         }
@@ -69,6 +72,7 @@ impl Engine {
             self.refuse_short(&payment)?;
         }
         let client_ip = command.client_ip;
+        let most = if command.buyer.is_some() { MAX_ATTEMPTS_FOR_BUYER } else { MAX_ATTEMPTS };
         let candidate = self.candidate(tenant, provider, &payment, command).await?;
         // An attempt that nobody can sign for any more is no way to pay, whatever the channel is called.
         let signed_for = self.signer_of(&payment.tenant, &payment.attempt, provider).is_some();
@@ -81,9 +85,8 @@ impl Engine {
             return self.send_order(tenant, provider, payment).await;
         }
         self.refuse_short(&payment)?;
-        if 1 + payment.others.len() >= MAX_ATTEMPTS {
-            let why =
-                format!("the payment was tried in {MAX_ATTEMPTS} ways already; pay it the last way, or create another");
+        if 1 + payment.others.len() >= most {
+            let why = format!("the payment was tried in {most} ways already; pay it the last way, or create another");
             return Err(EngineError::InvalidState(why));
         }
         let current = self.provider_known(tenant, &payment.attempt)?;
@@ -97,6 +100,17 @@ impl Engine {
         self.refuse_short(&payment)?;
         let payment = self.enter_attempt(&payment, candidate, client_ip).await?;
         self.send_order(tenant, provider, payment).await
+    }
+
+    /// A buyer pays what is theirs, or what waits for its payer. What is paid without naming anybody, as a code that is
+    /// shown to a customer, waits for no one: it is the merchant's until the platform says who paid it.
+    fn is_for_buyer(&self, tenant: &Tenant, payment: &Payment, buyer: &str) -> bool {
+        match &payment.attempt.openid {
+            Some(payer) => payer == buyer,
+            None => {
+                self.provider_known(tenant, &payment.attempt).is_ok_and(|provider| waits_for_payer(&provider, payment))
+            }
+        }
     }
 
     fn refuse_ended(&self, payment: &Payment) -> Result<(), EngineError> {
@@ -151,7 +165,16 @@ impl Engine {
             }
             Some(Payer::OpenId(openid)) => (Some(openid), None),
             Some(Payer::Code(code)) => (None, Some(code)),
-            None => (attempt.openid.clone().filter(|_| same_name && !of_other_app), None),
+            // A method that needs no payer has the one who pays: whoever was named before need not be that one.
+            None if !capabilities.payer_required.contains(&command.method) => (None, None),
+            None => {
+                let info = provider.info();
+                let of_app = |one: &&Attempt| {
+                    one.provider == command.provider && (one.app_id == info.app_id || (goes_on && one.id == attempt.id))
+                };
+                let mut named = payment.attempts().into_iter().rev().filter(of_app);
+                (named.find_map(|one| one.openid.clone()), None)
+            }
         };
         let number = 1 + payment.attempts().iter().map(|attempt| attempt.number).max().unwrap_or(0);
         let longest = capabilities.trade_no_max;
@@ -289,8 +312,12 @@ impl Engine {
         candidate: Attempt,
         client_ip: Option<IpAddr>,
     ) -> Result<Payment, EngineError> {
-        let now = self.now();
+        let (now, payer) = (self.now(), payment.attempt.openid.clone());
         self.change_attempt(payment, move |payment, change| {
+            // Somebody else may have been quicker to become the payer of one that waited.
+            if payment.attempt.openid != payer {
+                return false;
+            }
             let never_sent = payment.attempt.state == AttemptState::Live && payment.attempt.prepay.is_none();
             let ended = matches!(payment.attempt.state, AttemptState::Closed | AttemptState::Failed);
             let replaceable = matches!(payment.state, PaymentState::Created | PaymentState::Failed);

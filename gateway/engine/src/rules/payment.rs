@@ -131,7 +131,8 @@ fn mark_paid(payment: &mut Payment, facts: &PaidFacts) -> Attempt {
     for attempt in attempts.filter(|attempt| attempt.trade_no == facts.trade_no) {
         attempt.state = AttemptState::Paid;
         attempt.transaction_id = Some(facts.transaction_id.clone());
-        if attempt.openid.is_none() {
+        // Who paid, which is not who it was meant for where anybody could pay.
+        if facts.openid.is_some() {
             attempt.openid.clone_from(&facts.openid);
         }
     }

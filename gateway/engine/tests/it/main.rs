@@ -16,6 +16,7 @@ mod invoke;
 mod jobs;
 mod known;
 mod notify;
+mod payer;
 mod plugins;
 mod refund;
 mod refund_end;

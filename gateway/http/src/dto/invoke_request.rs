@@ -27,7 +27,7 @@ pub struct InvokePaymentBody {
     provider: Option<String>,
     /// `jsapi`, `native`, `app` or `h5`. With a session token it may be left out: `jsapi`.
     method: Option<String>,
-    /// Only with an API key; left out, the payer before, where the provider stays the same.
+    /// Only with an API key; left out, the payer named last, where the provider stays the same and the method needs one.
     payer: Option<PayerBody>,
     /// Only with an API key: the payer's address; left out, the payment's, which may be the backend's own. By `h5` the
     /// platform compares it with the phone's. With a session token it is the address that such a call came from.

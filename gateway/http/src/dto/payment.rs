@@ -41,7 +41,7 @@ pub struct PaymentBody {
     pub description: String,
     #[schema(required = true)]
     pub attach: Option<String>,
-    /// The tenant's own pairs, kept and shown back.
+    /// The tenant's own pairs, kept and shown back; with a session token, empty.
     pub metadata: BTreeMap<String, String>,
     /// The payer under the provider's app.
     #[schema(required = true)]
@@ -120,6 +120,14 @@ pub struct PaymentList {
     pub next_cursor: Option<String>,
 }
 
+impl PaymentBody {
+    /// As a buyer sees it: without what the merchant noted for itself.
+    pub fn for_buyer(mut self) -> Self {
+        self.metadata.clear();
+        self
+    }
+}
+
 impl From<&Payment> for PaymentBody {
     fn from(payment: &Payment) -> Self {
         let attempt = &payment.attempt;
@@ -182,6 +190,17 @@ mod tests {
         let invoke = Invoke(vec![("timeStamp", "1414561699".into()), ("appId", "wx1".into())]);
         let answer = PaymentAnswer { payment: payment(), invoke: Some(invoke), created: true };
         insta::assert_snapshot!("payment", serde_json::to_string_pretty(&PaymentBody::from(answer)).unwrap());
+    }
+
+    #[test]
+    fn a_buyer_sees_no_metadata() {
+        let mut record = payment();
+        record.metadata.insert("note".to_owned(), "a good customer".to_owned());
+        let whole = serde_json::to_value(PaymentBody::from(&record)).unwrap();
+        let mut shown = serde_json::to_value(PaymentBody::from(&record).for_buyer()).unwrap();
+        assert_eq!(shown["metadata"], serde_json::json!({}));
+        shown["metadata"] = whole["metadata"].clone();
+        assert_eq!(shown, whole);
     }
 
     #[test]

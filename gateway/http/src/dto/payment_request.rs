@@ -51,6 +51,7 @@ pub struct CreatePaymentBody {
     attach: Option<String>,
     /// The tenant's own pairs: at most 20, names of 1 to 40 characters, values of up to 500.
     metadata: Option<BTreeMap<String, String>>,
+    /// Left out of `jsapi`, the payment waits and belongs to the first user of the mini-program who invokes it.
     payer: Option<PayerBody>,
     /// The payer's address. Required for `h5`; left out, the address that the call came from.
     client_ip: Option<String>,

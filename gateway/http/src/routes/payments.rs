@@ -81,11 +81,14 @@ pub async fn read(
     let refresh = parameters.flag("refresh");
     parameters.finish()?;
     let (engine, tenant) = (&gateway.engine, &caller.tenant);
-    let answer = match &caller.principal {
-        Principal::Backend { .. } => engine.payment(tenant, &number, refresh).await?,
-        Principal::Buyer(session) => engine.payment_of_buyer(tenant, &number, &session.openid, refresh).await?,
+    let shown = match &caller.principal {
+        Principal::Backend { .. } => PaymentBody::from(engine.payment(tenant, &number, refresh).await?),
+        Principal::Buyer(session) => {
+            let answer = engine.payment_of_buyer(tenant, &number, &session.openid, refresh).await?;
+            PaymentBody::from(answer).for_buyer()
+        }
     };
-    Ok(Answer::json(200, &PaymentBody::from(answer))?.response())
+    Ok(Answer::json(200, &shown)?.response())
 }
 
 /// List payments, newest first.
@@ -125,8 +128,9 @@ pub async fn list(
 /// Have an unpaid payment paid this way, or another way than before.
 ///
 /// With an API key `provider` and `method` are required. With a session token the payer is
-/// the session's user, and the body may be left out. An attempt through another channel is closed at its
-/// platform first. A payment has 20 attempts at most.
+/// the session's user, and the body may be left out; it pays what is theirs, or a `jsapi` payment that was created
+/// without a payer and that nobody pays yet, which is theirs from then on. An attempt through another channel is closed
+/// at its platform first. A payment has 20 attempts at most, of which a session makes none beyond the tenth.
 #[utoipa::path(
     post, path = "/v1/{tenant}/payments/{out_trade_no}/invoke", operation_id = "invokePayment", tag = "payments",
     request_body(content = Option<InvokePaymentBody>),
@@ -161,7 +165,8 @@ pub async fn invoke(
             Some(session) => read_buyers_invoke(content, session, peer),
         };
         let answer = engine.invoke_payment(&shop, &number, command.map_err(Problem::invalid)?).await?;
-        Answer::json(200, &PaymentBody::from(answer))
+        let shown = PaymentBody::from(answer);
+        Answer::json(200, &if session.is_some() { shown.for_buyer() } else { shown })
     };
     match &buyer {
         None => idempotency::run(&gateway, &request, &tenant, &bytes, work).await,

@@ -193,3 +193,72 @@ async fn a_way_by_h5_names_the_payers_own_address() {
     assert_eq!(address_sent(&world, &payment["attempts"][1]["trade_no"]).await, "127.0.0.1");
     world.verify().await;
 }
+
+/// A code at a till is for the customer who stands there, and a number can be guessed.
+#[tokio::test]
+async fn a_shown_code_is_the_customers_who_pays_it_and_no_strangers() {
+    let world = World::start().await;
+    let (tenant, merchant) = world.bookshop();
+    let stranger = Buyer::log_in(&world, &tenant).await;
+    let customer = tenant.openid(7);
+    for method in ["native", "h5", "app"] {
+        let number = format!("TILL-{method}");
+        let mut order = merchant.order(&number, 101);
+        order.as_object_mut().unwrap().remove("payer");
+        order["method"] = json!(method);
+        let payment = merchant.create(&order).await.expect(201);
+        for body in [json!({}), json!({ "method": "native" })] {
+            let answer = stranger.post(&format!("/payments/{number}/invoke"), &body).await;
+            answer.problem(404, "not_found");
+        }
+        stranger.get(&format!("/payments/{number}")).await.problem(404, "not_found");
+        let after = merchant.payment(&number).await.expect(200);
+        assert_eq!((&after["attempts"], &after["openid"]), (&payment["attempts"], &Value::Null), "{after}");
+        world.control.pay_with(&tenant, &number, &json!({ "openid": customer })).await;
+        becomes(&merchant, &number, "succeeded").await;
+        assert_eq!(merchant.payment(&number).await.expect(200)["openid"], json!(customer));
+        stranger.ask_refund(&number, 101).await.problem(404, "not_found");
+    }
+    // A stranger was the first where the payer was waited for; then the customer pays at the till.
+    waiting(&merchant, "TAKEN-1", 101).await;
+    stranger.invoke("TAKEN-1").await.expect(200);
+    let path = "/payments/TAKEN-1/invoke";
+    let payment = merchant.post(path, &json!({ "provider": "wechat", "method": "native" })).await.expect(200);
+    assert_eq!(payment["openid"], Value::Null);
+    stranger.invoke("TAKEN-1").await.problem(404, "not_found");
+    let trade_no = payment["attempts"][1]["trade_no"].as_str().unwrap();
+    world.control.pay_with(&tenant, trade_no, &json!({ "openid": customer })).await;
+    becomes(&merchant, "TAKEN-1", "succeeded").await;
+    assert_eq!(merchant.payment("TAKEN-1").await.expect(200)["openid"], json!(customer));
+    stranger.get("/payments/TAKEN-1").await.problem(404, "not_found");
+    stranger.ask_refund("TAKEN-1", 101).await.problem(404, "not_found");
+    world.verify().await;
+}
+
+#[tokio::test]
+async fn a_shop_names_who_may_pay_in_its_mini_program() {
+    let world = World::start().await;
+    let (tenant, merchant) = world.bookshop();
+    let (buyer, stranger) = (Buyer::log_in(&world, &tenant).await, Buyer::log_in(&world, &tenant).await);
+    let mut order = merchant.order("MINE-01", 101);
+    order["payer"] = json!({ "openid": buyer.openid });
+    order["metadata"] = json!({ "note": "table 7" });
+    assert_eq!(merchant.create(&order).await.expect(201)["metadata"], order["metadata"]);
+    stranger.invoke("MINE-01").await.problem(404, "not_found");
+    let payment = buyer.invoke("MINE-01").await.expect(200);
+    assert_eq!((&payment["openid"], &payment["metadata"]), (&json!(buyer.openid), &json!({})), "{payment}");
+    assert_eq!(buyer.get("/payments/MINE-01").await.expect(200)["metadata"], json!({}));
+    world.control.pay_with(&tenant, "MINE-01", &json!({ "client": payment["invoke"] })).await;
+    becomes(&merchant, "MINE-01", "succeeded").await;
+    assert_eq!(buyer.get("/payments/MINE-01").await.expect(200)["status"], "succeeded");
+
+    // Where a stranger was quicker, the shop gives it to its buyer.
+    waiting(&merchant, "MINE-02", 101).await;
+    stranger.invoke("MINE-02").await.expect(200);
+    buyer.invoke("MINE-02").await.problem(404, "not_found");
+    let named = json!({ "provider": "wechat", "method": "jsapi", "payer": { "openid": buyer.openid } });
+    merchant.post("/payments/MINE-02/invoke", &named).await.expect(200);
+    stranger.invoke("MINE-02").await.problem(404, "not_found");
+    assert_eq!(buyer.invoke("MINE-02").await.expect(200)["openid"], json!(buyer.openid));
+    world.verify().await;
+}
