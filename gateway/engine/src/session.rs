@@ -1,7 +1,8 @@
 //! Sessions of a mini-program's users: a login code of the platform becomes a token of our own.
 //!
 //! A token is `dks1_`, then base64url of its claims, a dot, and base64url of an HMAC-SHA256 over
-//! everything before the dot. Nothing is kept for it: whoever has the key can check it.
+//! everything before the dot. Nothing is kept for it: whoever has the key can check it. The key is made of a secret in
+//! the store and of an API key of the tenant, so that a copy of the store alone signs nothing.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -29,6 +30,8 @@ const LONGEST_TOKEN: usize = 1024;
 /// A code works once, but a phone sends a request again whose answer it lost: for this long the same
 /// code gives the same session.
 const CODES_KEPT: Duration = Duration::from_secs(5 * 60);
+/// By how much the clocks of two instances may differ without a session of one being none for the other.
+const CLOCKS_DIFFER: Duration = Duration::from_secs(5 * 60);
 /// At most this many codes are remembered.
 const MOST_CODES: usize = 10_000;
 
@@ -110,15 +113,18 @@ impl Engine {
         Ok(Session { openid: claims.openid, unionid, token, expires_at: claims.expires_at })
     }
 
-    /// Who carries this token; `None` for anything that is no valid token of this tenant, or one of
-    /// a provider that it no longer has.
+    /// Who carries this token; `None` for anything that is no valid token of this tenant, one of
+    /// a provider that it no longer has, or one that would last longer than those that are made now.
     ///
     /// # Errors
     /// When the key cannot be had from the store.
     pub async fn read_session(&self, tenant: &Tenant, token: &[u8]) -> Result<Option<SessionClaims>, StoreError> {
         let key = self.session_key().await?;
+        let now = self.now();
+        let latest = now.plus(self.config.session_expires_after).plus(CLOCKS_DIFFER);
+        let in_time = |claims: &SessionClaims| now < claims.expires_at && claims.expires_at <= latest;
         Ok(verify(key, tenant, token)
-            .filter(|claims| self.now() < claims.expires_at && tenant.providers.contains_key(&claims.provider)))
+            .filter(|claims| in_time(claims) && tenant.providers.contains_key(&claims.provider)))
     }
 
     async fn session_key(&self) -> Result<&hmac::Key, StoreError> {
@@ -136,11 +142,24 @@ impl Engine {
     }
 }
 
+/// The keys of a tenant's tokens, one for each of its API keys; the first signs.
+fn keys_of(key: &hmac::Key, tenant: &Tenant) -> impl Iterator<Item = hmac::Key> {
+    let secrets = tenant.api_keys.iter().map(|key| &key.secret).filter(|secret| !secret.is_empty());
+    secrets.map(|secret| {
+        let mut context = hmac::Context::with_key(key);
+        // No token begins like this.
+        context.update(b"api key\n");
+        context.update(secret.expose().as_bytes());
+        hmac::Key::new(hmac::HMAC_SHA256, context.sign().as_ref())
+    })
+}
+
 fn sign(key: &hmac::Key, tenant: &Tenant, claims: &SessionClaims) -> Secret {
     let claims =
         serde_json::json!([tenant.id.as_str(), claims.provider.as_str(), claims.openid, claims.expires_at.as_millis()]);
     let signed = format!("{SESSION_PREFIX}{}", URL_SAFE_NO_PAD.encode(claims.to_string()));
-    let mac = hmac::sign(key, signed.as_bytes());
+    let own = keys_of(key, tenant).next();
+    let mac = hmac::sign(own.as_ref().unwrap_or(key), signed.as_bytes());
     Secret::new(format!("{signed}.{}", URL_SAFE_NO_PAD.encode(mac.as_ref())))
 }
 
@@ -148,8 +167,14 @@ fn verify(key: &hmac::Key, tenant: &Tenant, token: &[u8]) -> Option<SessionClaim
     let token = std::str::from_utf8(token).ok().filter(|token| token.len() <= LONGEST_TOKEN)?;
     let (signed, mac) = token.split_once('.')?;
     let claims = signed.strip_prefix(SESSION_PREFIX)?;
+    let mac = URL_SAFE_NO_PAD.decode(mac).ok()?;
     // In constant time.
-    hmac::verify(key, signed.as_bytes(), &URL_SAFE_NO_PAD.decode(mac).ok()?).ok()?;
+    let is_signed = |key: &hmac::Key| hmac::verify(key, signed.as_bytes(), &mac).is_ok();
+    let mut own = keys_of(key, tenant).peekable();
+    let known = if own.peek().is_none() { is_signed(key) } else { own.any(|key| is_signed(&key)) };
+    if !known {
+        return None;
+    }
     let claims: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(claims).ok()?).ok()?;
     let [of, provider, openid, expires_at] = claims.as_array()?.as_slice() else { return None };
     if of.as_str()? != tenant.id.as_str() {
@@ -233,11 +258,17 @@ mod tests {
 
     use dukou_domain::TenantId;
 
+    use crate::tenant::ApiKey;
+
     fn tenant(id: &str) -> Tenant {
+        with_keys(id, &["sk-one"])
+    }
+
+    fn with_keys(id: &str, keys: &[&str]) -> Tenant {
         Tenant {
             id: TenantId::new(id).unwrap(),
             name: String::new(),
-            api_keys: Vec::new(),
+            api_keys: keys.iter().map(|key| ApiKey { id: String::new(), secret: Secret::new(*key) }).collect(),
             late_payment: Default::default(),
             trade_no_prefix: String::new(),
             providers: BTreeMap::new(),
@@ -265,6 +296,27 @@ mod tests {
         assert_eq!(verify(&key(1), &tenant("shop"), token), Some(claims()));
         assert_eq!(verify(&key(2), &tenant("shop"), token), None);
         assert_eq!(verify(&key(1), &tenant("shop2"), token), None);
+    }
+
+    /// What a copy of the store holds is `key(1)`; the API keys are elsewhere.
+    #[test]
+    fn a_token_is_good_while_one_of_the_tenants_keys_signed_it() {
+        let token = |keys: &[&str]| sign(&key(1), &with_keys("shop", keys), &claims());
+        let cases: [(&[&str], &[&str], bool); 9] = [
+            (&["sk-one"], &["sk-one"], true),
+            (&["sk-one"], &["sk-two", "sk-one"], true),
+            (&["sk-two", "sk-one"], &["sk-two"], true),
+            (&["sk-one"], &["sk-two"], false),
+            (&["sk-one", "sk-two"], &["sk-two"], false),
+            (&[], &["sk-one"], false),
+            (&[""], &["sk-one", ""], false),
+            (&[""], &[], true),
+            (&["sk-one"], &[], false),
+        ];
+        for (signed, known, good) in cases {
+            let read = verify(&key(1), &with_keys("shop", known), token(signed).expose().as_bytes());
+            assert_eq!(read.is_some(), good, "{signed:?} {known:?}");
+        }
     }
 
     #[test]

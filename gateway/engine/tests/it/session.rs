@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dukou_domain::{ProviderName, Secret};
-use dukou_engine::{EngineError, Session};
+use dukou_engine::{EngineError, Session, SessionClaims};
 
 use crate::support::House;
 
@@ -28,6 +28,21 @@ async fn a_code_becomes_a_session_that_ends() {
     assert!(house.engine.read_session(&house.tenant, token).await.unwrap().is_some());
     house.wait(Duration::from_secs(1));
     assert!(house.engine.read_session(&house.tenant, token).await.unwrap().is_none());
+}
+
+/// A shorter life is for the tokens that are there already, too. One of an instance whose clock is ahead is a session.
+#[tokio::test]
+async fn a_token_that_lasts_longer_than_any_made_now_is_none() {
+    let house = House::new();
+    let now = house.engine.clock().now();
+    for (seconds, good) in [(7200, true), (7200 + 300, true), (7200 + 301, false), (30 * 86_400, false)] {
+        let expires_at = now.plus(Duration::from_secs(seconds));
+        let claims = SessionClaims { provider: words(), openid: "o1".to_owned(), expires_at };
+        let session = house.engine.session_again(&house.tenant, claims, None).await.unwrap();
+        let token = session.token.expose().as_bytes();
+        let read = house.engine.read_session(&house.tenant, token).await.unwrap();
+        assert_eq!(read.is_some(), good, "{seconds}");
+    }
 }
 
 #[tokio::test]
