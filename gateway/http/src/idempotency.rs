@@ -31,6 +31,15 @@ pub enum Outcome {
     Replayed(StoredAnswer),
 }
 
+/// Which answers are kept for a caller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kept {
+    /// Those that will not be otherwise when the same is asked again.
+    Final,
+    /// Those that did something. Who has no API key would otherwise fill the store with refusals, each under another key.
+    Success,
+}
+
 impl Outcome {
     fn response(self) -> HttpResponse {
         match self {
@@ -76,10 +85,10 @@ where
     F: FnOnce(OutTradeNo) -> W + Send + 'static,
     W: Future<Output = Result<Answer, Problem>> + Send + 'static,
 {
-    run_key(gateway, request, tenant, read_key(request)?, body, work).await
+    run_key(gateway, request, tenant, read_key(request)?, Kept::Final, body, work).await
 }
 
-/// As [`run`], for a buyer: nobody else's key, the backend's included, is the same.
+/// As [`run`], for a buyer: nobody else's key, the backend's included, is the same. A refusal is not kept.
 ///
 /// # Errors
 /// As [`run`].
@@ -96,11 +105,11 @@ where
     W: Future<Output = Result<Answer, Problem>> + Send + 'static,
 {
     let key = read_key(request)?.map(|key| buyers_key(buyer, &key));
-    run_key(gateway, request, tenant, key, body, work).await.map(Outcome::response)
+    run_key(gateway, request, tenant, key, Kept::Success, body, work).await.map(Outcome::response)
 }
 
 /// As [`run`], for a caller who is nobody yet. The answer that is kept is the work's, not the
-/// response that the route makes of it.
+/// response that the route makes of it; a refusal is not kept.
 ///
 /// # Errors
 /// As [`run`].
@@ -116,7 +125,7 @@ where
     W: Future<Output = Result<Answer, Problem>> + Send + 'static,
 {
     let key = read_key(request)?.map(|key| visitors_key(&key));
-    run_key(gateway, request, tenant, key, body, work).await
+    run_key(gateway, request, tenant, key, Kept::Success, body, work).await
 }
 
 async fn run_key<F, W>(
@@ -124,6 +133,7 @@ async fn run_key<F, W>(
     request: &HttpRequest,
     tenant: &Arc<Tenant>,
     key: Option<String>,
+    kept: Kept,
     body: &Bytes,
     work: F,
 ) -> Result<Outcome, Problem>
@@ -149,7 +159,7 @@ where
         async move {
             match call {
                 None => guarded(work(made_number)).await.map(Outcome::Fresh),
-                Some(call) => once(&shared, call, &id, work).await,
+                Some(call) => once(&shared, call, kept, &id, work).await,
             }
         }
         .in_current_span(),
@@ -163,6 +173,7 @@ where
 async fn once<F, W>(
     gateway: &Data<Gateway>,
     call: IdempotentCall,
+    kept: Kept,
     request_id: &str,
     work: F,
 ) -> Result<Outcome, Problem>
@@ -191,7 +202,7 @@ where
             Err(Problem::internal())
         }
     };
-    keep(gateway, tenant, key, to_keep(&answer, request_id)).await;
+    keep(gateway, tenant, key, to_keep(&answer, kept, request_id)).await;
     answer.map(Outcome::Fresh)
 }
 
@@ -221,14 +232,14 @@ async fn guarded(work: impl Future<Output = Result<Answer, Problem>>) -> Result<
 /// What is kept of an answer: what will not be otherwise when the same is asked again. A fault of
 /// ours, the provider's or the moment's is forgotten, as is a state that did not allow it, so that the
 /// call can be made again; the natural keys see to it that nothing is done twice.
-fn to_keep(answer: &Result<Answer, Problem>, request_id: &str) -> Option<StoredAnswer> {
+fn to_keep(answer: &Result<Answer, Problem>, kept: Kept, request_id: &str) -> Option<StoredAnswer> {
     match answer {
         Ok(answer) => Some(StoredAnswer {
             status: answer.status,
             content_type: crate::answer::JSON.to_owned(),
             body: answer.body.clone(),
         }),
-        Err(problem) if problem.passing => None,
+        Err(problem) if problem.passing || kept == Kept::Success => None,
         Err(problem) => Some(StoredAnswer {
             status: problem.code.status(),
             content_type: PROBLEM_JSON.to_owned(),
@@ -332,7 +343,7 @@ mod tests {
 
     #[test]
     fn only_final_answers_are_kept() {
-        let kept = |code| to_keep(&Err(Problem::new(code, "")), "id").is_some();
+        let kept = |code| to_keep(&Err(Problem::new(code, "")), Kept::Final, "id").is_some();
         for code in [ErrorCode::InvalidRequest, ErrorCode::ProviderRefused, ErrorCode::RefundExceedsPayment] {
             assert!(kept(code), "{code:?}");
         }
@@ -348,9 +359,17 @@ mod tests {
         }
         for (reason, final_) in [(Reason::Configuration, true), (Reason::InsufficientBalance, false)] {
             let refused = ProviderError::new(ErrorKind::Refused, reason, "the platform refuses");
-            assert_eq!(to_keep(&Err(Problem::from(refused)), "id").is_some(), final_, "{reason:?}");
+            assert_eq!(to_keep(&Err(Problem::from(refused)), Kept::Final, "id").is_some(), final_, "{reason:?}");
         }
-        assert!(to_keep(&Answer::json(201, &1), "id").is_some());
+        assert!(to_keep(&Answer::json(201, &1), Kept::Final, "id").is_some());
+    }
+
+    #[test]
+    fn of_who_has_no_api_key_only_successes_are_kept() {
+        for code in [ErrorCode::InvalidRequest, ErrorCode::NotFound, ErrorCode::RefundExceedsPayment] {
+            assert!(to_keep(&Err(Problem::new(code, "")), Kept::Success, "id").is_none(), "{code:?}");
+        }
+        assert!(to_keep(&Answer::json(201, &1), Kept::Success, "id").is_some());
     }
 
     #[actix_web::test]
