@@ -2,6 +2,7 @@
 //! mini-program with a session token.
 
 use std::future::Future;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use actix_web::dev::Payload;
@@ -103,10 +104,11 @@ impl FromRequest for Addressed {
         Box::pin(async move {
             let gateway = gateway(&request)?;
             let (limit, shared) = (&gateway.limits.sessions, &**gateway.engine.coordinator());
-            limit.client(shared, gateway.config.trusted_proxies.client(&request)).await?;
+            let client = gateway.config.trusted_proxies.client(&request);
+            limit.client(shared, client).await?;
             let tenant = request.match_info().get("tenant").unwrap_or_default();
             let tenant = gateway.engine.tenants().find(tenant).ok_or_else(unauthorized)?;
-            limit.tenant(shared, &tenant.id).await?;
+            limit.tenant(shared, &tenant.id, client).await?;
             Ok(Addressed(tenant))
         })
     }
@@ -125,7 +127,7 @@ async fn identify(request: &HttpRequest) -> Result<BackendOrBuyer, Problem> {
         // Before anything is computed for it.
         let client = gateway.config.trusted_proxies.client(request);
         gateway.limits.calls.client(&**gateway.engine.coordinator(), client).await?;
-        let of_session = authenticate_session(gateway, named, token);
+        let of_session = authenticate_session(gateway, named, token, client);
         either(authenticate(gateway.engine.tenants(), named, token), of_session).await?
     } else {
         authenticate(gateway.engine.tenants(), named, token)?
@@ -168,11 +170,16 @@ fn authenticate(tenants: &dyn Tenants, named: &str, token: &[u8]) -> Result<Back
     }
 }
 
-async fn authenticate_session(gateway: &Gateway, named: &str, token: &[u8]) -> Result<BackendOrBuyer, Problem> {
+async fn authenticate_session(
+    gateway: &Gateway,
+    named: &str,
+    token: &[u8],
+    client: Option<IpAddr>,
+) -> Result<BackendOrBuyer, Problem> {
     let tenant = gateway.engine.tenants().find(named).ok_or_else(unauthorized)?;
     let session = gateway.engine.read_session(&tenant, token).await?.ok_or_else(unauthorized)?;
     // Only those who are let in count for the tenant: others must not use up its measure.
-    gateway.limits.calls.tenant(&**gateway.engine.coordinator(), &tenant.id).await?;
+    gateway.limits.calls.tenant(&**gateway.engine.coordinator(), &tenant.id, client).await?;
     Ok(BackendOrBuyer { tenant, principal: Principal::Buyer(session) })
 }
 

@@ -20,6 +20,11 @@ use crate::problem::Problem;
 /// After this many questions the keys that have rested are forgotten, so that memory holds only those
 /// of the last moments.
 const QUESTIONS_BETWEEN_SWEEPS: u32 = 4096;
+/// A client that asks no more often than this part of what it may is a calm one: a phone or two, not a flood.
+const CALM: u32 = 20;
+/// The part of a tenant's measure that is for clients of any kind. The rest is for calm ones, so that a few that flood
+/// leave room for buyers.
+const FOR_ANY: u32 = 2;
 
 /// So many calls in a length of time, evenly, and so many at once after a rest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +62,15 @@ impl Rate {
 
     const fn per_second(calls: NonZeroU32, burst: NonZeroU32) -> Self {
         Rate { calls, per: Duration::from_secs(1), burst }
+    }
+
+    /// This part of it.
+    const fn part(self, one_in: u32) -> Self {
+        let burst = match NonZeroU32::new(self.burst.get() / one_in) {
+            Some(burst) => burst,
+            None => NonZeroU32::MIN,
+        };
+        Rate { calls: self.calls, per: self.per.saturating_mul(one_in), burst }
     }
 
     fn quota(self) -> Quota {
@@ -109,12 +123,21 @@ impl Limits {
 pub struct Limit {
     name: &'static str,
     clients: Keyed<IpAddr>,
+    calm: Keyed<IpAddr>,
     tenants: Keyed<TenantId>,
+    /// A tenant's clients that are not calm.
+    eager: Keyed<TenantId>,
 }
 
 impl Limit {
     fn new(name: &'static str, client: Rate, tenant: Rate) -> Self {
-        Limit { name, clients: Keyed::new(client), tenants: Keyed::new(tenant) }
+        Limit {
+            name,
+            clients: Keyed::new(client),
+            calm: Keyed::new(client.part(CALM)),
+            tenants: Keyed::new(tenant),
+            eager: Keyed::new(tenant.part(FOR_ANY)),
+        }
     }
 
     /// Counts a call of a client; to be asked before anything is done for it.
@@ -122,19 +145,27 @@ impl Limit {
     /// # Errors
     /// `rate_limited`, with the seconds until another try makes sense.
     pub async fn client(&self, shared: &dyn Coordinator, address: Option<IpAddr>) -> Result<(), Problem> {
-        // Every connection has an address; without one all share a key.
-        let address = address.unwrap_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED));
         let network = network(address);
         self.clients.count(&network, "this client")?;
         let who = format!("{}/client/{network}", self.name);
         over_all(shared, &who, self.clients.rate, "this client").await
     }
 
-    /// Counts a call to a tenant that exists.
+    /// Counts a call of a client to a tenant that exists.
     ///
     /// # Errors
     /// `rate_limited`.
-    pub async fn tenant(&self, shared: &dyn Coordinator, tenant: &TenantId) -> Result<(), Problem> {
+    pub async fn tenant(
+        &self,
+        shared: &dyn Coordinator,
+        tenant: &TenantId,
+        address: Option<IpAddr>,
+    ) -> Result<(), Problem> {
+        if self.calm.count(&network(address), "this client").is_err() {
+            self.eager.count(tenant, "this tenant")?;
+            let who = format!("{}/tenant/{tenant}/eager", self.name);
+            over_all(shared, &who, self.eager.rate, "this tenant").await?;
+        }
         self.tenants.count(tenant, "this tenant")?;
         let who = format!("{}/tenant/{tenant}", self.name);
         over_all(shared, &who, self.tenants.rate, "this tenant").await
@@ -156,7 +187,9 @@ fn too_often(who: &str, wait: Duration) -> Problem {
 }
 
 /// An IPv6 client owns a network of 64 bits, and all addresses in it.
-fn network(address: IpAddr) -> IpAddr {
+fn network(address: Option<IpAddr>) -> IpAddr {
+    // Every connection has an address; without one all share a key.
+    let address = address.unwrap_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED));
     match address.to_canonical() {
         IpAddr::V4(address) => IpAddr::V4(address),
         IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64))),
@@ -233,8 +266,32 @@ mod tests {
         client("2001:db8::3").await.unwrap_err();
         client("2001:db8:0:1::1").await.unwrap();
         for tenant in ["bookshop", "teahouse"] {
-            limit.tenant(&Nobody, &TenantId::new(tenant).unwrap()).await.unwrap();
+            limit.tenant(&Nobody, &TenantId::new(tenant).unwrap(), None).await.unwrap();
         }
+    }
+
+    #[actix_web::test]
+    async fn a_few_that_flood_leave_room_for_the_calm() {
+        let slow = Rate::parse("1/h burst 40").unwrap();
+        let limit = Limit::new("sessions", slow, slow);
+        let shop = TenantId::new("bookshop").unwrap();
+        let call = async |last: u8| limit.tenant(&Nobody, &shop, Some(IpAddr::from([203, 0, 113, last]))).await;
+        let mut taken = 0;
+        for _ in 0..40 {
+            for flood in 0..3 {
+                taken += u32::from(call(flood).await.is_ok());
+            }
+        }
+        // Two calm calls of each, and half of the measure.
+        assert_eq!(taken, 3 * 2 + 20);
+        for buyer in 100..107 {
+            for _ in 0..2 {
+                call(buyer).await.unwrap();
+            }
+            call(buyer).await.unwrap_err();
+        }
+        let refused = call(200).await.unwrap_err();
+        assert_eq!(refused.code, ErrorCode::RateLimited, "all have the tenant's measure together");
     }
 
     #[test]
