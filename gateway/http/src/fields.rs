@@ -18,6 +18,8 @@ pub struct TextRule {
     pub max: usize,
     /// Characters beyond U+FFFF are refused: the platforms do not take them.
     pub plane_zero_only: bool,
+    /// Characters that show nothing themselves are refused: with them a text reads otherwise than it is.
+    pub visible_only: bool,
 }
 
 /// The fields of one JSON object.
@@ -141,8 +143,8 @@ impl Fields {
     /// An object of texts: at most 20 pairs, names of 1 to 40 characters, values of up to 500.
     pub fn metadata(&mut self, name: &'static str) -> BTreeMap<String, String> {
         const MAX_PAIRS: usize = 20;
-        const NAME: TextRule = TextRule { max: 40, plane_zero_only: false };
-        const VALUE: TextRule = TextRule { max: 500, plane_zero_only: false };
+        const NAME: TextRule = TextRule { max: 40, plane_zero_only: false, visible_only: false };
+        const VALUE: TextRule = TextRule { max: 500, plane_zero_only: false, visible_only: false };
         let mut pairs = BTreeMap::new();
         let object = match self.take(name) {
             None => return pairs,
@@ -223,11 +225,23 @@ fn check_characters(text: &str, rule: TextRule) -> Result<(), String> {
         if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') {
             return Err(format!("holds the control character U+{:04X}, expected printable characters", u32::from(c)));
         }
+        if rule.visible_only && shows_nothing(c) {
+            return Err(format!("holds the invisible character U+{:04X}, expected visible ones", u32::from(c)));
+        }
         if rule.plane_zero_only && c > '\u{ffff}' {
             return Err(format!("holds U+{:04X}, expected no emoji and nothing else beyond U+FFFF", u32::from(c)));
         }
     }
     Ok(())
+}
+
+/// Whether the character has no shape of its own: it turns the direction of what stands around it, breaks a line, or is
+/// not to be seen. The two joiners are none: scripts and emoji are written with them.
+const fn shows_nothing(c: char) -> bool {
+    matches!(c,
+        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}'
+        | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
 /// Reads a moment in RFC 3339, to the millisecond. One that RFC 3339 could not write in UTC is none.
@@ -262,7 +276,7 @@ mod tests {
 
     #[test]
     fn texts_keep_to_their_rule() {
-        let rule = TextRule { max: 5, plane_zero_only: true };
+        let rule = TextRule { max: 5, plane_zero_only: true, visible_only: false };
         for (text, good) in [
             ("腾讯-图书", true),
             ("a\u{0}b", false),

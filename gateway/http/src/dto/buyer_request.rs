@@ -6,8 +6,11 @@ use utoipa::ToSchema;
 
 use super::refund_request::REASON;
 use super::rfc3339;
-use crate::fields::Fields;
+use crate::fields::{Fields, TextRule};
 use crate::problem::FieldError;
+
+/// A buyer's words, on which a merchant decides about money: they are what they look like.
+const BUYERS_REASON: TextRule = TextRule { visible_only: true, ..REASON };
 
 /// What a buyer asks for.
 //
@@ -19,7 +22,7 @@ pub struct CreateRefundRequestBody {
     /// In minor units (fen).
     #[schema(minimum = 1, maximum = 10_000_000_000_i64)]
     amount: i64,
-    /// Becomes the refund's reason.
+    /// Becomes the refund's reason. Holds no characters that turn the direction of writing, and no other invisible ones.
     #[schema(max_length = 80)]
     reason: Option<String>,
 }
@@ -32,7 +35,7 @@ pub fn read_refund_request(body: Value) -> Result<(Money, Option<String>), Vec<F
     let mut fields = Fields::new(body).map_err(|problem| vec![problem])?;
     let amount = fields.amount("amount", Currency::Cny);
     let amount = fields.require("amount", amount);
-    let reason = fields.text("reason", REASON);
+    let reason = fields.text("reason", BUYERS_REASON);
     let problems = fields.finish();
     amount.filter(|_| problems.is_empty()).map(|amount| (amount, reason)).ok_or(problems)
 }
@@ -88,6 +91,29 @@ impl From<&RefundRequest> for RefundRequestBody {
             requested_at: rfc3339(request.requested_at),
             decided_at: request.decided_at.map(rfc3339),
             decided_by: request.decided_by.clone(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_buyers_reason_is_what_it_looks_like() {
+        for hidden in [
+            "\u{ad}", "\u{61c}", "\u{180e}", "\u{200b}", "\u{200e}", "\u{200f}", "\u{2028}", "\u{2029}", "\u{202a}",
+            "\u{202e}", "\u{2060}", "\u{2066}", "\u{2069}", "\u{206f}", "\u{feff}", "\u{fff9}", "\u{7}", "\u{85}",
+        ] {
+            let read = read_refund_request(json!({ "amount": 1, "reason": format!("買{hidden}001 退") }));
+            let fields: Vec<String> = read.unwrap_err().into_iter().map(|problem| problem.field).collect();
+            assert_eq!(fields, ["reason"], "{hidden:?}");
+        }
+        for shown in ["买多了 (2 本)", "می\u{200c}خواهم", "क्\u{200d}ष", "שלום abc", "☺\u{fe0f}"]
+        {
+            let (_, reason) = read_refund_request(json!({ "amount": 1, "reason": shown })).unwrap();
+            assert_eq!(reason.as_deref(), Some(shown));
         }
     }
 }

@@ -14,8 +14,8 @@ use crate::problem::FieldError;
 const SHORTEST_LIFE: Duration = Duration::from_secs(60);
 /// And at most this long: far beyond any order, and far from the end of any platform's calendar.
 const LONGEST_LIFE: Duration = Duration::from_secs(366 * 24 * 60 * 60);
-const DESCRIPTION: TextRule = TextRule { max: 127, plane_zero_only: true };
-const ATTACH: TextRule = TextRule { max: 127, plane_zero_only: true };
+const DESCRIPTION: TextRule = TextRule { max: 127, plane_zero_only: true, visible_only: false };
+const ATTACH: TextRule = TextRule { max: 127, plane_zero_only: true, visible_only: false };
 const MAX_OPENID: usize = 128;
 pub(super) const MAX_CODE: usize = 256;
 

@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 use crate::fields::{Fields, TextRule};
 use crate::problem::FieldError;
 
-pub(super) const REASON: TextRule = TextRule { max: 80, plane_zero_only: true };
+pub(super) const REASON: TextRule = TextRule { max: 80, plane_zero_only: true, visible_only: false };
 
 /// How much is to be given back.
 //
