@@ -145,7 +145,7 @@ impl Engine {
 /// The keys of a tenant's tokens, one for each of its API keys; the first signs.
 fn keys_of(key: &hmac::Key, tenant: &Tenant) -> impl Iterator<Item = hmac::Key> {
     let secrets = tenant.api_keys.iter().map(|key| &key.secret).filter(|secret| !secret.is_empty());
-    secrets.map(|secret| {
+    secrets.map(move |secret| {
         let mut context = hmac::Context::with_key(key);
         // No token begins like this.
         context.update(b"api key\n");
