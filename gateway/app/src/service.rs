@@ -196,7 +196,7 @@ impl Service {
                 allow_private_networks: settings.allow_private_networks,
                 ..WorkerOptions::new(dukou_transport::public_tls().context("the webhooks' TLS")?)
             },
-        );
+        )?;
         Ok(Service {
             public,
             admin,

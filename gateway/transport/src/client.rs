@@ -1,35 +1,26 @@
 //! One call: send, then read the answer up to its limit.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use dukou_spi::transport::{HttpAnswer, HttpMethod, HttpRequest, Transport, TransportError};
-use hyper::Method;
-use hyper::header::{DATE, HeaderMap, HeaderName, HeaderValue};
-use url::Url;
+use reqwest::header::DATE;
+use reqwest::{Client, Method, Url};
 
 use crate::clocks::PlatformClocks;
 use crate::failure;
-use crate::http::{HttpClient, HttpResponse};
 
 pub(crate) struct ReqwestTransport {
-    client: HttpClient,
-    /// From connecting to the end of the answer.
-    timeout: Duration,
+    client: Client,
     answer_limit: usize,
     clocks: Option<Arc<PlatformClocks>>,
 }
 
 impl ReqwestTransport {
-    pub(crate) fn new(
-        client: HttpClient,
-        timeout: Duration,
-        answer_limit: usize,
-        clocks: Option<Arc<PlatformClocks>>,
-    ) -> Self {
-        ReqwestTransport { client, timeout, answer_limit, clocks }
+    pub(crate) fn new(client: Client, answer_limit: usize, clocks: Option<Arc<PlatformClocks>>) -> Self {
+        ReqwestTransport { client, answer_limit, clocks }
     }
 }
 
@@ -46,33 +37,22 @@ impl Transport for ReqwestTransport {
             HttpMethod::Head => Method::HEAD,
             HttpMethod::Post => Method::POST,
         };
-        let mut headers = HeaderMap::with_capacity(request.headers.len());
+        let mut builder = self.client.request(method, url);
         for (name, value) in request.headers {
-            let header = HeaderName::from_bytes(name.as_bytes()).ok().zip(HeaderValue::try_from(value).ok());
-            let Some((name, value)) = header else {
-                return Err(TransportError::NotSent { host, reason: format!("{name} is not a header") });
-            };
-            headers.append(name, value);
+            builder = builder.header(name, value);
         }
-        let called = async {
-            let sent = Instant::now();
-            let response = self.client.send(method, url, headers, request.body).await;
-            let response = response.map_err(|error| failure::classify(&host, &error))?;
-            let date = response.headers().get(DATE).and_then(|date| date.to_str().ok());
-            if let (Some(clocks), Some(date)) = (&self.clocks, date) {
-                clocks.answered(&host, sent, date);
-            }
-            self.read(&host, response).await
-        };
-        match tokio::time::timeout(self.timeout, called).await {
-            Ok(answer) => answer,
-            Err(_) => Err(TransportError::Timeout { host }),
+        let sent = Instant::now();
+        let response = builder.body(request.body).send().await.map_err(|error| failure::classify(&host, &error))?;
+        let date = response.headers().get(DATE).and_then(|date| date.to_str().ok());
+        if let (Some(clocks), Some(date)) = (&self.clocks, date) {
+            clocks.answered(&host, sent, date);
         }
+        self.read(&host, response).await
     }
 }
 
 impl ReqwestTransport {
-    async fn read(&self, host: &str, mut response: HttpResponse) -> Result<HttpAnswer, TransportError> {
+    async fn read(&self, host: &str, mut response: reqwest::Response) -> Result<HttpAnswer, TransportError> {
         let too_long = || TransportError::TooLong { host: host.to_owned(), limit: self.answer_limit };
         let limit = u64::try_from(self.answer_limit).unwrap_or(u64::MAX);
         if response.content_length().is_some_and(|length| length > limit) {

@@ -4,16 +4,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dukou_spi::transport::{InvalidTransport, Transport, TransportFactory, TransportOptions};
+use reqwest::{Client, redirect, retry};
 
 use crate::client::ReqwestTransport;
 use crate::clocks::PlatformClocks;
-use crate::http::{HttpClient, HttpOptions};
 use crate::tls;
 
 /// A connection that cannot be opened in this time will not be.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 /// Shorter than the platforms' own idle limits, so that it is mostly we who close first.
 const IDLE_LIMIT: Duration = Duration::from_secs(30);
+const USER_AGENT: &str = concat!("dukou/", env!("CARGO_PKG_VERSION"));
 
 /// Makes transports over HTTP/1.1 with keep-alive: no redirects, no cookies, no proxy from the
 /// environment, no decoding of compressed answers, no retries of its own.
@@ -39,16 +40,21 @@ impl ReqwestTransports {
 impl TransportFactory for ReqwestTransports {
     fn build(&self, options: TransportOptions) -> Result<Arc<dyn Transport>, InvalidTransport> {
         let tls = tls::client_config(options.extra_roots_pem.as_deref(), options.identity_pem.as_ref())?;
-        let client = HttpClient::new(HttpOptions {
-            tls,
+        let client = Client::builder()
+            .tls_backend_preconfigured(tls)
+            .http1_only()
+            .redirect(redirect::Policy::none())
+            .retry(retry::never())
+            .referer(false)
+            .no_proxy()
+            .user_agent(USER_AGENT)
+            .timeout(options.timeout)
             // A connection that is given up was never used: it must come before the whole call is
             // given up, which says nothing of the kind.
-            connect_limit: CONNECT_LIMIT.min(options.timeout / 2),
-            idle_limit: IDLE_LIMIT,
-            idle_connections: usize::MAX,
-            resolver: None,
-        });
-        let transport = ReqwestTransport::new(client, options.timeout, options.answer_limit, self.clocks.clone());
-        Ok(Arc::new(transport))
+            .connect_timeout(CONNECT_LIMIT.min(options.timeout / 2))
+            .pool_idle_timeout(IDLE_LIMIT)
+            .build()
+            .map_err(|error| InvalidTransport(format!("the transport cannot be made: {error}")))?;
+        Ok(Arc::new(ReqwestTransport::new(client, options.answer_limit, self.clocks.clone())))
     }
 }

@@ -7,6 +7,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use dukou_spi::public_address::{NotPublic, is_public};
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
 /// Finds the addresses of a name.
 pub type Lookup =
@@ -18,17 +19,23 @@ pub fn system_lookup() -> Lookup {
 }
 
 /// Resolves names to addresses that may be called; the connection goes to one of exactly these.
-#[derive(Clone)]
 pub struct GuardedResolver {
     pub lookup: Lookup,
     pub allow_private: bool,
 }
 
-impl GuardedResolver {
-    pub(crate) async fn resolve(&self, name: String) -> Result<Vec<SocketAddr>, NotPublic> {
-        let mut addresses = (self.lookup)(name).await.unwrap_or_default();
-        addresses.retain(|address| self.allow_private || is_public(address.ip()));
-        if addresses.is_empty() { Err(NotPublic) } else { Ok(addresses) }
+impl Resolve for GuardedResolver {
+    fn resolve(&self, name: Name) -> Resolving {
+        let found = (self.lookup)(name.as_str().to_owned());
+        let allow_private = self.allow_private;
+        Box::pin(async move {
+            let mut addresses = found.await.unwrap_or_default();
+            addresses.retain(|address| allow_private || is_public(address.ip()));
+            if addresses.is_empty() {
+                return Err(NotPublic.into());
+            }
+            Ok(Box::new(addresses.into_iter()) as Addrs)
+        })
     }
 }
 
@@ -47,8 +54,8 @@ mod tests {
     }
 
     async fn resolved(resolver: GuardedResolver) -> Result<Vec<String>, String> {
-        let addresses = resolver.resolve("shop.example.com".to_owned()).await;
-        addresses.map(|found| found.iter().map(|one| one.ip().to_string()).collect()).map_err(|error| error.to_string())
+        let addresses = resolver.resolve("shop.example.com".parse().unwrap()).await;
+        addresses.map(|found| found.map(|one| one.ip().to_string()).collect()).map_err(|error| error.to_string())
     }
 
     #[tokio::test]

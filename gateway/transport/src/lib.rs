@@ -4,15 +4,11 @@
 //! [`ReqwestTransports`] makes one connection pool per merchant identity, so that a connection
 //! opened with one client certificate never carries another merchant's call.
 
-#[cfg(test)]
-mod chatter_tests;
 mod client;
 mod clocks;
-mod dial;
 mod factory;
 mod failure;
 mod guard;
-mod http;
 mod strangers;
 #[cfg(test)]
 mod tests;
@@ -21,7 +17,5 @@ mod tls;
 pub use clocks::{PlatformClocks, SKEW_LIMIT, Skew};
 pub use factory::ReqwestTransports;
 pub use guard::{GuardedResolver, Lookup, system_lookup};
-pub use http::{HttpClient, HttpError, HttpOptions, HttpResponse};
-pub use hyper::{Method, header};
 pub use strangers::StrangersTransport;
 pub use tls::public_tls;

@@ -1,15 +1,16 @@
 //! HTTP to addresses that somebody else chose.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use dukou_spi::public_address::{NotPublic, check_host};
 use dukou_spi::transport::{HttpAnswer, HttpRequest, InvalidTransport, Transport, TransportError};
+use reqwest::{Client, redirect, retry};
 use url::Url;
 
 use crate::client::ReqwestTransport;
 use crate::guard::{GuardedResolver, system_lookup};
-use crate::http::{HttpClient, HttpOptions};
 use crate::tls::public_tls;
 
 /// From connecting to the end of the answer.
@@ -18,6 +19,7 @@ const TIMEOUT: Duration = Duration::from_secs(3);
 const IDLE_CONNECTIONS: usize = 0;
 /// Whoever calls a stranger looks at the head of the answer, or at very little.
 const ANSWER_LIMIT: usize = 64 * 1024;
+const USER_AGENT: &str = concat!("dukou/", env!("CARGO_PKG_VERSION"));
 
 /// Dials public addresses alone, follows no redirect, shows no identity, and gives up after 3 s.
 pub struct StrangersTransport {
@@ -31,14 +33,20 @@ impl StrangersTransport {
     /// # Errors
     /// [`InvalidTransport`] when the client cannot be made.
     pub fn new(allow_private: bool) -> Result<Self, InvalidTransport> {
-        let client = HttpClient::new(HttpOptions {
-            tls: public_tls()?,
-            connect_limit: TIMEOUT,
-            idle_limit: TIMEOUT,
-            idle_connections: IDLE_CONNECTIONS,
-            resolver: Some(GuardedResolver { lookup: system_lookup(), allow_private }),
-        });
-        Ok(StrangersTransport { inner: ReqwestTransport::new(client, TIMEOUT, ANSWER_LIMIT, None), allow_private })
+        let client = Client::builder()
+            .tls_backend_preconfigured(public_tls()?)
+            .http1_only()
+            .redirect(redirect::Policy::none())
+            .retry(retry::never())
+            .referer(false)
+            .no_proxy()
+            .user_agent(USER_AGENT)
+            .timeout(TIMEOUT)
+            .pool_max_idle_per_host(IDLE_CONNECTIONS)
+            .dns_resolver(Arc::new(GuardedResolver { lookup: system_lookup(), allow_private }))
+            .build()
+            .map_err(|error| InvalidTransport(format!("the transport cannot be made: {error}")))?;
+        Ok(StrangersTransport { inner: ReqwestTransport::new(client, ANSWER_LIMIT, None), allow_private })
     }
 }
 

@@ -14,4 +14,4 @@ mod testing;
 mod worker;
 
 pub use signature::sign;
-pub use worker::{Render, WebhookTelemetry, Worker, WorkerOptions};
+pub use worker::{InvalidWorker, Render, WebhookTelemetry, Worker, WorkerOptions};

@@ -7,8 +7,9 @@ use dukou_domain::{EventId, Timestamp};
 use dukou_engine::delivery::TryError;
 use dukou_engine::tenant::Webhook;
 use dukou_spi::public_address::check_host;
-use dukou_transport::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
-use dukou_transport::{GuardedResolver, HttpClient, HttpOptions, HttpResponse, Lookup, Method};
+use dukou_transport::{GuardedResolver, Lookup};
+use reqwest::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use reqwest::{Client, redirect, retry};
 use url::Url;
 
 use crate::failure;
@@ -24,11 +25,11 @@ const IDLE_CONNECTIONS: usize = 16;
 const BODY_LIMIT: usize = 64 * 1024;
 /// And so long.
 const BODY_TIME: Duration = Duration::from_secs(1);
+const USER_AGENT: &str = concat!("dukou/", env!("CARGO_PKG_VERSION"));
 
 const ID: HeaderName = HeaderName::from_static("webhook-id");
 const TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
 const SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
-const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// What an endpoint made of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,22 +45,33 @@ impl Answer {
 }
 
 pub(crate) struct Sender {
-    client: HttpClient,
+    client: Client,
     allow_private: bool,
     limit: Duration,
 }
 
 impl Sender {
     /// Sends to the addresses that `lookup` finds: to public ones alone, unless `allow_private`.
-    pub fn new(tls: rustls::ClientConfig, limit: Duration, allow_private: bool, lookup: Lookup) -> Self {
-        let client = HttpClient::new(HttpOptions {
-            tls,
-            connect_limit: CONNECT_LIMIT.min(limit),
-            idle_limit: IDLE_LIMIT,
-            idle_connections: IDLE_CONNECTIONS,
-            resolver: Some(GuardedResolver { lookup, allow_private }),
-        });
-        Sender { client, allow_private, limit }
+    pub fn new(
+        tls: rustls::ClientConfig,
+        limit: Duration,
+        allow_private: bool,
+        lookup: Lookup,
+    ) -> Result<Self, reqwest::Error> {
+        let client = Client::builder()
+            .tls_backend_preconfigured(tls)
+            .http1_only()
+            .redirect(redirect::Policy::none())
+            .retry(retry::never())
+            .referer(false)
+            .no_proxy()
+            .user_agent(USER_AGENT)
+            .connect_timeout(CONNECT_LIMIT.min(limit))
+            .pool_idle_timeout(IDLE_LIMIT)
+            .pool_max_idle_per_host(IDLE_CONNECTIONS)
+            .dns_resolver(GuardedResolver { lookup, allow_private })
+            .build()?;
+        Ok(Sender { client, allow_private, limit })
     }
 
     /// One try. `at` is signed, so that an old message cannot be passed off as a new one.
@@ -82,15 +94,19 @@ impl Sender {
             tracing::error!("a webhook's secret cannot sign");
             return Answer::failed(TryError::Address);
         };
-        let mut headers = HeaderMap::with_capacity(5);
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        headers.insert(TIMESTAMP, seconds.into());
-        for (name, value) in [(ID, Some(id)), (SIGNATURE, Some(signature)), (TRACEPARENT, traceparent)] {
-            if let Some(value) = value.and_then(|value| HeaderValue::try_from(value).ok()) {
-                headers.insert(name, value);
-            }
-        }
-        match tokio::time::timeout(self.limit, self.client.send(Method::POST, url, headers, body)).await {
+        let request = self
+            .client
+            .post(url)
+            .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
+            .header(ID, id)
+            .header(TIMESTAMP, seconds)
+            .header(SIGNATURE, signature)
+            .body(body);
+        let request = match traceparent {
+            Some(traceparent) => request.header("traceparent", traceparent),
+            None => request,
+        };
+        match tokio::time::timeout(self.limit, request.send()).await {
             Err(_) => Answer::failed(TryError::Timeout),
             Ok(Err(error)) => Answer::failed(failure::classify(&error)),
             Ok(Ok(response)) => {
@@ -104,7 +120,7 @@ impl Sender {
     }
 }
 
-async fn read_some(mut response: HttpResponse) {
+async fn read_some(mut response: reqwest::Response) {
     let mut length = 0;
     while let Ok(Some(chunk)) = response.chunk().await {
         length += chunk.len();

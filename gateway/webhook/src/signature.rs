@@ -27,8 +27,8 @@ pub fn sign(secrets: &[Secret], id: &str, seconds: i64, body: &[u8]) -> Option<S
 #[cfg(test)]
 mod tests {
     use super::*;
-    use dukou_transport::header as http;
     use proptest::prelude::*;
+    use reqwest::header as http;
 
     #[test]
     fn the_specifications_own_example_comes_out() {

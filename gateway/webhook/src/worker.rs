@@ -71,6 +71,11 @@ impl WorkerOptions {
     }
 }
 
+/// The HTTP client cannot be made.
+#[derive(Debug, thiserror::Error)]
+#[error("the client of the webhooks cannot be made: {0}")]
+pub struct InvalidWorker(reqwest::Error);
+
 /// Deliveries being made.
 pub struct Worker {
     stop: watch::Sender<bool>,
@@ -79,14 +84,18 @@ pub struct Worker {
 
 impl Worker {
     /// Begins to deliver; to be called on a runtime.
+    ///
+    /// # Errors
+    /// [`InvalidWorker`].
     pub fn start(
         engine: Arc<Engine>,
         render: Render,
         telemetry: Arc<dyn WebhookTelemetry>,
         options: WorkerOptions,
-    ) -> Self {
+    ) -> Result<Self, InvalidWorker> {
         let sender =
-            Sender::new(options.tls, options.timeout, options.allow_private_networks, dukou_transport::system_lookup());
+            Sender::new(options.tls, options.timeout, options.allow_private_networks, dukou_transport::system_lookup())
+                .map_err(InvalidWorker)?;
         let (stop, stopping) = watch::channel(false);
         let (tried, tries) = mpsc::unbounded_channel();
         let load = Mutex::new(Load::new(options.per_tenant.max(1), options.in_all.max(1)));
@@ -98,7 +107,7 @@ impl Worker {
             tokio::spawn(recorder::run(Arc::clone(&engine), Arc::clone(&telemetry), tries, stopping.clone())),
             tokio::spawn(count(engine, telemetry, stopping)),
         ];
-        Worker { stop, tasks }
+        Ok(Worker { stop, tasks })
     }
 
     /// Takes nothing more, gives what is under way a few seconds and enters what became of it.

@@ -26,7 +26,7 @@ fn id() -> EventId {
 }
 
 fn sender(allow_private: bool) -> Sender {
-    Sender::new(no_roots(), LIMIT, allow_private, system_lookup())
+    Sender::new(no_roots(), LIMIT, allow_private, system_lookup()).unwrap()
 }
 
 async fn send(sender: &Sender, url: &str) -> Answer {
@@ -62,9 +62,6 @@ async fn only_2xx_is_a_success_and_redirects_are_not_followed() {
         (Behaviour::Redirect(elsewhere.url()), said(307, Some(TryError::Status))),
         (Behaviour::Status(410), said(410, Some(TryError::Status))),
         (Behaviour::Status(500), said(500, Some(TryError::Status))),
-        (Behaviour::Informational(8), said(200, None)),
-        (Behaviour::Informational(9), Answer::failed(TryError::Broken)),
-        (Behaviour::Chatter, Answer::failed(TryError::Broken)),
         (Behaviour::Endless, said(200, None)),
         (Behaviour::Stall, said(200, None)),
         (Behaviour::Hangup, Answer::failed(TryError::Broken)),
@@ -78,7 +75,7 @@ async fn only_2xx_is_a_success_and_redirects_are_not_followed() {
 #[tokio::test]
 async fn an_endpoint_that_does_not_answer_is_given_up() {
     let sink = Sink::start(Behaviour::Hang).await;
-    let impatient = Sender::new(no_roots(), SHORT, true, system_lookup());
+    let impatient = Sender::new(no_roots(), SHORT, true, system_lookup()).unwrap();
     assert_eq!(send(&impatient, &sink.url()).await, Answer::failed(TryError::Timeout));
 }
 
@@ -110,12 +107,12 @@ async fn nothing_private_is_dialled_by_number_or_name() {
             Box::pin(async { Ok(vec!["127.0.0.1:0".parse().unwrap()]) })
         })
     };
-    let rebound = Sender::new(no_roots(), LIMIT, false, Arc::clone(&lookup));
+    let rebound = Sender::new(no_roots(), LIMIT, false, Arc::clone(&lookup)).unwrap();
     let url = format!("http://shop.example.com:{port}/dukou");
     assert_eq!(send(&rebound, &url).await, Answer::failed(TryError::Address));
     assert_eq!((asked.load(Ordering::SeqCst), sink.connections()), (1, 0));
     // The same in a sandbox.
-    let open = Sender::new(no_roots(), LIMIT, true, lookup);
+    let open = Sender::new(no_roots(), LIMIT, true, lookup).unwrap();
     assert_eq!(send(&open, &url).await, said(200, None));
 }
 

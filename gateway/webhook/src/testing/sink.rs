@@ -20,17 +20,11 @@ pub enum Behaviour {
     Hangup,
     /// A redirect to this address.
     Redirect(String),
-    /// So many informational answers, and then 200.
-    Informational(usize),
-    /// Nothing but informational answers.
-    Chatter,
     /// 200 and a body without end.
     Endless,
     /// 200 and a body that stops in the middle.
     Stall,
 }
-
-const PROCESSING: &str = "HTTP/1.1 102 Processing\r\n\r\n";
 
 /// A message as it came.
 #[derive(Debug, Clone)]
@@ -116,15 +110,6 @@ async fn serve(stream: TcpStream, state: Arc<Mutex<State>>, behaviour: Arc<Mutex
             Behaviour::Hangup => return None,
             Behaviour::Redirect(to) => {
                 format!("HTTP/1.1 307 Elsewhere\r\nlocation: {to}\r\ncontent-length: 0\r\n\r\n")
-            }
-            Behaviour::Informational(count) => {
-                format!("{}HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n", PROCESSING.repeat(count))
-            }
-            Behaviour::Chatter => {
-                let many = PROCESSING.repeat(2000);
-                loop {
-                    stream.write_all(many.as_bytes()).await.ok()?;
-                }
             }
             Behaviour::Endless => {
                 stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.ok()?;

@@ -175,7 +175,7 @@ impl World {
     pub fn worker(&self, limit: Duration) -> Worker {
         let options = WorkerOptions { timeout: limit, allow_private_networks: true, ..WorkerOptions::new(no_roots()) };
         let engine = Arc::clone(&self.engine);
-        Worker::start(engine, render(), Arc::clone(&self.counted) as _, options)
+        Worker::start(engine, render(), Arc::clone(&self.counted) as _, options).unwrap()
     }
 
     pub async fn deliveries(&self, tenant: &TenantId) -> Vec<Delivery> {
