@@ -197,6 +197,8 @@ async fn carry(
             (passed, counted_in) = (0, number);
         }
         let limit = match now {
+            // Also of what was held back until now.
+            Mode::Cut => return Err(std::io::ErrorKind::ConnectionAborted.into()),
             Mode::Delay(pause) => {
                 tokio::time::sleep(pause).await;
                 None
@@ -287,6 +289,23 @@ mod tests {
             let mut again = TcpStream::connect(proxy.address()).await.unwrap();
             assert_eq!(ask(&mut again, long).await, Some(10), "after {mode:?}");
             assert_eq!(proxy.connections(), 2);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_held_back_does_not_pass_when_the_connection_is_cut() {
+        let target = echo().await;
+        for held in [Mode::Silent, Mode::SilentAnswers] {
+            // The cut and the way on are both there at once, and either may be looked at first.
+            for _ in 0..20 {
+                let proxy = Proxy::start(&target);
+                let mut stream = TcpStream::connect(proxy.address()).await.unwrap();
+                assert_eq!(ask(&mut stream, Duration::from_secs(5)).await, Some(10));
+                proxy.set(held);
+                assert_eq!(ask(&mut stream, Duration::from_millis(20)).await, None);
+                proxy.set(Mode::Cut);
+                assert!(matches!(stream.read(&mut [0; 10]).await, Ok(0) | Err(_)), "{held:?}");
+            }
         }
     }
 }
