@@ -1,9 +1,11 @@
 //! How many wrong secrets are looked at from one address.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+use crate::limits::network;
 
 /// Addresses that are counted by themselves; further ones share one count.
 const ADDRESSES: usize = 1_000;
@@ -26,7 +28,7 @@ impl Guesses {
     pub fn judge(&self, from: Option<IpAddr>, is_right: impl FnOnce() -> bool) -> Option<bool> {
         let mut wrong = self.wrong.lock().unwrap_or_else(PoisonError::into_inner);
         wrong.retain(|_, (since, _)| since.elapsed() < MINUTE);
-        let from = from.map(network);
+        let from = from.map(|from| network(Some(from)));
         let from = from.filter(|_| wrong.len() < ADDRESSES || wrong.contains_key(&from));
         if wrong.get(&from).is_some_and(|(_, count)| *count >= self.most) {
             return None;
@@ -36,14 +38,6 @@ impl Guesses {
             wrong.entry(from).or_insert((Instant::now(), 0)).1 += 1;
         }
         Some(right)
-    }
-}
-
-/// One household has many addresses of IPv6: all that begin with the same 64 bits.
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V4(address) => IpAddr::V4(address),
-        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX))),
     }
 }
 

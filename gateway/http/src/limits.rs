@@ -187,7 +187,7 @@ fn too_often(who: &str, wait: Duration) -> Problem {
 }
 
 /// An IPv6 client owns a network of 64 bits, and all addresses in it.
-fn network(address: Option<IpAddr>) -> IpAddr {
+pub(crate) fn network(address: Option<IpAddr>) -> IpAddr {
     // Every connection has an address; without one all share a key.
     let address = address.unwrap_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED));
     match address.to_canonical() {
