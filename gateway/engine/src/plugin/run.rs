@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -54,6 +54,8 @@ pub struct PluginHost {
 pub(super) struct Shared {
     pub config: PluginHostConfig,
     pub keys: Arc<SealingKeys>,
+    /// Which messages at callback addresses were refused lately: anybody can send them.
+    refused: Arc<LogLimit<RefusedKind>>,
     threads: Handle,
     runtime: Mutex<Option<Runtime>>,
 }
@@ -65,25 +67,23 @@ pub(super) struct Task {
     pub room: Arc<Semaphore>,
 }
 
-/// Which messages at callback addresses were refused lately: anybody can send them.
-static REFUSED: LazyLock<Arc<LogLimit<RefusedKind>>> = LazyLock::new(Arc::default);
-
-/// Whose, which plugin's, and why.
+/// Whose message at a callback address was refused, which plugin's, and why.
 type RefusedKind = (TenantId, &'static str, &'static str);
 
-fn tell_of_refused(tenant: &TenantId, plugin: &'static str, outcome: CallbackOutcome) {
-    let reason = outcome.as_str();
-    match outcome {
-        CallbackOutcome::BadSignature | CallbackOutcome::Malformed => {
-            let told = tenant.clone();
-            REFUSED.note((tenant.clone(), plugin, reason), move |left_out| {
-                tracing::warn!(tenant = %told, plugin, reason, left_out, "a message at a callback address was refused");
-            });
+impl Shared {
+    fn tell_of_refused(&self, tenant: TenantId, plugin: &'static str, outcome: CallbackOutcome) {
+        let reason = outcome.as_str();
+        match outcome {
+            CallbackOutcome::BadSignature | CallbackOutcome::Malformed => {
+                self.refused.note((tenant.clone(), plugin, reason), move |left_out| {
+                    tracing::warn!(%tenant, plugin, reason, left_out, "a message at a callback address was refused");
+                });
+            }
+            CallbackOutcome::Applied
+            | CallbackOutcome::Duplicate
+            | CallbackOutcome::Unknown
+            | CallbackOutcome::PassedOn => {}
         }
-        CallbackOutcome::Applied
-        | CallbackOutcome::Duplicate
-        | CallbackOutcome::Unknown
-        | CallbackOutcome::PassedOn => {}
     }
 }
 
@@ -97,7 +97,8 @@ impl PluginHost {
             Builder::new_multi_thread().worker_threads(THREADS).thread_name("plugins").enable_all().build()?;
         let threads = runtime.handle().clone();
         let runtime = Mutex::new(Some(runtime));
-        Ok(PluginHost { shared: Arc::new(Shared { config, keys: Arc::default(), threads, runtime }) })
+        let shared = Shared { config, keys: Arc::default(), refused: Arc::default(), threads, runtime };
+        Ok(PluginHost { shared: Arc::new(shared) })
     }
 
     /// Ends the threads, whatever they do. Who asks afterwards is told that the plugin is busy.
@@ -150,7 +151,7 @@ impl PluginHost {
     ) -> Result<PluginReply, PluginFailure> {
         let tenant = self.shared.config.tenants.find(tenant).ok_or(PluginFailure::NotThere)?;
         let plugin = find(&tenant, plugin)?;
-        let (id, name, telemetry) = (tenant.id.clone(), plugin.info.name, Arc::clone(&self.shared.config.telemetry));
+        let (id, name, shared) = (tenant.id.clone(), plugin.info.name, Arc::clone(&self.shared));
         let task = Task {
             operation: "callback",
             limit: plugin.info.limits.callback,
@@ -158,8 +159,8 @@ impl PluginHost {
         };
         self.answer(&tenant, &plugin, task, move |plugin, host| async move {
             let answered = plugin.callback(&host, request).await?;
-            telemetry.callback(&id, name, answered.outcome);
-            tell_of_refused(&id, name, answered.outcome);
+            shared.config.telemetry.callback(&id, name, answered.outcome);
+            shared.tell_of_refused(id, name, answered.outcome);
             Ok(answered.reply)
         })
         .await
