@@ -11,6 +11,7 @@ mod sender;
 mod signature;
 #[cfg(test)]
 mod testing;
+mod threads;
 mod worker;
 
 pub use signature::sign;

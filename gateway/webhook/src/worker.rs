@@ -9,6 +9,7 @@ use dukou_engine::delivery::{Backlog, Leased, Try};
 use dukou_engine::ports::StoreError;
 use dukou_engine::records::NewEvent;
 use dukou_engine::{Engine, Made, Place, TRACE_TARGET};
+use tokio::runtime::Handle;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tracing::{Instrument as _, Span};
@@ -16,6 +17,7 @@ use tracing::{Instrument as _, Span};
 use crate::load::Load;
 use crate::recorder;
 use crate::sender::Sender;
+use crate::threads::Threads;
 
 /// How often to look when nothing wakes: clocks move, and people ask for a retry.
 const LOOK_PERIOD: Duration = Duration::from_millis(500);
@@ -71,19 +73,26 @@ impl WorkerOptions {
     }
 }
 
-/// The HTTP client cannot be made.
+/// What the worker needs cannot be had.
 #[derive(Debug, thiserror::Error)]
-#[error("the client of the webhooks cannot be made: {0}")]
-pub struct InvalidWorker(reqwest::Error);
+pub enum InvalidWorker {
+    #[error("the client of the webhooks cannot be made: {0}")]
+    Client(reqwest::Error),
+    #[error("the threads of the webhooks cannot be started: {0}")]
+    Threads(std::io::Error),
+}
 
 /// Deliveries being made.
 pub struct Worker {
     stop: watch::Sender<bool>,
     tasks: Vec<JoinHandle<()>>,
+    /// Ends with the worker.
+    _threads: Threads,
 }
 
 impl Worker {
-    /// Begins to deliver; to be called on a runtime.
+    /// Begins to deliver; to be called on a runtime, which does the bookkeeping. Messages are sent on threads of the
+    /// worker's own.
     ///
     /// # Errors
     /// [`InvalidWorker`].
@@ -95,19 +104,20 @@ impl Worker {
     ) -> Result<Self, InvalidWorker> {
         let sender =
             Sender::new(options.tls, options.timeout, options.allow_private_networks, dukou_transport::system_lookup())
-                .map_err(InvalidWorker)?;
+                .map_err(InvalidWorker::Client)?;
+        let (own_threads, threads) = Threads::start().map_err(InvalidWorker::Threads)?;
         let (stop, stopping) = watch::channel(false);
         let (tried, tries) = mpsc::unbounded_channel();
         let load = Mutex::new(Load::new(options.per_tenant.max(1), options.in_all.max(1)));
         let (own, heard, wake) = (Arc::clone(&engine), Arc::clone(&telemetry), Notify::new());
-        let shared = Arc::new(Shared { engine: own, telemetry: heard, render, sender, load, wake });
+        let shared = Arc::new(Shared { engine: own, telemetry: heard, render, sender, threads, load, wake });
         let tasks = vec![
             tokio::spawn(enter(Arc::clone(&shared), stopping.clone())),
             tokio::spawn(dispatch(shared, tried, stopping.clone())),
             tokio::spawn(recorder::run(Arc::clone(&engine), Arc::clone(&telemetry), tries, stopping.clone())),
             tokio::spawn(count(engine, telemetry, stopping)),
         ];
-        Ok(Worker { stop, tasks })
+        Ok(Worker { stop, tasks, _threads: own_threads })
     }
 
     /// Takes nothing more, gives what is under way a few seconds and enters what became of it.
@@ -126,6 +136,7 @@ struct Shared {
     telemetry: Arc<dyn WebhookTelemetry>,
     render: Render,
     sender: Sender,
+    threads: Handle,
     load: Mutex<Load>,
     /// Something may be due, or somebody may have room again.
     wake: Notify,
@@ -224,7 +235,7 @@ async fn take(
     }
     for leased in lease.taken {
         let slot = Slot::begin(Arc::clone(shared), leased.delivery.tenant.clone());
-        under_way.spawn(deliver(leased, slot, tried.clone()));
+        under_way.spawn_on(deliver(leased, slot, tried.clone()), &shared.threads);
     }
     Ok(None)
 }

@@ -74,9 +74,11 @@ async fn only_2xx_is_a_success_and_redirects_are_not_followed() {
 
 #[tokio::test]
 async fn an_endpoint_that_does_not_answer_is_given_up() {
-    let sink = Sink::start(Behaviour::Hang).await;
     let impatient = Sender::new(no_roots(), SHORT, true, system_lookup()).unwrap();
-    assert_eq!(send(&impatient, &sink.url()).await, Answer::failed(TryError::Timeout));
+    for behaviour in [Behaviour::Hang, Behaviour::Interim] {
+        let sink = Sink::start(behaviour.clone()).await;
+        assert_eq!(send(&impatient, &sink.url()).await, Answer::failed(TryError::Timeout), "{behaviour:?}");
+    }
 }
 
 #[tokio::test]

@@ -20,6 +20,8 @@ pub enum Behaviour {
     Hangup,
     /// A redirect to this address.
     Redirect(String),
+    /// One `102 Processing` after the other, without end.
+    Interim,
     /// 200 and a body without end.
     Endless,
     /// 200 and a body that stops in the middle.
@@ -110,6 +112,12 @@ async fn serve(stream: TcpStream, state: Arc<Mutex<State>>, behaviour: Arc<Mutex
             Behaviour::Hangup => return None,
             Behaviour::Redirect(to) => {
                 format!("HTTP/1.1 307 Elsewhere\r\nlocation: {to}\r\ncontent-length: 0\r\n\r\n")
+            }
+            Behaviour::Interim => {
+                let many = b"HTTP/1.1 102 Processing\r\n\r\n".repeat(1000);
+                loop {
+                    stream.write_all(&many).await.ok()?;
+                }
             }
             Behaviour::Endless => {
                 stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.ok()?;

@@ -173,9 +173,13 @@ impl World {
 
     /// A worker that may call loopback addresses.
     pub fn worker(&self, limit: Duration) -> Worker {
+        self.worker_that_renders(limit, render())
+    }
+
+    pub fn worker_that_renders(&self, limit: Duration, render: Render) -> Worker {
         let options = WorkerOptions { timeout: limit, allow_private_networks: true, ..WorkerOptions::new(no_roots()) };
         let engine = Arc::clone(&self.engine);
-        Worker::start(engine, render(), Arc::clone(&self.counted) as _, options).unwrap()
+        Worker::start(engine, render, Arc::clone(&self.counted) as _, options).unwrap()
     }
 
     pub async fn deliveries(&self, tenant: &TenantId) -> Vec<Delivery> {

@@ -8,7 +8,7 @@ use dukou_engine::records::EventKind;
 use super::*;
 use crate::testing::eventually;
 use crate::testing::sink::{Behaviour, Sink};
-use crate::testing::world::World;
+use crate::testing::world::{World, render};
 
 const LIMIT: Duration = Duration::from_secs(15);
 
@@ -95,6 +95,32 @@ async fn a_dead_endpoint_delays_no_other() {
     assert!(last - began < Duration::from_secs(5), "took {:?}", last - began);
     assert_eq!(hanging.count(), 16, "its own room and no more");
     worker.stop().await;
+}
+
+/// An endpoint that keeps its caller's thread busy without end takes none of those that take payments.
+#[tokio::test]
+async fn messages_are_sent_on_threads_of_their_own() {
+    let world = World::new();
+    let flooding = Sink::start(Behaviour::Interim).await;
+    let well = Sink::start(Behaviour::Status(200)).await;
+    let flooded = world.tenant("flooded", Some(flooding.url()));
+    let shop = world.tenant("shop", Some(well.url()));
+    let threads = Arc::new(Mutex::new(HashSet::new()));
+    let (names, written) = (Arc::clone(&threads), render());
+    let worker = world.worker_that_renders(
+        Duration::from_millis(300),
+        Arc::new(move |event| {
+            names.lock().unwrap().insert(std::thread::current().name().map(str::to_owned));
+            written(event)
+        }),
+    );
+    world.events(&flooded, 1).await;
+    let events = world.events(&shop, 20).await;
+    all_arrived(&well, &events).await;
+    let given_up = world.delivery(&flooded, "a try", |one| one.made == 1).await;
+    assert_eq!(given_up.tries[0].error, Some(TryError::Timeout));
+    worker.stop().await;
+    assert_eq!(*threads.lock().unwrap(), HashSet::from([Some("webhooks".to_owned())]));
 }
 
 #[tokio::test]
