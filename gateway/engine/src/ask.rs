@@ -11,6 +11,7 @@ use tokio::task::{JoinError, JoinSet};
 use tracing::Instrument as _;
 
 use crate::engine::Engine;
+use crate::log_limit::LastingTrouble;
 use crate::ports::StoreError;
 use crate::question::{Asked, Due, Queue, Share};
 use crate::records::{Payment, Refund};
@@ -34,6 +35,8 @@ pub(crate) struct Asking {
     payments: Mutex<Turns>,
     refunds: Mutex<Turns>,
     told: Mutex<Told>,
+    /// What is due cannot be looked for.
+    trouble: LastingTrouble,
 }
 
 impl Asking {
@@ -203,9 +206,14 @@ impl Engine {
                 }
                 Err(error) => {
                     found.failed = true;
-                    tracing::warn!(%error, ?asked, "cannot look for what is to be asked about");
+                    if self.asking.trouble.begins() {
+                        tracing::warn!(%error, ?asked, "cannot look for what is to be asked about");
+                    }
                 }
             }
+        }
+        if !found.failed && self.asking.trouble.ends() {
+            tracing::info!("what is to be asked about is looked for again");
         }
         found
     }

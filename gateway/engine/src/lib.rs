@@ -54,7 +54,7 @@ pub use engine::{Engine, EngineConfig};
 pub use error::EngineError;
 pub use fail_points::FAIL_POINTS;
 pub use foreign_refund::ForeignRefund;
-pub use log_limit::LogLimit;
+pub use log_limit::{LastingTrouble, LogLimit};
 pub use notify::Notified;
 pub use notify_url::notify_url;
 pub use schedule::{Schedule, Steps};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dukou_domain::DeliveryState;
-use dukou_engine::{Engine, Made};
+use dukou_engine::{Engine, LastingTrouble, Made};
 use tokio::sync::{mpsc, watch};
 
 use crate::worker::WebhookTelemetry;
@@ -21,9 +21,10 @@ pub(crate) async fn run(
     mut tries: mpsc::UnboundedReceiver<Made>,
     mut stopping: watch::Receiver<bool>,
 ) {
+    let trouble = LastingTrouble::default();
     let mut batch = Vec::with_capacity(BATCH);
     while tries.recv_many(&mut batch, BATCH).await > 0 {
-        while !enter(&engine, telemetry.as_ref(), &batch).await {
+        while !enter(&engine, telemetry.as_ref(), &batch, &trouble).await {
             if *stopping.borrow() {
                 tracing::error!(
                     count = batch.len(),
@@ -37,11 +38,18 @@ pub(crate) async fn run(
     }
 }
 
-async fn enter(engine: &Engine, telemetry: &dyn WebhookTelemetry, batch: &[Made]) -> bool {
+async fn enter(engine: &Engine, telemetry: &dyn WebhookTelemetry, batch: &[Made], trouble: &LastingTrouble) -> bool {
     let states = match engine.record_deliveries(batch).await {
-        Ok(states) => states,
+        Ok(states) => {
+            if trouble.ends() {
+                tracing::info!("what became of deliveries is entered again");
+            }
+            states
+        }
         Err(error) => {
-            tracing::warn!(%error, "cannot enter what became of deliveries");
+            if trouble.begins() {
+                tracing::warn!(%error, "cannot enter what became of deliveries");
+            }
             return false;
         }
     };

@@ -8,7 +8,7 @@ use dukou_domain::{DeliveryState, TenantId, Timestamp};
 use dukou_engine::delivery::{Backlog, Leased, Try};
 use dukou_engine::ports::StoreError;
 use dukou_engine::records::NewEvent;
-use dukou_engine::{Engine, Made, Place, TRACE_TARGET};
+use dukou_engine::{Engine, LastingTrouble, Made, Place, TRACE_TARGET};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
@@ -152,9 +152,13 @@ impl Shared {
 async fn enter(shared: Arc<Shared>, mut stopping: watch::Receiver<bool>) {
     let mut committed = shared.engine.store().watch();
     let mut place = Place::default();
+    let trouble = LastingTrouble::default();
     while !*stopping.borrow() {
         match shared.engine.enter_deliveries(&mut place).await {
             Ok(entered) => {
+                if trouble.ends() {
+                    tracing::info!("deliveries are entered again");
+                }
                 if entered.deliveries > 0 {
                     shared.wake.notify_one();
                 }
@@ -173,7 +177,9 @@ async fn enter(shared: Arc<Shared>, mut stopping: watch::Receiver<bool>) {
                 pause(GATHER, &mut stopping).await;
             }
             Err(error @ (StoreError::Unavailable(_) | StoreError::Unknown(_) | StoreError::Corrupt(_))) => {
-                tracing::warn!(%error, "cannot enter deliveries");
+                if trouble.begins() {
+                    tracing::warn!(%error, "cannot enter deliveries");
+                }
                 pause(PAUSE, &mut stopping).await;
             }
         }
@@ -183,15 +189,22 @@ async fn enter(shared: Arc<Shared>, mut stopping: watch::Receiver<bool>) {
 /// Takes what is due as long as there is room.
 async fn dispatch(shared: Arc<Shared>, tried: mpsc::UnboundedSender<Made>, mut stopping: watch::Receiver<bool>) {
     let mut under_way = JoinSet::new();
+    let trouble = LastingTrouble::default();
     while !*stopping.borrow() {
         while let Some(ended) = under_way.try_join_next() {
             note_panic(ended);
         }
-        let wait = match take(&shared, &tried, &mut under_way).await {
+        let taken = take(&shared, &tried, &mut under_way).await;
+        if taken.is_ok() && trouble.ends() {
+            tracing::info!("due deliveries are looked for again");
+        }
+        let wait = match taken {
             Ok(None) => continue,
             Ok(Some(wait)) => wait,
             Err(error) => {
-                tracing::warn!(%error, "cannot look for due deliveries");
+                if trouble.begins() {
+                    tracing::warn!(%error, "cannot look for due deliveries");
+                }
                 pause(PAUSE, &mut stopping).await;
                 continue;
             }

@@ -40,8 +40,9 @@ pub fn start(form: LogForm, level: &str) -> Logging {
 #[must_use = "lines are lost that were not written before the end"]
 pub fn start_with(form: LogForm, level: &str, traces: Option<&Traces>) -> Logging {
     // The web server tells of its threads and its listeners, all of which is in a line of ours; and of every request that
-    // it cannot read, so that any stranger could fill the log.
-    let default = || EnvFilter::new(format!("{level},actix_server=warn,actix_http::h1=off"));
+    // it cannot read, so that any stranger could fill the log. The database's client tells of each connection that had
+    // ended while it rested, which is mended on the spot; that the database is away is told by the store.
+    let default = || EnvFilter::new(format!("{level},actix_server=warn,actix_http::h1=off,sqlx_core::pool=error"));
     let (filter, unreadable) = match std::env::var("RUST_LOG") {
         Ok(text) if !text.is_empty() => match EnvFilter::try_new(&text) {
             Ok(filter) => (filter, false),

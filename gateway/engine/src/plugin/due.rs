@@ -37,10 +37,20 @@ impl PluginHost {
         let config = &self.shared.config;
         let now = config.clock.now();
         let taken = config.store.plugins().take_due_documents(now, now.plus(LEASE), ROUND).await;
-        let taken = taken.unwrap_or_else(|error| {
-            tracing::warn!(%error, "cannot look for documents that are due");
-            Vec::new()
-        });
+        let taken = match taken {
+            Ok(taken) => {
+                if self.shared.due_trouble.ends() {
+                    tracing::info!("documents that are due are looked for again");
+                }
+                taken
+            }
+            Err(error) => {
+                if self.shared.due_trouble.begins() {
+                    tracing::warn!(%error, "cannot look for documents that are due");
+                }
+                Vec::new()
+            }
+        };
         let count = taken.len();
         stream::iter(taken).for_each_concurrent(AT_ONCE, |(owner, document)| self.look_at(owner, document)).await;
         count

@@ -16,7 +16,7 @@ use tokio::sync::Semaphore;
 use super::documents::SealingKeys;
 use super::host::TenantHost;
 use super::{PluginFailure, PluginOutcome, PluginTelemetry, TenantPlugin};
-use crate::log_limit::LogLimit;
+use crate::log_limit::{LastingTrouble, LogLimit};
 use crate::ports::{Coordinator, Store};
 use crate::records::NewEvent;
 use crate::tenant::{Tenant, Tenants};
@@ -56,6 +56,8 @@ pub(super) struct Shared {
     pub keys: Arc<SealingKeys>,
     /// Which messages at callback addresses were refused lately: anybody can send them.
     refused: Arc<LogLimit<RefusedKind>>,
+    /// What is due cannot be looked for.
+    pub due_trouble: LastingTrouble,
     threads: Handle,
     runtime: Mutex<Option<Runtime>>,
 }
@@ -97,7 +99,14 @@ impl PluginHost {
             Builder::new_multi_thread().worker_threads(THREADS).thread_name("plugins").enable_all().build()?;
         let threads = runtime.handle().clone();
         let runtime = Mutex::new(Some(runtime));
-        let shared = Shared { config, keys: Arc::default(), refused: Arc::default(), threads, runtime };
+        let shared = Shared {
+            config,
+            keys: Arc::default(),
+            refused: Arc::default(),
+            due_trouble: LastingTrouble::default(),
+            threads,
+            runtime,
+        };
         Ok(PluginHost { shared: Arc::new(shared) })
     }
 

@@ -226,7 +226,8 @@ async fn keep(database: Database, clock: Arc<DatabaseClock>, instance: Uuid) {
             if looks == 0 || !database.lives().is_certain() {
                 database.recognise().await?;
             }
-            if looks == 0 {
+            // While it is away, what shows that it is there again is a write: one that only reads can still be read.
+            if looks == 0 || away {
                 database.write(move |connection| Box::pin(calls::alive(connection, instance))).await?;
             }
             let incarnation = database.lives().identity().incarnation;

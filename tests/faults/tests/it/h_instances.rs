@@ -289,6 +289,41 @@ async fn f18_the_database_is_away_at_the_start_and_again_later() {
     world.verify().await;
 }
 
+/// Ends the connections to the world's database; new ones write, or only read.
+fn let_write(world: &World, writes: bool) {
+    let off_or_on = if writes { "off" } else { "on" };
+    let name = world.sql("SELECT quote_ident(current_database())");
+    world.sql(&format!(
+        "BEGIN READ WRITE; ALTER DATABASE {name} SET default_transaction_read_only = {off_or_on}; COMMIT; \
+         SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+         WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    ));
+}
+
+/// Watches: that it is there again counts by a write; a database that follows another one, or whose disk is full, can be
+/// read all the while.
+#[tokio::test]
+async fn f18_a_database_that_only_reads_is_away_until_it_writes() {
+    let world = World::builder().postgres().start().await;
+    let (tenant, merchant) = world.bookshop();
+    paid_silently(&world, &merchant, "F18-read", 101).await;
+    let told = |words: &str| world.gateway.logs().matches(words).count();
+    let_write(&world, false);
+    eventually("it is told of", STARTED, async || (told("the database is away") > 0).then_some(())).await;
+    assert!(!notify_once(&world, &tenant, "F18-read").await, "acknowledged without a store");
+    merchant.create(&merchant.order("F18-away", 101)).await.problem(503, "unavailable");
+    assert_eq!(merchant.status("F18-read").await, "pending", "it can be read");
+    // Looks go on once a second, and each can read.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert_eq!((told("the database is away"), told("the database is there again")), (1, 0));
+    assert_eq!(told("cannot look for documents that are due"), 1, "not once a second");
+    let_write(&world, true);
+    eventually("it is told of", STARTED, async || (told("the database is there again") > 0).then_some(())).await;
+    assert!(notify_once(&world, &tenant, "F18-read").await);
+    assert_eq!(merchant.status("F18-read").await, "succeeded");
+    world.verify().await;
+}
+
 /// Watches: readiness that ends before the listener does, and work in flight that is finished. A notify that is lost, or
 /// an error that stays, is found by the checker.
 #[tokio::test]
