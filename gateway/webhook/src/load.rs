@@ -4,15 +4,15 @@ use std::collections::HashMap;
 
 use dukou_domain::TenantId;
 
-/// Deliveries of one tenant at the same time while its endpoint takes nothing: enough to notice when
-/// it is back.
-const FAILING: u32 = 2;
+/// Deliveries of one tenant at the same time while its endpoint takes nothing, and until it took something: enough to
+/// notice that it is there.
+pub(crate) const UNPROVEN: u32 = 2;
 
 #[derive(Debug, Clone, Default)]
 struct Held {
     now: u32,
-    /// Its last try failed.
-    failing: bool,
+    /// Its last try went well.
+    well: bool,
 }
 
 /// What is under way.
@@ -41,7 +41,7 @@ impl Load {
     /// many slow endpoints together leave room for one that is well.
     pub fn room(&self, tenant: &TenantId) -> u32 {
         let held = self.tenants.get(tenant).cloned().unwrap_or_default();
-        let limit = if held.failing { FAILING.min(self.per_tenant) } else { self.per_tenant };
+        let limit = if held.well { self.per_tenant } else { UNPROVEN.min(self.per_tenant) };
         let share = (self.in_all / (self.active + 1)).max(1);
         limit.min(share).saturating_sub(held.now)
     }
@@ -64,7 +64,7 @@ impl Load {
         }
         self.all = self.all.saturating_sub(1);
         if let Some(failed) = failed {
-            held.failing = failed;
+            held.well = !failed;
         }
     }
 }
@@ -78,13 +78,16 @@ mod tests {
     }
 
     #[test]
-    fn a_tenant_has_its_room_and_a_failing_one_less() {
+    fn a_tenant_has_its_room_once_it_took_something_and_a_failing_one_less() {
         let mut load = Load::new(16, 512);
+        assert_eq!(load.room(&shop(1)), 2);
+        load.begin(&shop(1));
+        load.end(&shop(1), Some(false));
         assert_eq!(load.room(&shop(1)), 16);
         for _ in 0..16 {
             load.begin(&shop(1));
         }
-        assert_eq!((load.room(&shop(1)), load.room(&shop(2)), load.free()), (0, 16, 496));
+        assert_eq!((load.room(&shop(1)), load.room(&shop(2)), load.free()), (0, 2, 496));
         load.end(&shop(1), Some(true));
         assert_eq!(load.room(&shop(1)), 0, "what is under way counts");
         (0..15).for_each(|_| load.end(&shop(1), Some(true)));

@@ -2,8 +2,11 @@
 
 use tokio::runtime::{Builder, Handle, Runtime};
 
-/// How many there are, and so how many of the machine's cores endpoints can keep busy.
-const THREADS: usize = 2;
+use crate::load::UNPROVEN;
+
+/// More than the deliveries that an endpoint has at the same time which took nothing yet: one that keeps its threads
+/// busy leaves others to the rest.
+const THREADS: usize = UNPROVEN as usize + 2;
 
 /// A runtime of the deliveries' own. What an endpoint answers is read here: one that sends interim answers without
 /// end has the HTTP library read them within one turn, and would hold up whatever else is on the same thread.
