@@ -11,13 +11,14 @@ pub enum AttemptState {
     Closing,
     /// It can no longer be paid. A success all the same counts, as everywhere.
     Closed,
-    /// Its platform refused it.
+    /// Its platform refused it, or has another order, paid, under its number.
     Failed,
     /// The payer paid it.
     Paid,
 }
 
 impl AttemptState {
+    /// Every state once, for lists and counters that leave none out.
     pub const ALL: [AttemptState; 5] =
         [AttemptState::Live, AttemptState::Closing, AttemptState::Closed, AttemptState::Failed, AttemptState::Paid];
 
@@ -32,6 +33,7 @@ impl AttemptState {
         }
     }
 
+    /// Reads [`Self::as_str`] back; `None` for any other word.
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|state| state.as_str() == text)
     }

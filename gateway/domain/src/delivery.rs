@@ -14,6 +14,7 @@ pub enum DeliveryState {
 }
 
 impl DeliveryState {
+    /// Every state once, for lists and counters that leave none out.
     pub const ALL: [DeliveryState; 3] = [DeliveryState::Pending, DeliveryState::Delivered, DeliveryState::Exhausted];
 
     /// The public word for the state.
@@ -25,6 +26,7 @@ impl DeliveryState {
         }
     }
 
+    /// Reads [`Self::as_str`] back; `None` for any other word.
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|state| state.as_str() == text)
     }

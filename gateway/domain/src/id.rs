@@ -9,7 +9,9 @@ use uuid::Uuid;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("not a valid {kind}: expected {expected}")]
 pub struct InvalidId {
+    /// Which kind was wanted, for people, such as `out_trade_no`; of the prefixed ones the type's name (`PaymentId`).
     pub kind: &'static str,
+    /// How long it may be and what it may hold, for people.
     pub expected: &'static str,
 }
 
@@ -31,6 +33,7 @@ macro_rules! text_id {
                 }
             }
 
+            /// As it was given to [`Self::new`]; so it stands on the wire and in the store.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
@@ -111,6 +114,7 @@ macro_rules! uuid_id {
                 $name(uuid)
             }
 
+            /// Without the prefix, as the store keeps it.
             pub const fn as_uuid(self) -> Uuid {
                 self.0
             }

@@ -3,6 +3,8 @@
 //! This crate does no IO, never reads the clock and knows no wire format. Everything here is
 //! plain data and pure functions, so that the rules of money can be read, and tested, alone.
 
+#![warn(missing_docs)]
+
 mod attempt;
 mod delivery;
 mod event;

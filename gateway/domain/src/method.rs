@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+/// The merchant chooses it with each attempt; each provider has its platform's word for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Method {
     /// Inside the platform: a mini-program or a page in its web-view.
@@ -15,8 +16,10 @@ pub enum Method {
 }
 
 impl Method {
+    /// Every method once; a provider may offer fewer.
     pub const ALL: [Method; 4] = [Method::Jsapi, Method::Native, Method::App, Method::H5];
 
+    /// The public word (`method`).
     pub const fn as_str(self) -> &'static str {
         match self {
             Method::Jsapi => "jsapi",
@@ -26,6 +29,7 @@ impl Method {
         }
     }
 
+    /// Reads [`Self::as_str`] back; `None` for any other word.
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|method| method.as_str() == text)
     }

@@ -71,12 +71,16 @@ pub struct Money {
 /// Why an amount is not an amount, or why a calculation has no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum MoneyError {
+    /// Below zero, or what is left of a subtraction would be.
     #[error("amount is negative")]
     Negative,
+    /// Above [`Money::MAX_MINOR`], or a sum would be.
     #[error("amount is larger than {max} minor units", max = Money::MAX_MINOR)]
     TooLarge,
+    /// The two amounts of a calculation: the left one's currency, then the right one's.
     #[error("amounts are in different currencies ({0} and {1})")]
     CurrencyMismatch(Currency, Currency),
+    /// Not spelled as [`Money::parse_major`] reads it.
     #[error("not a decimal amount: expected digits with at most two decimal places, such as 19.90")]
     NotDecimal,
 }
@@ -131,10 +135,12 @@ impl Money {
         self.minor
     }
 
+    /// [`Currency::Other`] only of what a platform told, never of an order of ours.
     pub const fn currency(self) -> Currency {
         self.currency
     }
 
+    /// True of a sum of no refunds; an order or a refund is never of nothing.
     pub const fn is_zero(self) -> bool {
         self.minor == 0
     }

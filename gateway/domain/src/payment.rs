@@ -11,16 +11,19 @@ pub enum PaymentState {
     Pending,
     /// The platform's answer was lost: the order may or may not exist.
     Unknown,
+    /// The payer paid, in full, and nothing has gone back yet.
     Succeeded,
+    /// Refunds succeeded; the sum of them is below what was paid.
     PartiallyRefunded,
+    /// All that was paid has gone back.
     Refunded,
     /// The order can no longer be paid.
     Closed,
-    /// The platform refused the order.
+    /// The platform refused the order, or has another one, paid, under its number.
     Failed,
 }
 
-/// What became known about a payment, from a platform's verified word.
+/// What became known about a payment, from what a platform said or failed to say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum PaymentFact {
     /// The platform has an unpaid order under our number.
@@ -48,13 +51,16 @@ pub enum PaymentFact {
 /// The state after a fact. `from == to` where the fact tells nothing new.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Transition {
+    /// The state [`next`] was given.
     pub from: PaymentState,
+    /// The state the payment has from now on.
     pub to: PaymentState,
     /// A success that came after the payment had been given up.
     pub late: bool,
 }
 
 impl Transition {
+    /// Whether the state moved; only then an event tells of it.
     pub fn changes(self) -> bool {
         self.from != self.to
     }
@@ -64,7 +70,9 @@ impl Transition {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{fact:?} cannot happen to a payment that is {state}")]
 pub struct Refused {
+    /// The state [`next`] was given, which stays.
     pub state: PaymentState,
+    /// What was claimed of it: one of the two facts about refunds.
     pub fact: PaymentFact,
 }
 
@@ -164,6 +172,7 @@ pub fn next(state: PaymentState, fact: PaymentFact) -> Result<Transition, Refuse
 }
 
 impl PaymentState {
+    /// Every state once, for lists and counters that leave none out.
     pub const ALL: [PaymentState; 8] = [
         PaymentState::Created,
         PaymentState::Pending,
@@ -189,6 +198,7 @@ impl PaymentState {
         }
     }
 
+    /// Reads [`Self::as_str`] back; `None` for any other word.
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|state| state.as_str() == text)
     }

@@ -12,6 +12,7 @@ pub enum RefundState {
     Processing,
     /// The platform's answer was lost: the money may be on its way.
     Unknown,
+    /// The money is with the payer. Nothing follows.
     Succeeded,
     /// The platform refused it or gave up on it; the money stayed with the merchant, as far as we know.
     Failed,
@@ -40,11 +41,14 @@ pub enum RefundFact {
 /// The state after a fact. `from == to` where the fact tells nothing new.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Transition {
+    /// The state [`next`] was given.
     pub from: RefundState,
+    /// The state the refund has from now on.
     pub to: RefundState,
 }
 
 impl Transition {
+    /// Whether the state moved; only then an event tells of it.
     pub fn changes(self) -> bool {
         self.from != self.to
     }
@@ -83,6 +87,7 @@ pub fn next(state: RefundState, fact: RefundFact) -> Transition {
 }
 
 impl RefundState {
+    /// Every state once, for lists and counters that leave none out.
     pub const ALL: [RefundState; 5] = [
         RefundState::Created,
         RefundState::Processing,
@@ -103,6 +108,7 @@ impl RefundState {
         }
     }
 
+    /// Reads [`Self::as_str`] back; `None` for any other word.
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|state| state.as_str() == text)
     }

@@ -5,12 +5,16 @@ use std::fmt;
 /// A decision is made once; no money moves before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum RefundRequestState {
+    /// The merchant has not decided yet.
     Pending,
+    /// The merchant agreed, and the refund was recorded with that; how it ends is told by its own state.
     Approved,
+    /// The merchant said no: there is no refund.
     Rejected,
 }
 
 impl RefundRequestState {
+    /// Every state once, for lists and counters that leave none out.
     pub const ALL: [RefundRequestState; 3] =
         [RefundRequestState::Pending, RefundRequestState::Approved, RefundRequestState::Rejected];
 
@@ -23,6 +27,7 @@ impl RefundRequestState {
         }
     }
 
+    /// Reads [`Self::as_str`] back; `None` for any other word.
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|state| state.as_str() == text)
     }

@@ -11,6 +11,7 @@ use subtle::ConstantTimeEq;
 pub struct Secret(SecretString);
 
 impl Secret {
+    /// Takes the text over. Copies of it that the caller keeps are not cleared.
     pub fn new(text: impl Into<String>) -> Self {
         Secret(SecretString::from(text.into()))
     }
@@ -20,6 +21,7 @@ impl Secret {
         self.0.expose_secret()
     }
 
+    /// Whether there is nothing to hide; needs no `expose`.
     pub fn is_empty(&self) -> bool {
         self.expose().is_empty()
     }

@@ -7,10 +7,12 @@ use std::time::Duration;
 pub struct Timestamp(i64);
 
 impl Timestamp {
+    /// So many milliseconds after 1970-01-01T00:00:00Z; below zero: before it.
     pub const fn from_millis(millis: i64) -> Self {
         Timestamp(millis)
     }
 
+    /// As [`Self::from_millis`] takes it, and the store keeps it.
     pub const fn as_millis(self) -> i64 {
         self.0
     }

@@ -10,6 +10,7 @@ use crate::plugin::DocumentError;
 /// A token that is good now.
 #[derive(Debug, Clone)]
 pub struct AccessToken {
+    /// Goes with each call to the platform (`access_token`).
     pub value: Secret,
     /// The platform's word; it may end before, and is then replaced by [`AccessTokens::replace`].
     pub expires_at: Timestamp,
@@ -44,6 +45,7 @@ pub enum TokenOutcome {
 }
 
 impl TokenOutcome {
+    /// Every outcome once, for the counters.
     pub const ALL: [TokenOutcome; 6] = [
         TokenOutcome::New,
         TokenOutcome::Same,
@@ -53,6 +55,7 @@ impl TokenOutcome {
         TokenOutcome::Superseded,
     ];
 
+    /// The `outcome` in the metrics.
     pub const fn as_str(self) -> &'static str {
         match self {
             TokenOutcome::New => "new",
@@ -68,6 +71,7 @@ impl TokenOutcome {
 /// The last call for a token, where it failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TokenFailure {
+    /// When the platform's refusal came, or was waited for in vain.
     pub at: Timestamp,
     /// The platform's error code, where it gave one.
     pub code: Option<String>,
@@ -84,10 +88,13 @@ pub struct TokenFailure {
 pub struct TokenStatus {
     /// Counts the tokens that the app had; 0 before the first.
     pub version: u64,
+    /// When the token that is held was asked for; `None` before the first.
     pub fetched_at: Option<Timestamp>,
+    /// When the token that is held ends; `None` before the first.
     pub expires_at: Option<Timestamp>,
     /// The instance that fetched it.
     pub fetched_by: Option<String>,
+    /// `None` once a call has worked again.
     pub failure: Option<TokenFailure>,
     /// When one that the platform did not accept was last looked into.
     pub repaired_at: Option<Timestamp>,

@@ -56,26 +56,33 @@ pub enum Reason {
 /// Messages are lower case without a full stop and hold neither keys nor whole bodies.
 #[derive(Debug, thiserror::Error)]
 pub struct ProviderError {
+    /// What the engine goes by: whether the call may have had an effect.
     pub kind: ErrorKind,
+    /// What can be done about it, by the engine, the merchant, or whoever keeps the set-up.
     pub reason: Reason,
     /// The platform's error code, exactly as sent (`ORDERPAID`).
     pub code: Option<String>,
+    /// In the platform's words, or ours; shown to the merchant.
     pub message: String,
+    /// What lies beneath, such as a parser's error. No answer of the gateway shows it.
     #[source]
     pub source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
 impl ProviderError {
+    /// Without the platform's code and without a source.
     pub fn new(kind: ErrorKind, reason: Reason, message: impl Into<String>) -> Self {
         ProviderError { kind, reason, code: None, message: message.into(), source: None }
     }
 
+    /// Adds the platform's error code, exactly as sent.
     #[must_use]
     pub fn with_code(mut self, code: impl Into<String>) -> Self {
         self.code = Some(code.into());
         self
     }
 
+    /// Adds what lies beneath it, which holds neither keys nor whole bodies either.
     #[must_use]
     pub fn with_source(mut self, source: impl std::error::Error + Send + Sync + 'static) -> Self {
         self.source = Some(Box::new(source));

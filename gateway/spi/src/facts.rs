@@ -6,11 +6,15 @@ use dukou_domain::{Money, OutRefundNo, ProviderRefundId, Timestamp, TradeNo, Tra
 /// say "paid" without every one of these.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PaidFacts {
+    /// The order's number as the platform named it; the engine finds the attempt by it.
     pub trade_no: TradeNo,
+    /// The platform's number of the payment. Entered in one payment only.
     pub transaction_id: TransactionId,
     /// The order's total, never the payer's part of it after coupons.
     pub amount: Money,
+    /// In the form of [`crate::ProviderInfo::app_id`]; the provider's own where the platform names none.
     pub app_id: String,
+    /// In the form of [`crate::ProviderInfo::merchant_id`]. Both are compared with what the attempt was made with.
     pub merchant_id: String,
     /// The payer, where the platform names one.
     pub openid: Option<String>,
@@ -21,17 +25,22 @@ pub struct PaidFacts {
 /// The platform's answer to "what became of this order?".
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OrderStatus {
+    /// The number that was asked after.
     pub trade_no: TradeNo,
+    /// The platform's status, in the gateway's words.
     pub word: OrderWord,
     /// The platform's own status word, for the record.
     pub platform_word: String,
 }
 
+/// What became of an order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OrderWord {
     /// There is an order and it can still be paid.
     Waiting,
+    /// The payer paid, whatever has gone back since.
     Paid(PaidFacts),
+    /// It can no longer be paid.
     Closed,
     /// The platform knows no order under this number.
     Missing,
@@ -42,7 +51,9 @@ pub enum OrderWord {
 /// The platform's answer to "what became of this refund?".
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RefundStatus {
+    /// The refund's number, as it was asked after or as the message names it.
     pub out_refund_no: OutRefundNo,
+    /// The platform's status, in the gateway's words.
     pub word: RefundWord,
     /// The platform's number of the refund, where it has one.
     pub provider_refund_id: Option<ProviderRefundId>,
@@ -54,9 +65,12 @@ pub struct RefundStatus {
     pub platform_word: String,
 }
 
+/// What became of a refund.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RefundWord {
+    /// The platform has it and works on it.
     Processing,
+    /// The money is with the payer.
     Succeeded,
     /// The platform gave up; the money is with the merchant.
     Closed,

@@ -5,6 +5,8 @@
 //! nothing, and knows neither the HTTP interface nor the store. Of our own crates a provider
 //! imports this one and `dukou-domain`, nothing else; so does a [`plugin`].
 
+#![warn(missing_docs)]
+
 mod access_token;
 mod error;
 mod facts;

@@ -16,6 +16,7 @@ use crate::{
 
 /// The time of day. Tests hand in one they can move.
 pub trait Clock: Send + Sync {
+    /// The machine's time, in UTC.
     fn now(&self) -> Timestamp;
 }
 
@@ -28,10 +29,15 @@ pub trait Random: Send + Sync {
 /// The outside world, as a provider gets to see it.
 #[derive(Clone)]
 pub struct Context {
+    /// For what is signed with its time, and for what ends or is due.
     pub clock: Arc<dyn Clock>,
+    /// For nonces, and to spread what all instances would do at once.
     pub random: Arc<dyn Random>,
+    /// Makes the connections to the platform; a provider opens none by itself.
     pub transports: Arc<dyn TransportFactory>,
+    /// Where fetched keys outlast the process and are found by others.
     pub shelf: Arc<dyn TrustShelf>,
+    /// To be told the time that a verified message was signed at.
     pub time: Arc<dyn PlatformTime>,
     /// What the providers of all tenants and instances know in common.
     pub shared: Arc<dyn SharedState>,
@@ -45,6 +51,7 @@ pub struct Context {
 pub struct ProviderInfo {
     /// The `kind` of the configuration.
     pub kind: &'static str,
+    /// The app at the platform (`appid`). Where a partner orders for a merchant's own app, both, as in `merchant_id`.
     pub app_id: String,
     /// Where one merchant calls in another's name (a partner), both, the caller first: `100/200`.
     pub merchant_id: String,
@@ -60,12 +67,17 @@ impl ProviderInfo {
 /// What a provider can do, as data: the router, the API and the conformance suite choose by it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Capabilities {
+    /// What orders can be made for; any other method is refused before anything is recorded.
     pub methods: &'static [Method],
     /// Methods whose order needs the payer's openid.
     pub payer_required: &'static [Method],
+    /// Whether [`Provider::login`] works, which may take more settings than payments do (`app_secret`).
     pub login: bool,
+    /// Whether [`Provider::close`] works. Without it no other attempt can take an order's place.
     pub close: bool,
+    /// Whether [`Provider::bill`] works.
     pub bill: bool,
+    /// Whether [`Provider::fund_bill`] works.
     pub fund_bill: bool,
     /// The platform tells of a refund's end by itself.
     pub refund_notify: bool,
@@ -79,8 +91,10 @@ pub struct Capabilities {
 /// No method decides what becomes of a payment; each reports what the platform said.
 #[async_trait]
 pub trait Provider: Send + Sync {
+    /// Does not change while the provider lives: another account is another provider.
     fn info(&self) -> &ProviderInfo;
 
+    /// May depend on the configuration; does not change while the provider lives.
     fn capabilities(&self) -> Capabilities;
 
     /// Says which fields of an order the platform could not take, before anything is recorded.

@@ -50,6 +50,7 @@ const IPV6_BLOCKS: [(Ipv6Addr, u32); 4] = [
 /// multicast, and no form that carries an IPv4 address (mapped, compatible, NAT64).
 const IPV6_GLOBAL: (Ipv6Addr, u32) = (Ipv6Addr::new(0x2000, 0, 0, 0, 0, 0, 0, 0), 3);
 
+/// Whether an address is on the public Internet; one of IPv6 that stands for an IPv4 address never is.
 pub fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => !IPV4_BLOCKS.iter().any(|block| in_ipv4(address, *block)),

@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 /// Something in a configuration file that is wrong, or that deserves a word.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
+    /// Whether the file can be used all the same.
     pub severity: Severity,
     /// The file as the operator named it.
     pub file: String,
@@ -22,9 +23,12 @@ pub struct Problem {
     pub expected: String,
 }
 
+/// What a problem means for the file it is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Severity {
+    /// The file is not used; what was in force stays so.
     Error,
+    /// The file is used, and should not stay as it is.
     Warning,
 }
 
@@ -100,6 +104,7 @@ impl<'a> Section<'a> {
         self.table.get(key)
     }
 
+    /// What stands in the table, whether known or not. Counts as reading none of it.
     pub fn keys(&self) -> impl Iterator<Item = &'a str> + use<'a> {
         self.table.keys().map(String::as_str)
     }

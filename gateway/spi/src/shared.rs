@@ -13,12 +13,14 @@ use crate::plugin::{Batch, Document, DocumentError, Documents, Held, Write};
 /// name documents so that only who knows a secret of the account finds them.
 #[async_trait]
 pub trait SharedState: Send + Sync {
+    /// The same for all tenants, so that none is ever due and no event is raised with them.
     fn documents(&self) -> &dyn Documents;
 
     /// Waits for the right to do `name` alone: within this process for as long as it is held, across
     /// processes for a moment only. Nothing may depend on it but cost.
     async fn lock(&self, name: &str) -> Held;
 
+    /// Gives back what [`SharedState::lock`] gave. What is merely dropped stays taken for other processes for a while.
     async fn unlock(&self, held: Held);
 
     /// This process among the instances, for people: shown, never compared.

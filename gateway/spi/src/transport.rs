@@ -17,7 +17,7 @@ pub struct TransportOptions {
     pub extra_roots_pem: Option<String>,
     /// From the first byte to the last, connecting included.
     pub timeout: Duration,
-    /// A longer answer is an error.
+    /// In bytes; a longer body is an error.
     pub answer_limit: usize,
 }
 
@@ -33,27 +33,38 @@ pub trait TransportFactory: Send + Sync {
 #[error("{0}")]
 pub struct InvalidTransport(pub String);
 
+/// Those that providers and plugins need.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HttpMethod {
+    /// Has no body.
     Get,
+    /// Has no body, and its answer has none: to see whether an address answers.
     Head,
+    /// Has the body of the request, which may be empty.
     Post,
 }
 
+/// One call, sent as it stands.
 #[derive(Debug, Clone)]
 pub struct HttpRequest {
+    /// Part of what some platforms sign.
     pub method: HttpMethod,
     /// Absolute, with its query exactly as it goes over the wire.
     pub url: String,
+    /// Beside those of HTTP itself (`host`, `content-length`) and the gateway's `user-agent`.
     pub headers: Vec<(&'static str, String)>,
+    /// Exactly the bytes that go out; empty where there is none.
     pub body: Bytes,
 }
 
+/// A whole answer, whatever its status.
 #[derive(Debug, Clone)]
 pub struct HttpAnswer {
+    /// HTTP's. One that tells of a failure is an answer too, not an error.
     pub status: u16,
     /// Names in lower case.
     pub headers: Vec<(String, String)>,
+    /// As it came, at most [`TransportOptions::answer_limit`] bytes; nothing is unpacked.
     pub body: Bytes,
 }
 
@@ -69,18 +80,37 @@ impl HttpAnswer {
 pub enum TransportError {
     /// No connection, so nothing was sent: the call did not happen.
     #[error("cannot connect to {host}: {reason}")]
-    NotSent { host: String, reason: String },
+    NotSent {
+        /// With the port where the address names one; empty where the address cannot be read or may not be called.
+        host: String,
+        /// Why, in few words.
+        reason: String,
+    },
     /// Sent, or partly, and no answer in time.
     #[error("no answer from {host} in time")]
-    Timeout { host: String },
+    Timeout {
+        /// As in `NotSent`.
+        host: String,
+    },
     /// Sent, or partly, and the connection broke.
     #[error("the connection to {host} broke before its answer was whole: {reason}")]
-    Broken { host: String, reason: String },
+    Broken {
+        /// As in `NotSent`.
+        host: String,
+        /// As in `NotSent`.
+        reason: String,
+    },
     /// The answer is longer than the limit.
     #[error("the answer of {host} is longer than {limit} bytes")]
-    TooLong { host: String, limit: usize },
+    TooLong {
+        /// As in `NotSent`.
+        host: String,
+        /// [`TransportOptions::answer_limit`], in bytes.
+        limit: usize,
+    },
 }
 
+/// Calls with one identity, made by [`TransportFactory::build`].
 #[async_trait]
 pub trait Transport: Send + Sync {
     /// Sends one request and reads the whole answer. Redirects are not followed.

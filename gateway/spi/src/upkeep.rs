@@ -17,6 +17,7 @@ pub struct TrustKey {
 /// Trust material as it came from a platform.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Kept {
+    /// When the platform gave it, by this machine's clock; what is younger is not replaced.
     pub fetched_at: Timestamp,
     /// In the provider's own form. Whoever reads it back checks it as if it had just come.
     pub content: Bytes,
@@ -80,6 +81,7 @@ pub struct Checkup {
 pub struct Presented {
     /// The section (`providers.wechat`).
     pub section: String,
+    /// The certificate as it is presented, for comparing and reading.
     pub der: Vec<u8>,
 }
 
@@ -97,6 +99,7 @@ pub enum Grade {
 /// One thing about a set-up, an account's or a plugin's, for a person.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
+    /// Decides how it is shown and whether `dukou doctor` fails.
     pub grade: Grade,
     /// The key of its own section that it is about (`serial_no`).
     pub key: &'static str,
@@ -107,14 +110,17 @@ pub struct Finding {
 }
 
 impl Finding {
+    /// What was looked at and is right; there is nothing to do.
     pub fn good(key: &'static str, message: impl Into<String>) -> Self {
         Finding { grade: Grade::Good, key, message: message.into(), fix: String::new() }
     }
 
+    /// What works, but not for long or not always.
     pub fn warning(key: &'static str, message: impl Into<String>, fix: impl Into<String>) -> Self {
         Finding { grade: Grade::Warning, key, message: message.into(), fix: fix.into() }
     }
 
+    /// What does not work.
     pub fn error(key: &'static str, message: impl Into<String>, fix: impl Into<String>) -> Self {
         Finding { grade: Grade::Error, key, message: message.into(), fix: fix.into() }
     }

@@ -36,10 +36,12 @@ impl<T> Verified<T> {
         Verified(fact)
     }
 
+    /// The fact, which stays verified.
     pub fn get(&self) -> &T {
         &self.0
     }
 
+    /// The fact alone: from here on nothing shows that it was verified.
     pub fn into_inner(self) -> T {
         self.0
     }

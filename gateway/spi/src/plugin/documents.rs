@@ -14,14 +14,16 @@ pub struct Document {
     pub key: String,
     /// At most [`Document::LARGEST`] bytes as JSON.
     pub value: Value,
-    /// When [`super::Plugin::due`] is to look at it.
+    /// When [`super::Plugin::due`] is to look at it. Never of a document for all tenants: it is refused.
     pub due_at: Option<Timestamp>,
     /// Counted up by the store at each change; 0 before it was ever written.
     pub version: i64,
 }
 
 impl Document {
+    /// Of a key, in bytes.
     pub const LONGEST_KEY: usize = 128;
+    /// Of a value written as JSON, in bytes: 256 KiB.
     pub const LARGEST: usize = 256 * 1024;
 
     /// A document that was never written.
@@ -43,7 +45,14 @@ pub enum Write {
     /// Inserted when its version is 0, otherwise replaced where the version is still the same.
     Put(Document),
     /// Deleted where the version is still the same.
-    Delete { collection: String, key: String, version: i64 },
+    Delete {
+        /// As in [`Document`].
+        collection: String,
+        /// As in [`Document`].
+        key: String,
+        /// The version it was read in.
+        version: i64,
+    },
 }
 
 /// Something that happened, for the tenant's event log.
@@ -58,7 +67,9 @@ pub struct RaisedEvent {
 /// Changes and events that become true together or not at all.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Batch {
+    /// At most [`Batch::LONGEST`].
     pub writes: Vec<Write>,
+    /// For the tenant's log; at most [`Batch::LONGEST`]. Refused with documents for all tenants.
     pub events: Vec<RaisedEvent>,
 }
 
@@ -66,12 +77,14 @@ impl Batch {
     /// Changes, and events, in one batch at most.
     pub const LONGEST: usize = 32;
 
+    /// Inserts a document of version 0, and replaces one that is still as it was read.
     #[must_use]
     pub fn put(mut self, document: Document) -> Self {
         self.writes.push(Write::Put(document));
         self
     }
 
+    /// Deletes a document that is still as it was read.
     #[must_use]
     pub fn delete(mut self, document: &Document) -> Self {
         let Document { collection, key, version, .. } = document.clone();
@@ -79,6 +92,7 @@ impl Batch {
         self
     }
 
+    /// Tells of the change in the tenant's event log; `data` is the object as it is shown.
     #[must_use]
     pub fn raise(mut self, kind: EventKind, data: Value) -> Self {
         self.events.push(RaisedEvent { kind, data });

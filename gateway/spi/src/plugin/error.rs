@@ -16,6 +16,7 @@ pub struct WrongField {
 }
 
 impl WrongField {
+    /// `message` says what is wrong and what is expected.
     pub fn new(field: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
         WrongField { field: field.into(), message: message.into() }
     }
@@ -36,6 +37,7 @@ pub enum PluginError {
     /// The platform said no, could not be reached, or did not answer.
     #[error(transparent)]
     Provider(#[from] ProviderError),
+    /// The plugin's documents: `unavailable` where somebody else was first or the store is away, else `internal_error`.
     #[error(transparent)]
     Documents(#[from] DocumentError),
     /// A broken promise of the plugin's own (`internal_error`). The text goes to the log alone.

@@ -22,6 +22,7 @@ pub struct Held(pub Box<dyn Any + Send>);
 /// The gateway as one plugin of one tenant sees it.
 #[async_trait]
 pub trait Host: Send + Sync {
+    /// The tenant whose plugin this is.
     fn tenant(&self) -> &TenantId;
 
     /// The tenant's name for people.
@@ -61,5 +62,6 @@ pub trait Host: Send + Sync {
     /// processes for a moment only. Nothing may depend on it but cost.
     async fn lock(&self, name: &str) -> Held;
 
+    /// Gives back what [`Host::lock`] gave. What is merely dropped stays taken for other processes for a while.
     async fn unlock(&self, held: Held);
 }

@@ -13,12 +13,14 @@ pub struct PluginInfo {
     pub calls: &'static [CallSpec],
     /// Pages for whoever has their address.
     pub pages: &'static [PageSpec],
-    /// Methods of the callback address, in words for the OpenAPI document; empty: it has none.
+    /// Methods of the callback address, in words for people; empty: it has none. The OpenAPI document has the same
+    /// callback addresses for all plugins.
     pub callback: &'static str,
     /// Events it is told of.
     pub events: &'static [EventKind],
     /// Events it may raise, all of them [`EventKind::of_plugins`].
     pub raises: &'static [EventKind],
+    /// Each tenant's plugin has them for itself.
     pub limits: PluginLimits,
 }
 
@@ -39,9 +41,12 @@ pub struct PluginLimits {
     pub body: usize,
 }
 
+/// How a call is made, and with that whether it has a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CallMethod {
+    /// Reads; has no body.
     Get,
+    /// Changes; has a JSON object as its body, and may be sent again under its `Idempotency-Key`.
     Post,
 }
 
@@ -59,9 +64,11 @@ pub enum Access {
 pub struct CallSpec {
     /// What the plugin is told, and the `operationId` of the OpenAPI document; unique in the gateway.
     pub operation: &'static str,
+    /// With [`CallSpec::path`] it tells the calls apart.
     pub method: CallMethod,
     /// The whole pattern, beginning with `/v1/{tenant}/`; other parts in braces are handed over.
     pub path: &'static str,
+    /// Checked before the plugin is asked.
     pub access: Access,
     /// A line, in the imperative.
     pub summary: &'static str,
@@ -69,9 +76,11 @@ pub struct CallSpec {
     pub description: &'static str,
     /// The body of a POST.
     pub request: Option<&'static Schema>,
-    /// The status of success, what it means, and its body.
+    /// HTTP's status of success, for the OpenAPI document.
     pub status: u16,
+    /// What success means, for the OpenAPI document.
     pub answers: &'static str,
+    /// The body of success, for the OpenAPI document.
     pub answer: &'static Schema,
 }
 
@@ -83,7 +92,9 @@ pub struct PageSpec {
     pub operation: &'static str,
     /// The pattern, two parts of which the last is in braces: `/s/{share}`.
     pub path: &'static str,
+    /// A line, in the imperative, for the OpenAPI document.
     pub summary: &'static str,
+    /// What the page shows, for the OpenAPI document.
     pub answers: &'static str,
 }
 

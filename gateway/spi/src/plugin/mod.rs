@@ -83,6 +83,7 @@ pub trait Plugin: Send + Sync {
 /// The outside world, as a plugin gets to see it.
 #[derive(Clone)]
 pub struct PluginContext {
+    /// What a provider gets too.
     pub outside: Context,
     /// For addresses that somebody else chose: it dials public ones alone and follows no redirect.
     pub strangers: Arc<dyn Transport>,
