@@ -15,7 +15,7 @@ use crate::records::key;
 use crate::store_behaviour::join_all;
 
 /// The longest a call may take: the port's 200 ms, and what a busy machine adds.
-pub const CAP: Duration = Duration::from_millis(200 + 1_800);
+pub const CAP: Duration = Duration::from_millis(200 + 500);
 
 pub const DONE: Claim = Claim::Done(Marker::Accepted);
 

@@ -11,7 +11,7 @@ use crate::support::{SOON, becomes, crashed, events_of, notify_once, paid_silent
 /// How long the gateway stands between the claim and the commit.
 const BETWEEN: Duration = Duration::from_millis(1500);
 /// What a notify may take while Redis is away; the platform gives it 5 s.
-const PATIENCE: Duration = Duration::from_secs(3);
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Waits until a notify is claimed in Redis.
 async fn claimed(world: &World) {

@@ -17,7 +17,7 @@ const COPIES: usize = 200;
 /// shorter than the database lets a transaction wait.
 const HELD: Duration = Duration::from_millis(1500);
 /// What a notify may take while Redis is away; the platform gives it 5 s.
-const PATIENCE: Duration = Duration::from_secs(3);
+const PATIENCE: Duration = Duration::from_secs(1);
 /// A gateway that was told to end is gone by then.
 const DRAIN: Duration = Duration::from_secs(30);
 /// How long two gateways may take to start, to find their database away, or there again, on a busy machine.
