@@ -11,7 +11,7 @@ use tokio::task::{JoinError, JoinSet};
 use tracing::Instrument as _;
 
 use crate::engine::Engine;
-use crate::log_limit::LastingTrouble;
+use crate::lasting_trouble::LastingTrouble;
 use crate::ports::StoreError;
 use crate::question::{Asked, Due, Queue, Share};
 use crate::records::{Payment, Refund};

@@ -3,7 +3,6 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -12,22 +11,6 @@ use tokio::time::{Instant, sleep_until};
 
 /// Between two lines of one kind.
 const PERIOD: Duration = Duration::from_secs(10);
-
-/// A trouble that lasts while the same is tried again and again: a line when it begins is enough, and one when it is over.
-#[derive(Debug, Default)]
-pub struct LastingTrouble(AtomicBool);
-
-impl LastingTrouble {
-    /// It is there. Whether it was not before, and is to be told of.
-    pub fn begins(&self) -> bool {
-        !self.0.swap(true, Ordering::Relaxed)
-    }
-
-    /// It is not there. Whether it was before, and its end is to be told of.
-    pub fn ends(&self) -> bool {
-        self.0.swap(false, Ordering::Relaxed)
-    }
-}
 
 /// The first of a kind is logged at once; what follows is counted, and its number logged once in ten seconds.
 ///

@@ -11,7 +11,6 @@ mod sender;
 mod signature;
 #[cfg(test)]
 mod testing;
-mod threads;
 mod worker;
 
 pub use signature::sign;

@@ -8,16 +8,15 @@ use dukou_domain::{DeliveryState, TenantId, Timestamp};
 use dukou_engine::delivery::{Backlog, Leased, Try};
 use dukou_engine::ports::StoreError;
 use dukou_engine::records::NewEvent;
-use dukou_engine::{Engine, LastingTrouble, Made, Place, TRACE_TARGET};
+use dukou_engine::{Engine, LastingTrouble, Made, OwnThreads, Place, TRACE_TARGET};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tracing::{Instrument as _, Span};
 
-use crate::load::Load;
+use crate::load::{Load, UNPROVEN};
 use crate::recorder;
 use crate::sender::Sender;
-use crate::threads::Threads;
 
 /// How often to look when nothing wakes: clocks move, and people ask for a retry.
 const LOOK_PERIOD: Duration = Duration::from_millis(500);
@@ -28,6 +27,10 @@ const GATHER: Duration = Duration::from_millis(5);
 const PAUSE: Duration = Duration::from_secs(1);
 /// How often what waits is counted.
 const COUNT_PERIOD: Duration = Duration::from_secs(5);
+/// Threads that messages are sent on: more than the deliveries that an endpoint has at the same time which took nothing
+/// yet, so that one that keeps its threads busy leaves others to the rest. It can: interim answers without end are read
+/// by the HTTP library within one turn, which holds up whatever else is on the same thread.
+const THREADS: usize = UNPROVEN as usize + 2;
 /// How long what is under way may go on after the stop was asked for; the rest is repeated.
 const GRACE: Duration = Duration::from_secs(5);
 
@@ -87,7 +90,7 @@ pub struct Worker {
     stop: watch::Sender<bool>,
     tasks: Vec<JoinHandle<()>>,
     /// Ends with the worker.
-    _threads: Threads,
+    _threads: OwnThreads,
 }
 
 impl Worker {
@@ -105,7 +108,8 @@ impl Worker {
         let sender =
             Sender::new(options.tls, options.timeout, options.allow_private_networks, dukou_transport::system_lookup())
                 .map_err(InvalidWorker::Client)?;
-        let (own_threads, threads) = Threads::start().map_err(InvalidWorker::Threads)?;
+        let own_threads = OwnThreads::start("webhooks", THREADS).map_err(InvalidWorker::Threads)?;
+        let threads = own_threads.handle().clone();
         let (stop, stopping) = watch::channel(false);
         let (tried, tries) = mpsc::unbounded_channel();
         let load = Mutex::new(Load::new(options.per_tenant.max(1), options.in_all.max(1)));

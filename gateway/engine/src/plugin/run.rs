@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -10,13 +10,14 @@ use dukou_domain::{PluginName, TenantId};
 use dukou_spi::Clock;
 use dukou_spi::plugin::{CallbackOutcome, Plugin, PluginCall, PluginError, PluginReply, PluginRequest};
 use futures_util::FutureExt;
-use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::Semaphore;
 
 use super::documents::SealingKeys;
 use super::host::TenantHost;
 use super::{PluginFailure, PluginOutcome, PluginTelemetry, TenantPlugin};
-use crate::log_limit::{LastingTrouble, LogLimit};
+use crate::lasting_trouble::LastingTrouble;
+use crate::log_limit::LogLimit;
+use crate::own_threads::OwnThreads;
 use crate::ports::{Coordinator, Store};
 use crate::records::NewEvent;
 use crate::tenant::{Tenant, Tenants};
@@ -58,8 +59,7 @@ pub(super) struct Shared {
     refused: Arc<LogLimit<RefusedKind>>,
     /// What is due cannot be looked for.
     pub due_trouble: LastingTrouble,
-    threads: Handle,
-    runtime: Mutex<Option<Runtime>>,
+    threads: OwnThreads,
 }
 
 /// What a plugin is asked to do, and within what.
@@ -95,24 +95,20 @@ impl PluginHost {
     /// # Errors
     /// When the system refuses them.
     pub fn start(config: PluginHostConfig) -> std::io::Result<Self> {
-        let runtime =
-            Builder::new_multi_thread().worker_threads(THREADS).thread_name("plugins").enable_all().build()?;
-        let threads = runtime.handle().clone();
-        let runtime = Mutex::new(Some(runtime));
+        let threads = OwnThreads::start("plugins", THREADS)?;
         let shared = Shared {
             config,
             keys: Arc::default(),
             refused: Arc::default(),
             due_trouble: LastingTrouble::default(),
             threads,
-            runtime,
         };
         Ok(PluginHost { shared: Arc::new(shared) })
     }
 
     /// Ends the threads, whatever they do. Who asks afterwards is told that the plugin is busy.
     pub fn stop(&self) {
-        self.shared.stop();
+        self.shared.threads.stop();
     }
 
     /// Makes one of the plugin's own calls.
@@ -246,7 +242,7 @@ impl PluginHost {
         };
         let host = TenantHost::new(&self.shared, tenant, plugin);
         let code = Arc::clone(&plugin.plugin);
-        let mut running = self.shared.threads.spawn(async move {
+        let mut running = self.shared.threads.handle().spawn(async move {
             // Given back when the work has really ended, which may be long after its time limit.
             let _permit = permit;
             AssertUnwindSafe(async move { work(code, host).await }).catch_unwind().await
@@ -261,20 +257,6 @@ impl PluginHost {
                 Err(PluginFailure::TimedOut)
             }
         }
-    }
-}
-
-impl Shared {
-    fn stop(&self) {
-        if let Some(runtime) = self.runtime.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            runtime.shutdown_background();
-        }
-    }
-}
-
-impl Drop for Shared {
-    fn drop(&mut self) {
-        self.stop();
     }
 }
 
