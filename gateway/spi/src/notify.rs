@@ -118,7 +118,7 @@ pub enum NotifyError {
     #[error("the platform tests whether a wrong signature is refused")]
     Probe,
     /// The signature was made at another time than now: an old message, or a clock that is wrong.
-    #[error("the notify was signed {seconds} s away from this machine's time")]
+    #[error("the notify was signed {} s away from this machine's time", seconds.unsigned_abs())]
     OtherTime {
         /// The signature's time less this machine's: below zero the signature is the older one.
         seconds: i64,

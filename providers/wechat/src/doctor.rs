@@ -12,9 +12,8 @@ use dukou_spi::{
 
 use crate::account::{Account, host_of};
 use crate::check;
+use crate::validity::Validity;
 
-/// A certificate that ends within this is spoken of.
-const EXPIRY_WARNING: Duration = Duration::from_secs(60 * 24 * 60 * 60);
 /// The order that is made to see whether the app knows a user, in fen.
 const TRIAL_AMOUNT: i64 = 1;
 /// Twice what APIv2 asks of an order's end at least.
@@ -47,11 +46,13 @@ pub struct PayingApp<'a> {
     pub key: &'static str,
 }
 
+const PUBLIC_URL: &str = "server.public_url";
+const SET_PUBLIC_URL: &str = "set server.public_url to the https address, without a port, at which the Internet reaches \
+                              the gateway";
+
 /// Whether WeChat would take the notify address, and could reach it.
 pub fn notify_address(account: &Account, checkup: &Checkup) -> Finding {
-    const KEY: &str = "server.public_url";
     let url = &checkup.notify_url;
-    let fix = "set server.public_url to the https address, without a port, at which the Internet reaches the gateway";
     let wrong = if url.len() > check::NOTIFY_URL_MAX {
         "is longer than 256 characters"
     } else if url.contains('?') {
@@ -63,11 +64,22 @@ pub fn notify_address(account: &Account, checkup: &Checkup) -> Finding {
     } else if is_inner(host(url)) {
         "names a host that WeChat cannot reach from the Internet"
     } else {
-        return Finding::good(KEY, format!("WeChat can send its notifies to {url}"));
+        return Finding::good(PUBLIC_URL, format!("WeChat can send its notifies to {url}"));
     };
     let message = format!("the notify address {url} {wrong}");
     // A sandbox on this machine takes it.
-    if account.is_production() { Finding::error(KEY, message, fix) } else { Finding::warning(KEY, message, fix) }
+    if account.is_production() {
+        Finding::error(PUBLIC_URL, message, SET_PUBLIC_URL)
+    } else {
+        Finding::warning(PUBLIC_URL, message, SET_PUBLIC_URL)
+    }
+}
+
+/// Where WeChat refuses a trial order for its notify address, which is no key of the section.
+pub fn refused_address(error: &ProviderError) -> Option<Finding> {
+    let is_refused = error.kind != ErrorKind::Unknown && error.message.contains("notify_url");
+    let message = || format!("WeChat Pay refuses the notify address: {error}");
+    is_refused.then(|| Finding::error(PUBLIC_URL, message(), SET_PUBLIC_URL))
 }
 
 fn has_port(url: &str) -> bool {
@@ -101,16 +113,12 @@ fn is_inner(host: &str) -> bool {
 
 /// When a certificate ends.
 pub fn expiry(key: &'static str, what: &str, certificate: &TrustKey, now: Timestamp, fix: &str) -> Finding {
-    let Some(end) = certificate.expires_at else {
-        return Finding::good(key, format!("{what} {} has no end", certificate.serial));
-    };
-    let days = end.since(now).as_secs() / 86_400;
-    if end <= now {
-        Finding::error(key, format!("{what} {} has expired", certificate.serial), fix)
-    } else if end.since(now) <= EXPIRY_WARNING {
-        Finding::warning(key, format!("{what} {} expires in {days} days", certificate.serial), fix)
-    } else {
-        Finding::good(key, format!("{what} {} is good for {days} days", certificate.serial))
+    let validity = Validity::of(certificate, now);
+    let message = format!("{what} {} {validity}", certificate.serial);
+    match validity {
+        Validity::Ended => Finding::error(key, message, fix),
+        Validity::EndsSoon { .. } => Finding::warning(key, message, fix),
+        Validity::Lasts { .. } | Validity::Endless => Finding::good(key, message),
     }
 }
 
@@ -246,11 +254,11 @@ pub async fn user(
             format!("{openid} belongs to another app than {}", app.id),
             format!("log users in through the app that {0} names, or set {0} to the app they use", app.key),
         ),
-        Err(error) => Finding::error(
-            app.key,
-            format!("an order for {openid} was refused: {error}"),
-            format!("see the other findings; merchant and {} must be bound on the merchant platform", app.key),
-        ),
+        Err(error) => refused_address(&error).unwrap_or_else(|| {
+            let fix =
+                format!("see the other findings; merchant and {} must be bound on the merchant platform", app.key);
+            Finding::error(app.key, format!("an order for {openid} was refused: {error}"), fix)
+        }),
     }
 }
 

@@ -17,12 +17,16 @@ use x509_parser::prelude::FromDer as _;
 use zeroize::Zeroizing;
 
 use crate::account::is_merchant_id;
+use crate::validity::Validity;
 
 const CERTIFICATE: &str = "CERTIFICATE";
-const EXPIRY_WARNING_DAYS: i64 = 60;
+/// What the certificate is called where its end is told, by `check` and `doctor` alike.
+pub const MERCHANTS_CERTIFICATE: &str = "the merchant's certificate";
 
 /// The certificate and key that are presented to WeChat.
 pub struct Identity {
+    /// The key of the section that holds the certificate.
+    pub key: &'static str,
     /// Chain and key as PEM, for the transport.
     pub pem: Secret,
     /// The certificate itself, as it is watched.
@@ -38,7 +42,7 @@ pub fn read(section: &mut Section<'_>, merchant_id: Option<&str>, now: Timestamp
     let password = read_password(section);
     match (has_certificate, has_key, has_p12) {
         (false, false, false) => {
-            section.warn("client_cert", "is missing, so refunds are refused", "the merchant's API certificate");
+            section.warn("client_cert", "is missing, so that refunds are refused", "the merchant's API certificate");
             None
         }
         (true, true, true) => {
@@ -162,7 +166,7 @@ pub fn blocks_of(section: &mut Section<'_>, key: &str, bytes: &[u8], expected: &
 /// but refunds still works.
 fn check(
     section: &mut Section<'_>,
-    certificate_key: &str,
+    certificate_key: &'static str,
     private_key: &str,
     chain: &[Vec<u8>],
     key: &Block,
@@ -179,16 +183,8 @@ fn check(
     if leaf.public_key().subject_public_key.data.as_ref() != public.as_slice() {
         return section.wrong(private_key, "is not the key of the certificate", "the key made with this certificate");
     }
-    let days_left = (leaf.validity().not_after.timestamp() - now.as_seconds()).div_euclid(86_400);
-    if days_left < 0 {
-        section.warn(certificate_key, "holds a certificate that has expired, so refunds will fail", "a renewed one");
-    } else if days_left <= EXPIRY_WARNING_DAYS {
-        section.warn(
-            certificate_key,
-            &format!("holds a certificate that expires in {days_left} days"),
-            "a renewed one",
-        );
-    }
+    let own = watched(&leaf);
+    tell_end(section, certificate_key, &own, now, "a renewed one: without it refunds fail");
     // A warning: payments need no certificate, and are not to end with the next start.
     match mch_id.and_then(|mch_id| other_name(&leaf, mch_id)) {
         Some(name) if is_merchant_id(&name) => {
@@ -204,7 +200,15 @@ fn check(
     }
     encode(&mut pem, &key.label, &key.der);
     let der = leaf.as_raw().to_vec();
-    Some(Identity { pem: Secret::new(pem.as_str()), certificate: watched(&leaf), der })
+    Some(Identity { key: certificate_key, pem: Secret::new(pem.as_str()), certificate: own, der })
+}
+
+/// Warns of a certificate that has expired or will soon. What it is not needed for still works.
+pub fn tell_end(section: &mut Section<'_>, key: &str, certificate: &TrustKey, now: Timestamp, expected: &str) {
+    let validity = Validity::of(certificate, now);
+    if validity.is_to_be_told() {
+        section.warn(key, &format!("{MERCHANTS_CERTIFICATE} {} {validity}", certificate.serial), expected);
+    }
 }
 
 /// Whom a certificate names, where that is not the merchant. WeChat makes them for the merchant's number.

@@ -19,6 +19,7 @@ mod token;
 pub mod v2;
 #[doc(hidden)]
 pub mod v3;
+mod validity;
 
 use dukou_spi::ProviderFactory;
 

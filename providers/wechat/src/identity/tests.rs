@@ -1,7 +1,7 @@
 use std::fs;
 use std::path::Path;
 
-use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair};
+use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair, SerialNumber};
 use serde_json::{Value, json};
 
 use super::*;
@@ -13,6 +13,7 @@ fn pair(name: &str, expires_year: i32) -> (String, String) {
     let mut params = CertificateParams::new(Vec::new()).unwrap();
     params.distinguished_name = DistinguishedName::new();
     params.distinguished_name.push(DnType::CommonName, name);
+    params.serial_number = Some(SerialNumber::from(0x5f));
     params.not_after = rcgen::date_time_ymd(expires_year, 8, 1);
     (params.self_signed(&key).unwrap().pem(), key.serialize_pem())
 }
@@ -64,7 +65,7 @@ fn each_mistake_with_the_certificate_is_named() {
     let cases = [
         (pem("cert.pem", "key.pem"), None),
         (json!({ "client_p12": "file:cert.p12" }), None),
-        (json!({}), Some("warning: shop.toml: providers.wechat.client_cert: is missing, so refunds are refused")),
+        (json!({}), Some("warning: shop.toml: providers.wechat.client_cert: is missing, so that refunds are refused")),
         (
             pem("key.pem", "cert.pem"),
             Some("error: shop.toml: providers.wechat.client_cert: holds a private key, no certificate"),
@@ -145,11 +146,11 @@ fn each_mistake_with_the_certificate_is_named() {
         ),
         (
             pem("expired.pem", "expired_key.pem"),
-            Some("warning: shop.toml: providers.wechat.client_cert: holds a certificate that has expired"),
+            Some("warning: shop.toml: providers.wechat.client_cert: the merchant's certificate 5F has expired;"),
         ),
         (
             pem("expiring.pem", "expiring_key.pem"),
-            Some("warning: shop.toml: providers.wechat.client_cert: holds a certificate that expires in 27 days"),
+            Some("warning: shop.toml: providers.wechat.client_cert: the merchant's certificate 5F expires in 27 days;"),
         ),
     ];
     for (changes, expected) in cases {
@@ -160,6 +161,21 @@ fn each_mistake_with_the_certificate_is_named() {
             None => assert_eq!(noted, Vec::<String>::new(), "{shown}"),
             Some(expected) => assert!(noted.len() == 1 && noted[0].starts_with(expected), "{shown}: {noted:#?}"),
         }
+    }
+}
+
+/// The certificate of the merchant is not the certificate that is trusted.
+#[test]
+fn what_tls_cannot_use_is_named_by_the_key_it_came_from() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("cert.p12");
+    fs::write(&path, vectors::client_p12()).unwrap();
+    let section = testing::section(json!({ "client_p12": format!("file:{}", path.display()) }));
+    let own = testing::problems_where(|options| options.identity_pem.is_none(), &section);
+    let trusted = testing::problems_where(|_| false, &section);
+    for (noted, key) in [(own, "client_p12"), (trusted, "ca_cert")] {
+        let expected = format!("error: shop.toml: providers.wechat.{key}: its key cannot be used; ");
+        assert!(noted.len() == 1 && noted[0].starts_with(&expected), "{key}: {noted:#?}");
     }
 }
 

@@ -10,6 +10,7 @@ use super::config::Settings;
 use super::xml;
 use crate::account::Account;
 use crate::hosts::{self, Answered, Route, options};
+use crate::identity::Identity;
 
 /// Longest answer of a call, in bytes; its XML is refused above 64 KiB.
 const ANSWER_LIMIT: usize = 64 * 1024;
@@ -25,17 +26,22 @@ pub struct Client {
 }
 
 impl Client {
-    pub fn new(settings: &Settings, transports: &dyn TransportFactory) -> Result<Self, InvalidTransport> {
+    /// # Errors
+    /// With the key of the section whose TLS material cannot be used.
+    pub fn new(
+        settings: &Settings,
+        transports: &dyn TransportFactory,
+    ) -> Result<Self, (&'static str, InvalidTransport)> {
         let account = &settings.account;
-        let mutual = match &settings.identity {
-            Some(identity) => Some(transports.build(options(account, Some(identity.pem.clone()), ANSWER_LIMIT))?),
-            None => None,
+        let plain = |limit| transports.build(options(account, None, limit)).map_err(|error| ("ca_cert", error));
+        let (plain, bills) = (plain(ANSWER_LIMIT)?, plain(BILL_LIMIT)?);
+        // The other material is the same, and was usable without it.
+        let with = |identity: &Identity| {
+            let options = options(account, Some(identity.pem.clone()), ANSWER_LIMIT);
+            transports.build(options).map_err(|error| (identity.key, error))
         };
-        Ok(Client {
-            plain: transports.build(options(account, None, ANSWER_LIMIT))?,
-            bills: transports.build(options(account, None, BILL_LIMIT))?,
-            mutual,
-        })
+        let mutual = settings.identity.as_ref().map(with).transpose()?;
+        Ok(Client { plain, bills, mutual })
     }
 
     /// The connection for calls beside the payment hosts.

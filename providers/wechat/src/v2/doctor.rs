@@ -6,6 +6,7 @@ use dukou_spi::{Checkup, Finding, ProviderError, Reason};
 use super::config::Settings;
 use super::provider::WechatV2;
 use crate::doctor::{PayingApp, expiry, login, nobody_made, notify_address, payment_hosts, question, user};
+use crate::identity::MERCHANTS_CERTIFICATE;
 use crate::token;
 
 /// Everything about one account.
@@ -61,8 +62,8 @@ fn certificate(settings: &Settings, now: Timestamp) -> Finding {
             "download the API certificate from the merchant platform and name apiclient_cert.pem and apiclient_key.pem",
         ),
         Some(identity) => expiry(
-            "client_cert",
-            "the merchant's certificate",
+            identity.key,
+            MERCHANTS_CERTIFICATE,
             &identity.certificate,
             now,
             "make a new API certificate on the merchant platform and put both files in place",

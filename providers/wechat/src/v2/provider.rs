@@ -42,7 +42,7 @@ impl ProviderFactory for Factory {
         let settings = Settings::read(section, context)?;
         let client = match Client::new(&settings, &*context.transports) {
             Ok(client) => client,
-            Err(error) => return section.wrong("ca_cert", &error.to_string(), "usable TLS material"),
+            Err((key, error)) => return section.wrong(key, &error.to_string(), "usable TLS material"),
         };
         let info = ProviderInfo {
             kind: self.kind(),

@@ -116,6 +116,21 @@ pub fn build(section: &Value, replay: Arc<Replay>) -> (Option<Arc<dyn Provider>>
     (provider, read.finish().iter().map(ToString::to_string).collect())
 }
 
+/// What is wrong with a section where TLS cannot use all of its material.
+pub fn problems_where(is_usable: fn(&TransportOptions) -> bool, section: &Value) -> Vec<String> {
+    struct Picky(fn(&TransportOptions) -> bool);
+    impl TransportFactory for Picky {
+        fn build(&self, options: TransportOptions) -> Result<Arc<dyn Transport>, InvalidTransport> {
+            let refused = || InvalidTransport("its key cannot be used".to_owned());
+            if (self.0)(&options) { Ok(Arc::new(Replay::default())) } else { Err(refused()) }
+        }
+    }
+    let mut read = Section::new("shop.toml", "providers.wechat", section.as_object().unwrap(), &Fixed);
+    let context = Context { transports: Arc::new(Picky(is_usable)), ..context(Arc::default()) };
+    assert!(Factory.build(&mut read, &context).is_none());
+    read.finish().iter().map(ToString::to_string).collect()
+}
+
 /// A provider with a client certificate, and the transport under it.
 pub fn provider(changes: Value) -> (Arc<dyn Provider>, Arc<Replay>) {
     let replay = Arc::new(Replay::default());

@@ -64,7 +64,7 @@ pub enum Doubt {
     Absent,
     #[error("{0}")]
     Malformed(String),
-    #[error("it was signed {0} s away from this machine's time")]
+    #[error("it was signed {} s away from this machine's time", .0.unsigned_abs())]
     OtherTime(i64),
     #[error("it is signed with a key that is not known: {0}")]
     UnknownKey(String),

@@ -13,7 +13,7 @@ use x509_parser::prelude::FromDer as _;
 use super::cipher::ApiV3Key;
 use super::sign::MerchantKey;
 use crate::account::{self, Account, is_merchant_id};
-use crate::identity::{Block, blocks_of, other_name, watched};
+use crate::identity::{Block, blocks_of, other_name, tell_end, watched};
 
 pub const PUBLIC_KEY_PREFIX: &str = "PUB_KEY_ID_";
 
@@ -146,9 +146,7 @@ fn certificate(
     if let Some(name) = mch_id.and_then(|mch_id| other_name(&leaf, mch_id)).filter(|name| is_merchant_id(name)) {
         section.wrong::<()>(KEY, &format!("is that of merchant {name}"), "the certificate of this mch_id");
     }
-    if own.expires_at.is_some_and(|end| end <= now) {
-        section.warn(KEY, "has expired, so that WeChat refuses every call", "a renewed one, with its key");
-    }
+    tell_end(section, KEY, &own, now, "a renewed one, with its key: without it WeChat refuses every call");
     Some(own)
 }
 

@@ -72,12 +72,13 @@ async fn what_wechat_refuses_is_an_error_in_its_own_words() {
 
 /// In its usual form nobody signs it.
 #[tokio::test]
-async fn a_user_of_another_app_is_told_from_a_merchant_that_is_not_bound() {
+async fn why_no_order_can_be_made_for_a_user_is_told_apart() {
     let failed =
         |words: &str| ok(format!("<xml><return_code>FAIL</return_code><return_msg>{words}</return_msg></xml>"));
-    for (words, message) in [
-        ("appid and openid not match", "o1 belongs to another app than wx8888888888888888"),
-        ("商户号与appid不匹配", "an order for o1 was refused"),
+    for (words, key, message) in [
+        ("appid and openid not match", "app_id", "o1 belongs to another app than wx8888888888888888"),
+        ("商户号与appid不匹配", "app_id", "an order for o1 was refused"),
+        ("notify_url参数格式有误", "server.public_url", "WeChat Pay refuses the notify address"),
     ] {
         let (provider, replay) = provider(json!({ "app_secret": null }));
         [missing(), missing(), failed(words)].into_iter().for_each(|answer| replay.push(answer));
@@ -86,6 +87,6 @@ async fn a_user_of_another_app_is_told_from_a_merchant_that_is_not_bound() {
             .diagnose(&Checkup { notify_url, live: true, openid: Some("o1".to_owned()), certificates: Vec::new() })
             .await;
         let told = found.iter().find(|finding| finding.grade == Grade::Error).unwrap();
-        assert!(told.key == "app_id" && told.message.starts_with(message), "{found:#?}");
+        assert!(told.key == key && told.message.starts_with(message), "{found:#?}");
     }
 }

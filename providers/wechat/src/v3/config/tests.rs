@@ -1,3 +1,5 @@
+use std::sync::atomic::Ordering;
+
 use serde_json::{Value, json};
 
 use crate::v3::testing::{API_V3_KEY, PUBLIC_KEY_ID, World, certificate_mode, key_text, partner_mode, section};
@@ -98,6 +100,31 @@ fn each_mistake_is_named_and_no_secret_is_shown() {
         }
         let secrets = [API_V3_KEY, "app-secret", "MIIEv"];
         assert!(secrets.iter().all(|secret| !noted.concat().contains(secret)), "{noted:?}");
+    }
+}
+
+#[test]
+fn a_certificate_that_ends_soon_is_told_before_it_does() {
+    const DAY: i64 = 24 * 60 * 60 * 1000;
+    let changes = json!({ "certificate": "file:keys.merchant.certificate_pem" });
+    let (_, pem) = x509_parser::pem::parse_x509_pem(key_text("keys.merchant.certificate_pem").as_bytes()).unwrap();
+    let end = pem.parse_x509().unwrap().validity().not_after.timestamp() * 1000;
+    for (now, expected) in [
+        (end - 61 * DAY, None),
+        (end - 60 * DAY, Some("expires in 60 days; ")),
+        (end - DAY, Some("expires in 1 day; ")),
+        (end, Some("has expired; ")),
+    ] {
+        let world = World::default();
+        world.clock.0.store(now, Ordering::SeqCst);
+        let noted = world.build(&section(changes.clone())).1;
+        let told = |words: &str| {
+            let serial = key_text("keys.merchant.serial_no");
+            let start =
+                format!("warning: shop.toml: providers.wechat3.certificate: the merchant's certificate {serial}");
+            noted.len() == 1 && noted[0].starts_with(&format!("{start} {words}"))
+        };
+        assert!(expected.map_or(noted.is_empty(), told), "{expected:?}: {noted:#?}");
     }
 }
 

@@ -8,7 +8,7 @@ use x509_parser::pem::parse_x509_pem;
 use x509_parser::prelude::FromDer as _;
 
 use crate::doctor::expiry;
-use crate::identity::watched;
+use crate::identity::{MERCHANTS_CERTIFICATE, watched};
 use crate::v3::provider::WechatV3;
 use crate::v3::sign::MerchantKey;
 
@@ -19,13 +19,8 @@ const FILE: &str = "apiclient_cert.pem";
 pub fn look(provider: &WechatV3, checkup: &Checkup) -> Vec<Finding> {
     if let Some(certificate) = &provider.certificate {
         let fix = "make a new API certificate on the merchant platform; private_key, serial_no and certificate change together";
-        return vec![expiry(
-            "certificate",
-            "the merchant's certificate",
-            certificate,
-            provider.client.clock.now(),
-            fix,
-        )];
+        let now = provider.client.clock.now();
+        return vec![expiry("certificate", MERCHANTS_CERTIFICATE, certificate, now, fix)];
     }
     let unnamed = |what: &str| {
         Finding::warning("certificate", format!("is not named, so that {what}"), format!("name {FILE} as file:PATH"))

@@ -266,6 +266,7 @@ async fn a_set_up_in_which_no_order_can_be_made_is_not_right() {
         (partner(), 403, "NO_AUTH", "受理关系不存在", "sub_mch_id", Grade::Error),
         (json!({}), 403, "NO_AUTH", "商户未开通Native支付", "mch_id", Grade::Warning),
         (json!({}), 400, "PARAM_ERROR", "参数错误", "mch_id", Grade::Error),
+        (json!({}), 400, "PARAM_ERROR", "参数错误：/notify_url 格式有误", "server.public_url", Grade::Error),
         (json!({}), 500, "SYSTEM_ERROR", "系统繁忙", "mch_id", Grade::Warning),
     ] {
         let world = World::default();

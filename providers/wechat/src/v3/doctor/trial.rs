@@ -5,7 +5,7 @@ use dukou_domain::Timestamp;
 use dukou_spi::{Checkup, ErrorKind, Finding, Provider as _, ProviderError};
 
 use super::paying_app;
-use crate::doctor::{native_trial, not_closed};
+use crate::doctor::{native_trial, not_closed, refused_address};
 use crate::v3::map;
 use crate::v3::provider::WechatV3;
 
@@ -25,6 +25,9 @@ pub async fn order(provider: &WechatV3, checkup: &Checkup, now: Timestamp) -> Fi
 }
 
 fn refused(provider: &WechatV3, error: &ProviderError) -> Finding {
+    if let Some(finding) = refused_address(error) {
+        return finding;
+    }
     let is_partner = provider.info().merchant_id.contains('/');
     let merchant = if is_partner { "sub_mch_id" } else { "mch_id" };
     let message = format!("a trial order was refused: {error}");
