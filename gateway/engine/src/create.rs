@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::command::{CreatePayment, Payer, PaymentAnswer};
-use crate::engine::{Engine, order_of, provider_of};
+use crate::engine::{Engine, order_of, unknown_provider};
 use crate::error::EngineError;
 use crate::fail_points::fail_point;
 use crate::number;
@@ -18,6 +18,8 @@ use crate::tenant::Tenant;
 
 /// The least time a payer gets, counted from when the order is sent.
 const SHORTEST_LIFE: Duration = Duration::from_secs(60);
+/// And the most: far beyond any order, and far from the end of any platform's calendar.
+const LONGEST_LIFE: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 
 impl Engine {
     /// Records the payment, makes the order at the platform and answers the front end's arguments.
@@ -40,13 +42,14 @@ impl Engine {
     }
 
     async fn create_alone(&self, tenant: &Tenant, mut command: CreatePayment) -> Result<PaymentAnswer, EngineError> {
-        let provider = match provider_of(tenant, &command.provider) {
-            Ok(provider) => provider,
-            Err(unknown) => {
-                // What was made through a provider that is gone is there all the same.
-                let existing = self.store.payment(&tenant.id, &command.out_trade_no).await?.ok_or(unknown)?;
-                return self.answer_existing(tenant, existing, &command).await;
-            }
+        let Some(provider) = tenant.providers.get(&command.provider) else {
+            // What was made through a provider that is gone is there all the same.
+            let Some(existing) = self.store.payment(&tenant.id, &command.out_trade_no).await? else {
+                let end = command.expires_at.and_then(|end| end_problem(end, self.now()));
+                let problems = unknown_provider(tenant, &command.provider).into_iter().chain(end);
+                return Err(EngineError::Invalid(problems.collect()));
+            };
+            return self.answer_existing(tenant, existing, &command).await;
         };
         if let Some(Payer::Code(code)) = &command.payer {
             // A code works once, so a payment that is there already is not asked for it again.
@@ -55,7 +58,7 @@ impl Engine {
             }
             // Nor is it spent on what is refused anyway.
             let now = self.now();
-            let problems = self.problems(provider, &self.propose(tenant, provider, &command, now)?, now);
+            let problems = self.problems(tenant, provider, &self.propose(tenant, provider, &command, now), now);
             if !problems.is_empty() {
                 return Err(EngineError::Invalid(problems));
             }
@@ -63,8 +66,8 @@ impl Engine {
             command.payer = Some(Payer::OpenId(login.openid));
         }
         let now = self.now();
-        let proposed = self.propose(tenant, provider, &command, now)?;
-        let problems = self.problems(provider, &proposed, now);
+        let proposed = self.propose(tenant, provider, &command, now);
+        let problems = self.problems(tenant, provider, &proposed, now);
         let target = Target::payment(tenant.id.clone(), PaymentKey::OutTradeNo(command.out_trade_no.clone()));
         let found = {
             let (proposed, legal) = (proposed.clone(), problems.is_empty());
@@ -97,20 +100,17 @@ impl Engine {
         }
     }
 
-    /// The record of a payment that does not exist yet.
+    /// The record of a payment that does not exist yet, whatever [`Engine::problems`] has against it.
     fn propose(
         &self,
         tenant: &Tenant,
         provider: &Arc<dyn Provider>,
         command: &CreatePayment,
         now: Timestamp,
-    ) -> Result<Payment, EngineError> {
-        let problem = |field, message: String| EngineError::Invalid(vec![FieldProblem { field, message }]);
-        if !provider.capabilities().methods.contains(&command.method) {
-            return Err(problem("method", format!("{} is not offered by this provider", command.method)));
-        }
-        let trade_no = number::trade_no(&tenant.trade_no_prefix, &command.out_trade_no)
-            .ok_or_else(|| problem("out_trade_no", "is too long with the tenant's prefix".to_owned()))?;
+    ) -> Payment {
+        let trade_no = number::trade_no(&tenant.trade_no_prefix, &command.out_trade_no).unwrap_or_else(|| {
+            number::trade_no("", &command.out_trade_no).expect("a number without a prefix is short enough")
+        });
         let info = provider.info();
         let zero = dukou_domain::Money::zero(command.amount.currency());
         let openid = match &command.payer {
@@ -160,18 +160,34 @@ impl Engine {
         } else {
             rules::schedule_in_flight(&mut payment, now);
         }
-        Ok(payment)
+        payment
     }
 
-    /// What stands against recording it.
-    fn problems(&self, provider: &Arc<dyn Provider>, payment: &Payment, now: Timestamp) -> Vec<FieldProblem> {
+    /// Everything that stands against recording it.
+    fn problems(
+        &self,
+        tenant: &Tenant,
+        provider: &Arc<dyn Provider>,
+        payment: &Payment,
+        now: Timestamp,
+    ) -> Vec<FieldProblem> {
+        let method = payment.attempt.method;
+        if !provider.capabilities().methods.contains(&method) {
+            // What an order would need is not known of a method that is not offered.
+            let message = format!("{method} is not offered by this provider");
+            let unoffered = FieldProblem { field: "method", message };
+            return std::iter::once(unoffered).chain(end_problem(payment.expires_at, now)).collect();
+        }
         let mut problems = provider.check(&order_of(payment));
         if waits_for_payer(provider, payment) {
             problems.retain(|problem| !problem.field.starts_with("payer"));
         }
-        if payment.expires_at.since(now) < SHORTEST_LIFE {
-            let message = format!("is too early; expected a time at least {} s from now", SHORTEST_LIFE.as_secs());
-            problems.push(FieldProblem { field: "expires_at", message });
+        if number::trade_no(&tenant.trade_no_prefix, &payment.out_trade_no).is_none() {
+            let message = "is too long with the tenant's prefix".to_owned();
+            problems.push(FieldProblem { field: "out_trade_no", message });
+        }
+        if problems.iter().all(|problem| problem.field != "expires_at") {
+            problems.extend(end_problem(payment.expires_at, now));
         }
         problems
     }
@@ -424,6 +440,15 @@ impl Answer {
 
 pub(crate) fn failure_of(error: &ProviderError) -> Failure {
     Failure { code: error.code.clone(), message: error.message.clone() }
+}
+
+/// What is wrong with an `expires_at`: a payment is payable for a minute at least, and for 366 days at most.
+pub fn end_problem(expires_at: Timestamp, now: Timestamp) -> Option<FieldProblem> {
+    if (now.plus(SHORTEST_LIFE)..=now.plus(LONGEST_LIFE)).contains(&expires_at) {
+        return None;
+    }
+    let message = "expected a time from one minute to 366 days from now".to_owned();
+    Some(FieldProblem { field: "expires_at", message })
 }
 
 /// Nobody is named who could pay it this way; the mini-program will.

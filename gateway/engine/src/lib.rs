@@ -51,8 +51,9 @@ pub use access_token::{AppToken, LentToken, TokenHolderName};
 pub use command::{
     CreatePayment, CreateRefund, CreateRefundRequest, Decision, InvokePayment, Payer, PaymentAnswer, RefundAnswer,
 };
+pub use create::end_problem;
 pub use deliver::{Entered, Made, Place};
-pub use engine::{Engine, EngineConfig};
+pub use engine::{Engine, EngineConfig, unknown_provider};
 pub use error::EngineError;
 pub use fail_points::FAIL_POINTS;
 pub use foreign_refund::ForeignRefund;

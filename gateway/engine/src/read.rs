@@ -5,7 +5,7 @@ use std::sync::Arc;
 use dukou_domain::{
     AttemptState, EventId, OutRefundNo, OutTradeNo, PaymentFact, PaymentState, RefundState, TradeNo, TransactionId,
 };
-use dukou_spi::{FieldProblem, OrderStatus, OrderWord, Provider, RefundQuery, RefundStatus};
+use dukou_spi::{ErrorKind, FieldProblem, OrderStatus, OrderWord, Provider, Reason, RefundQuery, RefundStatus};
 
 use crate::command::PaymentAnswer;
 use crate::create::waits_for_payer;
@@ -40,7 +40,7 @@ impl Engine {
         let provider = &provider;
         let may_have_changed = !payment.state.is_paid() && payment.state != PaymentState::Failed;
         if refresh && may_have_changed && !waits_for_payer(provider, &payment) {
-            payment = self.ask_payment(tenant, provider, &payment).await?;
+            payment = self.ask_payment(tenant, provider, &payment).await.map_err(unanswered)?;
         }
         let invoke = self.invoke(provider, &payment)?;
         Ok(PaymentAnswer { payment, invoke, created: false })
@@ -124,7 +124,7 @@ impl Engine {
         let Some(provider) = providers.get(&refund.provider) else {
             return Err(EngineError::InvalidState(gone_detail(&refund.provider)));
         };
-        self.ask_refund(tenant, provider, &refund).await
+        self.ask_refund(tenant, provider, &refund).await.map_err(unanswered)
     }
 
     /// The tenant's events after one of them, oldest first.
@@ -336,4 +336,15 @@ impl Engine {
         self.count_refund(Some(before.1), &refund);
         Ok((refund, heard))
     }
+}
+
+/// A question that got an answer of no use left nothing open: only a platform that stayed silent may have lost one.
+fn unanswered(mut error: EngineError) -> EngineError {
+    if let EngineError::Provider(error) = &mut error
+        && error.kind == ErrorKind::Unknown
+        && error.reason != Reason::Timeout
+    {
+        error.kind = ErrorKind::NotSent;
+    }
+    error
 }

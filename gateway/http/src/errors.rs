@@ -36,7 +36,7 @@ macro_rules! error_codes {
 // A code that is no longer used keeps its row, so that it is never given another meaning.
 error_codes! {
     InvalidRequest = "invalid_request", 400, "The request is not valid";
-    Unauthorized = "unauthorized", 401, "The API key or session token is missing or not valid for this tenant";
+    Unauthorized = "unauthorized", 401, "The key or token is missing or not valid here";
     ProviderRefused = "provider_refused", 402, "The provider refused";
     Forbidden = "forbidden", 403, "The caller may not do this";
     NotFound = "not_found", 404, "There is no such thing";

@@ -221,7 +221,8 @@ pub(crate) fn describe(operation: &mut Operation, endpoint: &Endpoint) {
             let words = "The id of the request.";
             response.headers.insert("X-Request-Id".to_owned(), text_header(words));
             if endpoint.idempotent {
-                let words = "`true` where this answer was kept under the Idempotency-Key.";
+                let words = "`true` where this answer was kept under the Idempotency-Key. It is as it was then: the \
+                             `request_id` of a kept problem names the first request, which the log tells about.";
                 response.headers.insert("Idempotent-Replayed".to_owned(), text_header(words));
             }
         }
@@ -370,7 +371,7 @@ mod tests {
         let example = |schema: &str| document["components"]["schemas"][schema]["example"].clone();
         let number = dukou_domain::OutTradeNo::new("MADE-0001").unwrap();
         let now = dukou_domain::Timestamp::from_millis(1_795_420_800_000);
-        dto::PaymentRequest::read(example("CreatePayment"), number, None, now).unwrap();
+        dto::read_create(example("CreatePayment"), number, None, now, |_| None).unwrap();
         dto::read_invoke(example("InvokePayment")).unwrap();
         dto::read_refund(example("CreateRefund")).unwrap();
         for answer in ["Payment", "Refund"] {

@@ -208,7 +208,7 @@ impl From<EngineError> for Problem {
     fn from(error: EngineError) -> Self {
         match error {
             EngineError::NotFound => Problem::not_found("payment or refund"),
-            EngineError::Invalid(problems) => Problem::invalid(field_errors(problems)),
+            EngineError::Invalid(problems) => Problem::invalid(problems.into_iter().map(FieldError::from).collect()),
             EngineError::Forbidden(why) => Problem::new(ErrorCode::Forbidden, why),
             EngineError::OutTradeNoConflict(what) => Problem::new(
                 ErrorCode::OutTradeNoConflict,
@@ -226,8 +226,10 @@ impl From<EngineError> for Problem {
     }
 }
 
-fn field_errors(problems: Vec<FieldProblem>) -> Vec<FieldError> {
-    problems.into_iter().map(|problem| FieldError::new(problem.field, problem.message)).collect()
+impl From<FieldProblem> for FieldError {
+    fn from(problem: FieldProblem) -> Self {
+        FieldError::new(problem.field, problem.message)
+    }
 }
 
 impl From<PluginError> for Problem {

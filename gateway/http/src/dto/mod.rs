@@ -22,7 +22,7 @@ pub use event::{DuplicateSuccess, EventBody, EventData, EventList, MismatchedFie
 pub use invoke_request::{InvokePaymentBody, read_buyers_invoke, read_invoke};
 pub use moment::rfc3339;
 pub use payment::{AttemptBody, FailureBody, InvokeBody, PaymentBody, PaymentList};
-pub use payment_request::{CreatePaymentBody, PayerBody, PaymentRequest};
+pub use payment_request::{CreatePaymentBody, PayerBody, read_create};
 pub use refund::{RefundBody, RefundList};
 pub use refund_request::{CreateRefundBody, read_refund};
 pub use session::{CreateSessionBody, KeptSession, SessionBody, read_login};

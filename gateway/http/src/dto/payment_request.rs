@@ -1,19 +1,15 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::time::Duration;
 
 use dukou_domain::{Currency, Method, OutTradeNo, ProviderName, Secret, Timestamp};
-use dukou_engine::{CreatePayment, Payer};
+use dukou_engine::{CreatePayment, Payer, end_problem};
+use dukou_spi::FieldProblem;
 use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::fields::{Fields, TextRule};
 use crate::problem::FieldError;
 
-/// A payment has to be payable for at least this long.
-const SHORTEST_LIFE: Duration = Duration::from_secs(60);
-/// And at most this long: far beyond any order, and far from the end of any platform's calendar.
-const LONGEST_LIFE: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 const DESCRIPTION: TextRule = TextRule { max: 127, plane_zero_only: true, visible_only: false };
 const ATTACH: TextRule = TextRule { max: 127, plane_zero_only: true, visible_only: false };
 const MAX_OPENID: usize = 128;
@@ -21,7 +17,7 @@ pub(super) const MAX_CODE: usize = 256;
 
 /// What is to be paid, by whom and how.
 //
-// Only documents the body; `PaymentRequest::read` reads it, field by field.
+// Only documents the body; `read_create` reads it, field by field.
 #[derive(ToSchema)]
 #[schema(as = CreatePayment, example = json!({
     "provider": "wechat", "method": "jsapi", "out_trade_no": "B20261123-0001", "amount": 101, "currency": "CNY",
@@ -73,70 +69,58 @@ pub struct PayerBody {
     code: Option<String>,
 }
 
-/// A create call that was read.
-#[derive(Debug)]
-pub struct PaymentRequest {
-    pub command: CreatePayment,
-    /// Set when `expires_at` is too near or too far: an error for a new payment, none for one that is
-    /// sent again.
-    pub end_refused: Option<FieldError>,
-}
+/// Reads the body of a create. `made_number` stands in for an `out_trade_no` that was left out, `peer` for a
+/// `client_ip`. Provider and end are judged by the engine, which knows whether the payment is there already: only
+/// beside something else that is wrong they are told here, by `unknown` and by the time.
+///
+/// # Errors
+/// Every field that is wrong.
+pub fn read_create(
+    body: Value,
+    made_number: OutTradeNo,
+    peer: Option<IpAddr>,
+    now: Timestamp,
+    unknown: impl FnOnce(&ProviderName) -> Option<FieldProblem>,
+) -> Result<CreatePayment, Vec<FieldError>> {
+    let mut fields = Fields::new(body).map_err(|problem| vec![problem])?;
+    let provider = fields.id("provider", ProviderName::new);
+    let provider = fields.require("provider", provider);
+    let method = fields.word("method", "jsapi, native, app or h5", Method::parse);
+    let method = fields.require("method", method);
+    let out_trade_no = fields.id("out_trade_no", OutTradeNo::new);
+    let currency = fields.word("currency", "CNY", Currency::parse).unwrap_or(Currency::Cny);
+    let amount = fields.amount("amount", currency);
+    let amount = fields.require("amount", amount);
+    let description = fields.text("description", DESCRIPTION);
+    let description = fields.require("description", description);
+    let attach = fields.text("attach", ATTACH);
+    let metadata = fields.metadata("metadata");
+    let payer = fields.object("payer", "payer.", read_payer);
+    let client_ip = read_client_ip(&mut fields).or(peer.filter(|_| method != Some(Method::H5)));
+    let client_ip = fields.require("client_ip", client_ip);
+    let expires_at = fields.moment("expires_at");
 
-impl PaymentRequest {
-    /// Reads the body of a create. `made_number` stands in for an `out_trade_no` that was left out,
-    /// `peer` for a `client_ip`.
-    ///
-    /// # Errors
-    /// Every field that is wrong.
-    pub fn read(
-        body: Value,
-        made_number: OutTradeNo,
-        peer: Option<IpAddr>,
-        now: Timestamp,
-    ) -> Result<Self, Vec<FieldError>> {
-        let mut fields = Fields::new(body).map_err(|problem| vec![problem])?;
-        let provider = fields.id("provider", ProviderName::new);
-        let provider = fields.require("provider", provider);
-        let method = fields.word("method", "jsapi, native, app or h5", Method::parse);
-        let method = fields.require("method", method);
-        let out_trade_no = fields.id("out_trade_no", OutTradeNo::new);
-        let currency = fields.word("currency", "CNY", Currency::parse).unwrap_or(Currency::Cny);
-        let amount = fields.amount("amount", currency);
-        let amount = fields.require("amount", amount);
-        let description = fields.text("description", DESCRIPTION);
-        let description = fields.require("description", description);
-        let attach = fields.text("attach", ATTACH);
-        let metadata = fields.metadata("metadata");
-        let payer = fields.object("payer", "payer.", read_payer);
-        let client_ip = read_client_ip(&mut fields).or(peer.filter(|_| method != Some(Method::H5)));
-        let client_ip = fields.require("client_ip", client_ip);
-        let expires_at = fields.moment("expires_at");
-        let end_refused = expires_at
-            .filter(|end| !(now.plus(SHORTEST_LIFE)..=now.plus(LONGEST_LIFE)).contains(end))
-            .map(|_| FieldError::new("expires_at", "expected a time from one minute to 366 days from now"));
-
-        let mut problems = fields.finish();
-        match (provider, method, amount, description, client_ip) {
-            (Some(provider), Some(method), Some(amount), Some(description), Some(client_ip)) if problems.is_empty() => {
-                let out_trade_no = out_trade_no.unwrap_or(made_number);
-                let command = CreatePayment {
-                    provider,
-                    method,
-                    out_trade_no,
-                    amount,
-                    description,
-                    attach,
-                    metadata,
-                    payer,
-                    client_ip,
-                    expires_at,
-                };
-                Ok(PaymentRequest { command, end_refused })
-            }
-            _ => {
-                problems.extend(end_refused);
-                Err(problems)
-            }
+    let mut problems = fields.finish();
+    match (provider, method, amount, description, client_ip) {
+        (Some(provider), Some(method), Some(amount), Some(description), Some(client_ip)) if problems.is_empty() => {
+            Ok(CreatePayment {
+                provider,
+                method,
+                out_trade_no: out_trade_no.unwrap_or(made_number),
+                amount,
+                description,
+                attach,
+                metadata,
+                payer,
+                client_ip,
+                expires_at,
+            })
+        }
+        (provider, ..) => {
+            let provider = provider.as_ref().and_then(unknown);
+            let end = expires_at.and_then(|end| end_problem(end, now));
+            problems.extend(provider.into_iter().chain(end).map(FieldError::from));
+            Err(problems)
         }
     }
 }

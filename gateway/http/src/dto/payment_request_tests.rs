@@ -7,9 +7,14 @@ use crate::json;
 
 const NOW: Timestamp = Timestamp::from_millis(1_795_424_400_000); // 2026-11-23T09:00:00Z
 
-fn read(body: Value) -> Result<PaymentRequest, Vec<String>> {
+/// For a tenant that has the provider `wechat`.
+fn read(body: Value) -> Result<CreatePayment, Vec<String>> {
     let made = OutTradeNo::new("made").unwrap();
-    PaymentRequest::read(body, made, "192.0.2.1".parse().ok(), NOW)
+    let unknown = |provider: &ProviderName| {
+        let problem = FieldProblem { field: "provider", message: "is not configured".to_owned() };
+        (provider.as_str() != "wechat").then_some(problem)
+    };
+    read_create(body, made, "192.0.2.1".parse().ok(), NOW, unknown)
         .map_err(|problems| problems.into_iter().map(|problem| problem.field).collect())
 }
 
@@ -30,8 +35,7 @@ fn with(field: &str, value: Value) -> Value {
 
 #[test]
 fn the_contracts_sample_is_read() {
-    let request = read(contract_sample()).unwrap();
-    let command = request.command;
+    let command = read(contract_sample()).unwrap();
     assert_eq!(command.provider.as_str(), "wechat");
     assert_eq!(command.out_trade_no.as_str(), "B20261123-0001");
     assert_eq!(command.amount.minor(), 101);
@@ -39,13 +43,12 @@ fn the_contracts_sample_is_read() {
     assert_eq!(command.client_ip.to_string(), "203.0.113.9");
     assert_eq!(command.expires_at, Some(Timestamp::from_millis(1_795_428_000_000)));
     assert!(matches!(command.payer, Some(Payer::OpenId(openid)) if openid == "oUpF8uMuAJO_M2pxb1Q9zNjWeS6o"));
-    assert_eq!(request.end_refused, None);
 }
 
 #[test]
 fn what_may_be_left_out_has_its_default() {
     let least = json!({ "provider": "wechat", "method": "native", "amount": 1, "description": "书", "payer": null });
-    let command = read(least).unwrap().command;
+    let command = read(least).unwrap();
     assert_eq!(command.out_trade_no.as_str(), "made");
     assert_eq!(command.client_ip.to_string(), "192.0.2.1");
     assert!(command.payer.is_none() && command.expires_at.is_none() && command.metadata.is_empty());
@@ -103,16 +106,18 @@ fn h5_needs_the_payers_own_address() {
 }
 
 #[test]
-fn an_end_too_near_or_too_far_is_left_to_the_caller_unless_more_is_wrong() {
-    for refused in ["2026-11-23T09:00:59Z", "2027-11-24T09:00:01Z", "9999-12-31T16:00:00Z", "9999-12-31T23:59:59Z"] {
-        let read = read(with("expires_at", json!(refused))).unwrap();
-        assert_eq!(read.end_refused.map(|problem| problem.field).as_deref(), Some("expires_at"), "{refused}");
+fn provider_and_end_are_left_to_the_engine_unless_more_is_wrong() {
+    for end in ["2026-11-23T09:00:59Z", "2027-11-24T09:00:01Z", "9999-12-31T16:00:00Z", "9999-12-31T23:59:59Z"] {
+        let mut body = with("expires_at", json!(end));
+        body["provider"] = json!("alipay");
+        assert!(read(body.clone()).is_ok(), "{end}");
+        body["amount"] = json!(0);
+        assert_eq!(read(body).unwrap_err(), ["amount", "provider", "expires_at"], "{end}");
     }
-    let mut both = with("expires_at", json!("2020-01-01T00:00:00Z"));
-    both["amount"] = json!(0);
-    assert_eq!(read(both).unwrap_err(), ["amount", "expires_at"]);
-    for taken in ["2026-11-23T09:01:00Z", "2026-12-23T09:00:00Z", "2027-11-24T09:00:00Z"] {
-        assert_eq!(read(with("expires_at", json!(taken))).unwrap().end_refused, None, "{taken}");
+    for end in ["2026-11-23T09:01:00Z", "2026-12-23T09:00:00Z", "2027-11-24T09:00:00Z"] {
+        let mut body = with("expires_at", json!(end));
+        body["amount"] = json!(0);
+        assert_eq!(read(body).unwrap_err(), ["amount"], "{end}");
     }
 }
 
@@ -121,8 +126,8 @@ fn the_documented_fields_are_the_ones_read() {
     let schema = serde_json::to_value(CreatePaymentBody::schema()).unwrap();
     for field in schema["properties"].as_object().unwrap().keys() {
         // A value of a type that no field takes is refused by the field itself, not as a stranger.
-        let problems =
-            PaymentRequest::read(with(field, json!(false)), OutTradeNo::new("m").unwrap(), None, NOW).unwrap_err();
+        let made = OutTradeNo::new("m").unwrap();
+        let problems = read_create(with(field, json!(false)), made, None, NOW, |_| None).unwrap_err();
         assert!(problems.iter().any(|problem| problem.field == *field), "{field}");
         assert!(problems.iter().all(|problem| !problem.message.starts_with("unknown field")), "{field}");
     }
@@ -147,7 +152,7 @@ proptest! {
     #[test]
     fn any_integer_is_taken_exactly_or_refused(amount: i64) {
         match read(with("amount", json!(amount))) {
-            Ok(request) => prop_assert_eq!(request.command.amount.minor(), amount),
+            Ok(command) => prop_assert_eq!(command.amount.minor(), amount),
             Err(fields) => prop_assert!(fields == ["amount"] && !(1..=10_000_000_000).contains(&amount)),
         }
     }

@@ -5,15 +5,16 @@ use std::sync::Arc;
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use bytes::Bytes;
-use dukou_domain::PaymentState;
+use dukou_domain::{PaymentState, ProviderName};
 use dukou_engine::records::PaymentFilter;
+use dukou_engine::unknown_provider;
 
 use super::out_trade_no;
 use crate::answer::Answer;
 use crate::auth::{Authenticated, BackendOrBuyer, Principal};
 use crate::cursor::List;
 use crate::dto::{
-    CreatePaymentBody, InvokePaymentBody, PaymentBody, PaymentList, PaymentRequest, read_buyers_invoke, read_invoke,
+    CreatePaymentBody, InvokePaymentBody, PaymentBody, PaymentList, read_buyers_invoke, read_create, read_invoke,
 };
 use crate::fields::parse_moment;
 use crate::gateway::Gateway;
@@ -28,7 +29,7 @@ const LONGEST_PAGE: u32 = 100;
 /// Create a payment.
 ///
 /// The same `out_trade_no` with the same content again is the same payment, with a freshly signed
-/// `invoke`.
+/// `invoke`. Then `client_ip` may differ, `payer` and `expires_at` may be left out, and a login code is not used again.
 #[utoipa::path(
     post, path = "/v1/{tenant}/payments", operation_id = "createPayment", tag = "payments", request_body = CreatePaymentBody,
     responses(
@@ -51,14 +52,11 @@ pub async fn create(
     let number = TradeNumber::of(&request);
     idempotency::run(&gateway, &request, &tenant, &bytes, move |made_number| async move {
         let content = json::parse(&content).map_err(|fault| Problem::invalid(vec![fault]))?;
-        let read = PaymentRequest::read(content, made_number, peer, engine.clock().now()).map_err(Problem::invalid)?;
-        number.set(read.command.out_trade_no.as_str());
-        if let Some(refused) = read.end_refused
-            && engine.store().payment(&shop.id, &read.command.out_trade_no).await?.is_none()
-        {
-            return Err(Problem::invalid(vec![refused]));
-        }
-        let answer = engine.create_payment(&shop, read.command).await?;
+        let unknown = |provider: &ProviderName| unknown_provider(&shop, provider);
+        let command =
+            read_create(content, made_number, peer, engine.clock().now(), unknown).map_err(Problem::invalid)?;
+        number.set(command.out_trade_no.as_str());
+        let answer = engine.create_payment(&shop, command).await?;
         let status = if answer.created { 201 } else { 200 };
         Answer::json(status, &PaymentBody::from(answer))
     })

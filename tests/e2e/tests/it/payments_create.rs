@@ -193,11 +193,26 @@ async fn a_payment_has_an_end() {
     assert_eq!(order["expires_at"], shown.unix_timestamp() * 1000, "the platform knows the end too");
 
     body["out_trade_no"] = json!("END-002");
-    for wrong in [after(Duration::minutes(-5)), after(Duration::seconds(20)), "tomorrow".to_owned()] {
+    let ends = [after(Duration::minutes(-5)), after(Duration::seconds(20)), after(Duration::days(367))];
+    for wrong in ends.into_iter().chain(["9999-12-31T23:59:59Z".to_owned(), "tomorrow".to_owned()]) {
         body["expires_at"] = json!(wrong);
         let problem = merchant.create(&body).await.problem(400, "invalid_request");
         assert_eq!(wrong_fields(&problem), ["expires_at"], "{wrong}");
+        // With whatever else is wrong, whoever sees it first.
+        let mut more = body.clone();
+        more["provider"] = json!("alipay");
+        let unknown = merchant.create(&more).await.problem(400, "invalid_request");
+        more["amount"] = json!(0);
+        let all = merchant.create(&more).await.problem(400, "invalid_request");
+        if wrong != "tomorrow" {
+            assert_eq!(wrong_fields(&unknown), ["provider", "expires_at"], "{wrong}");
+            assert_eq!(wrong_fields(&all), ["amount", "provider", "expires_at"], "{wrong}");
+        }
     }
+    body["out_trade_no"] = json!("E-3");
+    body["expires_at"] = json!(after(Duration::seconds(20)));
+    let problem = merchant.create(&body).await.problem(400, "invalid_request");
+    assert_eq!(wrong_fields(&problem), ["out_trade_no", "expires_at"], "what WeChat does not take, and what we do not");
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! A merchant's backend looks at its payments.
 
-use dukou_e2e::World;
-use serde_json::Value;
+use dukou_e2e::{Tenant, World};
+use serde_json::{Value, json};
 
 use crate::{becomes, wrong_fields};
 
@@ -78,8 +78,29 @@ async fn refresh_asks_the_platform() {
     assert_eq!(payment["provider_transaction_id"], order["transaction_id"]);
     assert!(payment["paid_at"].is_string());
     // The platform's own notify after that changes nothing more.
-    let late = world.control.notify(&tenant, "ASK-001", &serde_json::json!({})).await;
+    let late = world.control.notify(&tenant, "ASK-001", &json!({})).await;
     assert_eq!(late[0]["success"], true);
+    world.verify().await;
+}
+
+/// Only where the platform stayed silent an answer may have been lost.
+#[tokio::test]
+async fn a_question_whose_answer_is_of_no_use_is_told_from_one_without_an_answer() {
+    let world = World::builder().tenant(Tenant::bookshop().set("providers.wechat.timeout", "2s")).start().await;
+    let merchant = world.merchant("bookshop");
+    merchant.pending("ASK-002", 101).await;
+    for (fault, status, code) in [
+        (json!({ "type": "http", "status": 502 }), 502, "provider_unavailable"),
+        (json!({ "type": "truncate" }), 502, "provider_unavailable"),
+        (json!({ "type": "bad_signature" }), 502, "provider_unavailable"),
+        (json!({ "type": "err_code", "code": "SYSTEMERROR" }), 502, "provider_unavailable"),
+        (json!({ "type": "hang", "ms": 3_000 }), 504, "provider_timeout"),
+    ] {
+        world.control.fault(&json!({ "operation": "orderquery", "times": 1, "fault": fault })).await;
+        merchant.refresh("ASK-002").await.problem(status, code);
+        assert_eq!(merchant.status("ASK-002").await, "pending", "{fault}");
+    }
+    assert_eq!(merchant.refresh("ASK-002").await.expect(200)["status"], "pending");
     world.verify().await;
 }
 
