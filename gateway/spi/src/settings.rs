@@ -168,14 +168,14 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// A length of time such as `500ms`, `10s`, `5m` or `2h`, in `range`, or `default` where the
+    /// A length of time such as `500ms`, `10s`, `5m`, `2h` or `30d`, in `range`, or `default` where the
     /// key is left out.
     pub fn duration(&mut self, key: &str, range: std::ops::RangeInclusive<Duration>, default: Duration) -> Duration {
         let Some(value) = self.take(key) else { return default };
         let expected = format!(
-            "a length of time from {:?} to {:?}, such as \"500ms\", \"10s\", \"5m\" or \"2h\"",
-            range.start(),
-            range.end()
+            "a length of time from {} to {}, such as \"500ms\", \"10s\", \"5m\", \"2h\" or \"30d\"",
+            duration_text(*range.start()),
+            duration_text(*range.end())
         );
         match value.as_str().and_then(parse_duration) {
             Some(duration) if range.contains(&duration) => duration,
@@ -370,19 +370,24 @@ fn variable_shown(name: &str) -> String {
     }
 }
 
+/// The units of a length of time, in milliseconds; the longest last.
+const DURATION_UNITS: [(&str, u64); 5] = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
+
 /// Reads `500ms`, `10s`, `5m`, `2h`, `1d`.
 pub fn parse_duration(text: &str) -> Option<Duration> {
     let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
     let number: u64 = text[..digits].parse().ok()?;
-    let millis = match text[digits..].trim_start() {
-        "ms" => 1,
-        "s" => 1_000,
-        "m" => 60_000,
-        "h" => 3_600_000,
-        "d" => 86_400_000,
-        _ => return None,
-    };
-    number.checked_mul(millis).map(Duration::from_millis)
+    let unit = text[digits..].trim_start();
+    let (_, millis) = DURATION_UNITS.iter().find(|(name, _)| *name == unit)?;
+    number.checked_mul(*millis).map(Duration::from_millis)
+}
+
+/// Writes it as [`parse_duration`] reads it, in the largest unit that leaves nothing over.
+fn duration_text(duration: Duration) -> String {
+    let millis = duration.as_millis();
+    let whole = |(_, unit): &&(&str, u64)| millis != 0 && millis.is_multiple_of(u128::from(*unit));
+    let (name, unit) = DURATION_UNITS.iter().rev().find(whole).unwrap_or(&DURATION_UNITS[0]);
+    format!("{}{name}", millis / u128::from(*unit))
 }
 
 /// Reads `512B`, `64KiB`, `1MiB`.
@@ -478,13 +483,19 @@ mod tests {
             ("500ms", Some(500)),
             ("10s", Some(10_000)),
             ("2h", Some(7_200_000)),
+            ("30d", Some(2_592_000_000)),
             ("10", None),
             ("s", None),
             ("-1s", None),
             ("1.5s", None),
         ] {
             assert_eq!(parse_duration(text), millis.map(Duration::from_millis), "{text}");
+            if let Some(duration) = parse_duration(text) {
+                assert_eq!(duration_text(duration), text);
+            }
         }
+        assert_eq!(duration_text(Duration::ZERO), "0ms");
+        assert_eq!(duration_text(Duration::from_secs(90)), "90s");
         for (text, bytes) in
             [("256KiB", Some(262_144)), ("1MiB", Some(1_048_576)), ("12", Some(12)), ("1kb", None), ("", None)]
         {

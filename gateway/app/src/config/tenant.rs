@@ -156,19 +156,10 @@ impl<'a> Reader<'a> {
             );
         }
         let expected = "whsec_ and the base64 of 24 to 64 bytes, or a list of two while one is being replaced";
-        let texts: Vec<String> = match section.take("secret") {
-            Some(Value::String(text)) if !text.is_empty() => vec![text.clone()],
+        let named: Vec<(String, &Value)> = match section.take("secret") {
+            Some(text @ Value::String(_)) => vec![("secret".to_owned(), text)],
             Some(Value::Array(values)) if (1..=2).contains(&values.len()) => {
-                let texts: Vec<String> = values
-                    .iter()
-                    .filter_map(Value::as_str)
-                    .filter(|text| !text.is_empty())
-                    .map(str::to_owned)
-                    .collect();
-                if texts.len() < values.len() {
-                    section.wrong::<()>("secret", "holds what is not a text", expected);
-                }
-                texts
+                values.iter().enumerate().map(|(index, value)| (format!("secret[{index}]"), value)).collect()
             }
             Some(_) => {
                 section.wrong("secret", "is neither a text nor a list of one or two", expected).unwrap_or_default()
@@ -176,13 +167,17 @@ impl<'a> Reader<'a> {
             None => section.wrong("secret", "is missing", expected).unwrap_or_default(),
         };
         let mut secrets = Vec::new();
-        for text in &texts {
-            let Some(secret) = section.resolve("secret", text) else { continue };
+        for (key, value) in named {
+            let Some(text) = value.as_str().filter(|text| !text.is_empty()) else {
+                section.wrong::<()>(&key, "is no text, or an empty one", expected);
+                continue;
+            };
+            let Some(secret) = section.resolve(&key, text) else { continue };
             let bytes = secret.expose().strip_prefix("whsec_").and_then(|encoded| STANDARD.decode(encoded).ok());
             if bytes.is_some_and(|bytes| (24..=64).contains(&bytes.len())) {
                 secrets.push(secret);
             } else {
-                section.wrong::<()>("secret", "is not a webhook secret", expected);
+                section.wrong::<()>(&key, "is not a webhook secret", expected);
             }
         }
         self.problems.extend(section.finish());
