@@ -7,7 +7,8 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, ensure};
 
-use crate::step::{cargo_with, run};
+use crate::step::{cargo_with, output, run};
+use crate::trained;
 
 /// Files and folders of the repository. In the archive they stand in the same place, so that what the
 /// documents say is true of both.
@@ -30,12 +31,18 @@ const CONTENTS: &[&str] = &[
 /// The shells that completions are made for, and the names that they look for.
 const COMPLETIONS: &[(&str, &str)] = &[("bash", "dukou.bash"), ("zsh", "_dukou"), ("fish", "dukou.fish")];
 
-pub fn make() -> anyhow::Result<()> {
+pub fn make(trained: bool) -> anyhow::Result<()> {
     let build = ["build", "--profile", "dist", "--locked", "--package", "dukou", "--no-default-features"];
     // A build that was made before would name the commit of that time.
     let commit = output(Command::new("git").args(["rev-parse", "--short=12", "HEAD"]))?;
-    cargo_with("the program", &build, &[("DUKOU_COMMIT", commit.trim())])?;
-    let program = Path::new("target/dist/dukou");
+    let environment = [("DUKOU_COMMIT", commit.trim())];
+    let program = if trained {
+        trained::build(&build, &environment)?
+    } else {
+        cargo_with("the program", &build, &environment)?;
+        PathBuf::from("target/dist/dukou")
+    };
+    let program = program.as_path();
     let version = output(Command::new(program).arg("--version"))?;
     let number = version.split_whitespace().nth(1).context("the program says no version")?;
     let name = format!("dukou-{number}-{}-{}", std::env::consts::OS, std::env::consts::ARCH);
@@ -68,12 +75,6 @@ pub fn make() -> anyhow::Result<()> {
         bytes(program)
     );
     Ok(())
-}
-
-fn output(command: &mut Command) -> anyhow::Result<String> {
-    let output = command.output().with_context(|| format!("{command:?}"))?;
-    ensure!(output.status.success(), "{command:?} failed ({})", output.status);
-    Ok(String::from_utf8(output.stdout)?)
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ mod rules;
 mod screenshots;
 mod setup;
 mod step;
+mod trained;
 mod unit;
 
 use clap::{Parser, Subcommand};
@@ -39,7 +40,12 @@ enum Command {
     /// Rewrites the golden files; look at the difference before you commit it
     Golden,
     /// Builds the program for production and puts it into an archive with what belongs to it
-    Dist,
+    Dist {
+        /// Compile it by what the load of tests/bench ran: faster, and three times as long to build. Needs clang and
+        /// llvm-profdata of rustc's LLVM
+        #[arg(long)]
+        trained: bool,
+    },
     /// Walks through the pages in a browser and puts their pictures into docs
     Screenshots,
 }
@@ -50,7 +56,7 @@ fn main() -> anyhow::Result<()> {
         Command::Test { arguments } => test(&arguments),
         Command::Check => check(),
         Command::Golden => golden(),
-        Command::Dist => dist::make(),
+        Command::Dist { trained } => dist::make(trained),
         Command::Screenshots => screenshots::take(),
     }
 }

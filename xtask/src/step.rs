@@ -3,7 +3,7 @@
 use std::process::Command;
 use std::time::Instant;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 
 /// Runs cargo; the step's name and time go to standard error.
 pub fn cargo(name: &str, arguments: &[&str]) -> anyhow::Result<()> {
@@ -24,6 +24,13 @@ pub fn run(name: &str, command: &mut Command) -> anyhow::Result<()> {
     }
     eprintln!("== {name}: done in {} s", started.elapsed().as_secs());
     Ok(())
+}
+
+/// What a program prints.
+pub fn output(command: &mut Command) -> anyhow::Result<String> {
+    let output = command.output().with_context(|| format!("{command:?}"))?;
+    ensure!(output.status.success(), "{command:?} failed ({})", output.status);
+    Ok(String::from_utf8(output.stdout)?)
 }
 
 /// Whether a program is on the path.
