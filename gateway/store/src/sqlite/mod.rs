@@ -349,7 +349,8 @@ impl Store for SqliteStore {
     /// Goes through the writer and its lock. After a write that failed it writes, to see whether the
     /// disk takes it again; otherwise it writes nothing.
     async fn ready(&self) -> Result<()> {
-        let failing = self.inner.writer.shared().failing.load(Ordering::Relaxed);
+        let shared = self.inner.writer.shared();
+        let failing = shared.failing.load(Ordering::Relaxed);
         let probe = self.write(move |w| {
             if failing {
                 w.execute(PROBE, [])?;
@@ -357,8 +358,30 @@ impl Store for SqliteStore {
             Ok(())
         });
         match tokio::time::timeout(READY_PATIENCE, probe).await {
-            Ok(answer) => answer,
+            Ok(answer) => {
+                if failing && answer.is_ok() {
+                    shared.probed();
+                }
+                answer
+            }
             Err(_) => Err(StoreError::Unavailable(format!("no commit within {} s", READY_PATIENCE.as_secs()))),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_store_that_could_not_write_is_ready_again_once_there_is_room_for_more_than_a_small_change() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(SqliteOptions::at(folder.path().join("dukou.db"))).unwrap();
+        let failing = || store.inner.writer.shared().failing.load(Ordering::Relaxed);
+        store.inner.writer.shared().failing.store(true, Ordering::Relaxed);
+        store.write(|w| w.execute("UPDATE meta SET probe = NULL", [])).await.unwrap();
+        assert!(failing());
+        store.ready().await.unwrap();
+        assert!(!failing());
     }
 }

@@ -30,8 +30,18 @@ pub(super) struct Shared {
     pub position: AtomicI64,
     /// The same for those who wait for it to grow.
     pub committed: watch::Sender<i64>,
-    /// The last transaction that had something to write did not reach the disk.
+    /// A transaction that had something to write did not reach the disk, and nothing as large as the readiness probe
+    /// did since: where little room is left, small ones still do.
     pub failing: AtomicBool,
+}
+
+impl Shared {
+    /// The readiness probe reached the disk.
+    pub fn probed(&self) {
+        if self.failing.swap(false, Ordering::Relaxed) {
+            tracing::warn!("the store takes writes again");
+        }
+    }
 }
 
 pub(super) struct Writer {
@@ -159,9 +169,6 @@ impl State {
             if position != self.position {
                 self.position = position;
                 self.shared.committed.send_replace(position);
-            }
-            if self.shared.failing.swap(false, Ordering::Relaxed) {
-                tracing::warn!("the store takes writes again");
             }
         }
         Ok(())
