@@ -138,6 +138,20 @@ fn the_public_address_is_spelled_in_one_way() {
     }
 }
 
+/// What is wrong with a tenant that has this webhook, and whether it is served.
+fn with_webhook(gateway: &str, webhook: &str) -> (Vec<String>, bool) {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("gateway.toml"), format!("{PUBLIC_URL}{gateway}")).expect("a file");
+    std::fs::create_dir(folder.path().join("tenants")).expect("a folder");
+    let tenant = format!(
+        "id = \"shop\"\napi_keys = [{{ id = \"a\", secret = \"sk-0123456789abcdef\" }}]\n[webhook]\n{webhook}\n"
+    );
+    std::fs::write(folder.path().join("tenants/shop.toml"), tenant).expect("a file");
+    let loaded = load(folder.path(), BTreeMap::new(), Factories::default(), outside::context);
+    let errors = loaded.problems.iter().filter(|problem| problem.severity == Severity::Error);
+    (errors.map(ToString::to_string).collect(), loaded.tenants.served().count() == 1)
+}
+
 #[test]
 fn a_webhook_goes_to_the_public_internet_unless_a_sandbox_says_otherwise() {
     let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
@@ -151,24 +165,11 @@ fn a_webhook_goes_to_the_public_internet_unless_a_sandbox_says_otherwise() {
         ("localhost", false),
     ] {
         for allowed in [false, true] {
-            let folder = tempfile::tempdir().expect("a folder");
-            let gateway = format!("{PUBLIC_URL}[webhooks]\nallow_private_networks = {allowed}\n");
-            std::fs::write(folder.path().join("gateway.toml"), gateway).expect("a file");
-            std::fs::create_dir(folder.path().join("tenants")).expect("a folder");
-            let tenant = format!(
-                "id = \"shop\"\napi_keys = [{{ id = \"a\", secret = \"sk-0123456789abcdef\" }}]\n\
-                 [webhook]\nurl = \"https://{host}/dukou\"\nsecret = \"{secret}\"\n"
-            );
-            std::fs::write(folder.path().join("tenants/shop.toml"), tenant).expect("a file");
-            let loaded = load(folder.path(), BTreeMap::new(), Factories::default(), outside::context);
-            let errors: Vec<String> = loaded
-                .problems
-                .iter()
-                .filter(|problem| problem.severity == Severity::Error)
-                .map(ToString::to_string)
-                .collect();
+            let gateway = format!("[webhooks]\nallow_private_networks = {allowed}\n");
+            let webhook = format!("url = \"https://{host}/dukou\"\nsecret = \"{secret}\"");
+            let (errors, served) = with_webhook(&gateway, &webhook);
             let refused = !public && !allowed;
-            assert_eq!(loaded.tenants.served().count(), usize::from(!refused), "{host} {errors:?}");
+            assert_eq!(served, !refused, "{host} {errors:?}");
             match refused {
                 true => assert!(errors[0].contains("webhook.url: leads to no public address"), "{errors:?}"),
                 false => assert!(errors.is_empty(), "{errors:?}"),
@@ -189,21 +190,9 @@ fn a_webhook_secret_that_is_none_is_named_by_its_place() {
         ("\"\"".to_owned(), Some("webhook.secret: is no text, or an empty one")),
         ("[]".to_owned(), Some("webhook.secret: is neither a text nor a list of one or two")),
     ] {
-        let folder = tempfile::tempdir().expect("a folder");
-        std::fs::write(folder.path().join("gateway.toml"), PUBLIC_URL).expect("a file");
-        std::fs::create_dir(folder.path().join("tenants")).expect("a folder");
-        let tenant = format!(
-            "id = \"shop\"\napi_keys = [{{ id = \"a\", secret = \"sk-0123456789abcdef\" }}]\n\
-             [webhook]\nurl = \"https://shop.example.com/dukou\"\nsecret = {secret}\n"
-        );
-        std::fs::write(folder.path().join("tenants/shop.toml"), tenant).expect("a file");
-        let loaded = load(folder.path(), BTreeMap::new(), Factories::default(), outside::context);
-        let errors: Vec<String> = loaded
-            .problems
-            .iter()
-            .filter(|problem| problem.severity == Severity::Error)
-            .map(ToString::to_string)
-            .collect();
+        let webhook = format!("url = \"https://shop.example.com/dukou\"\nsecret = {secret}");
+        let (errors, served) = with_webhook("", &webhook);
+        assert_eq!(served, expected.is_none(), "{secret}: {errors:?}");
         match expected {
             None => assert!(errors.is_empty(), "{errors:?}"),
             Some(words) => assert!(errors.len() == 1 && errors[0].contains(words), "{secret}: {errors:?}"),
