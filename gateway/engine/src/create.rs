@@ -46,8 +46,8 @@ impl Engine {
             // What was made through a provider that is gone is there all the same.
             let Some(existing) = self.store.payment(&tenant.id, &command.out_trade_no).await? else {
                 let end = command.expires_at.and_then(|end| end_problem(end, self.now()));
-                let problems = unknown_provider(tenant, &command.provider).into_iter().chain(end);
-                return Err(EngineError::Invalid(problems.collect()));
+                let unknown = unknown_provider(tenant, &command.provider);
+                return Err(EngineError::Invalid(std::iter::once(unknown).chain(end).collect()));
             };
             return self.answer_existing(tenant, existing, &command).await;
         };
@@ -58,7 +58,7 @@ impl Engine {
             }
             // Nor is it spent on what is refused anyway.
             let now = self.now();
-            let problems = self.problems(tenant, provider, &self.propose(tenant, provider, &command, now), now);
+            let problems = self.problems(provider, &self.propose(tenant, provider, &command, now)?, now);
             if !problems.is_empty() {
                 return Err(EngineError::Invalid(problems));
             }
@@ -66,8 +66,8 @@ impl Engine {
             command.payer = Some(Payer::OpenId(login.openid));
         }
         let now = self.now();
-        let proposed = self.propose(tenant, provider, &command, now);
-        let problems = self.problems(tenant, provider, &proposed, now);
+        let proposed = self.propose(tenant, provider, &command, now)?;
+        let problems = self.problems(provider, &proposed, now);
         let target = Target::payment(tenant.id.clone(), PaymentKey::OutTradeNo(command.out_trade_no.clone()));
         let found = {
             let (proposed, legal) = (proposed.clone(), problems.is_empty());
@@ -101,16 +101,20 @@ impl Engine {
     }
 
     /// The record of a payment that does not exist yet, whatever [`Engine::problems`] has against it.
+    ///
+    /// # Errors
+    /// [`EngineError::Invalid`] for a number that no platform could be given with the tenant's prefix.
     fn propose(
         &self,
         tenant: &Tenant,
         provider: &Arc<dyn Provider>,
         command: &CreatePayment,
         now: Timestamp,
-    ) -> Payment {
-        let trade_no = number::trade_no(&tenant.trade_no_prefix, &command.out_trade_no).unwrap_or_else(|| {
-            number::trade_no("", &command.out_trade_no).expect("a number without a prefix is short enough")
-        });
+    ) -> Result<Payment, EngineError> {
+        let trade_no = number::trade_no(&tenant.trade_no_prefix, &command.out_trade_no).ok_or_else(|| {
+            let message = "is too long with the tenant's prefix".to_owned();
+            EngineError::Invalid(vec![FieldProblem { field: "out_trade_no", message }])
+        })?;
         let info = provider.info();
         let zero = dukou_domain::Money::zero(command.amount.currency());
         let openid = match &command.payer {
@@ -160,17 +164,11 @@ impl Engine {
         } else {
             rules::schedule_in_flight(&mut payment, now);
         }
-        payment
+        Ok(payment)
     }
 
     /// Everything that stands against recording it.
-    fn problems(
-        &self,
-        tenant: &Tenant,
-        provider: &Arc<dyn Provider>,
-        payment: &Payment,
-        now: Timestamp,
-    ) -> Vec<FieldProblem> {
+    fn problems(&self, provider: &Arc<dyn Provider>, payment: &Payment, now: Timestamp) -> Vec<FieldProblem> {
         let method = payment.attempt.method;
         if !provider.capabilities().methods.contains(&method) {
             // What an order would need is not known of a method that is not offered.
@@ -181,10 +179,6 @@ impl Engine {
         let mut problems = provider.check(&order_of(payment));
         if waits_for_payer(provider, payment) {
             problems.retain(|problem| !problem.field.starts_with("payer"));
-        }
-        if number::trade_no(&tenant.trade_no_prefix, &payment.out_trade_no).is_none() {
-            let message = "is too long with the tenant's prefix".to_owned();
-            problems.push(FieldProblem { field: "out_trade_no", message });
         }
         if problems.iter().all(|problem| problem.field != "expires_at") {
             problems.extend(end_problem(payment.expires_at, now));

@@ -209,17 +209,14 @@ impl EventCounts {
 /// # Errors
 /// [`EngineError::Invalid`] naming the configured ones.
 pub(crate) fn provider_of<'a>(tenant: &'a Tenant, name: &ProviderName) -> Result<&'a Arc<dyn Provider>, EngineError> {
-    tenant.providers.get(name).ok_or_else(|| EngineError::Invalid(unknown_provider(tenant, name).into_iter().collect()))
+    tenant.providers.get(name).ok_or_else(|| EngineError::Invalid(vec![unknown_provider(tenant, name)]))
 }
 
 /// What is wrong with a `provider` that the tenant does not have.
-pub fn unknown_provider(tenant: &Tenant, name: &ProviderName) -> Option<FieldProblem> {
-    if tenant.providers.contains_key(name) {
-        return None;
-    }
+pub fn unknown_provider(tenant: &Tenant, name: &ProviderName) -> FieldProblem {
     let known = tenant.providers.keys().map(ProviderName::as_str).collect::<Vec<_>>().join(", ");
     let message = format!("{name} is not configured for this tenant; expected one of {known}");
-    Some(FieldProblem { field: "provider", message })
+    FieldProblem { field: "provider", message }
 }
 
 /// The order of a payment's current attempt, the same whenever it is built.

@@ -107,7 +107,13 @@ fn h5_needs_the_payers_own_address() {
 
 #[test]
 fn provider_and_end_are_left_to_the_engine_unless_more_is_wrong() {
-    for end in ["2026-11-23T09:00:59Z", "2027-11-24T09:00:01Z", "9999-12-31T16:00:00Z", "9999-12-31T23:59:59Z"] {
+    for end in [
+        "2020-01-01T00:00:00Z",
+        "2026-11-23T09:00:59Z",
+        "2027-11-24T09:00:01Z",
+        "9999-12-31T16:00:00Z",
+        "9999-12-31T23:59:59Z",
+    ] {
         let mut body = with("expires_at", json!(end));
         body["provider"] = json!("alipay");
         assert!(read(body.clone()).is_ok(), "{end}");

@@ -52,7 +52,7 @@ pub async fn create(
     let number = TradeNumber::of(&request);
     idempotency::run(&gateway, &request, &tenant, &bytes, move |made_number| async move {
         let content = json::parse(&content).map_err(|fault| Problem::invalid(vec![fault]))?;
-        let unknown = |provider: &ProviderName| unknown_provider(&shop, provider);
+        let unknown = |name: &ProviderName| (!shop.providers.contains_key(name)).then(|| unknown_provider(&shop, name));
         let command =
             read_create(content, made_number, peer, engine.clock().now(), unknown).map_err(Problem::invalid)?;
         number.set(command.out_trade_no.as_str());

@@ -111,8 +111,12 @@ pub fn section(changes: Value) -> Value {
 
 /// Builds a provider of `section`, and every problem that was noted.
 pub fn build(section: &Value, replay: Arc<Replay>) -> (Option<Arc<dyn Provider>>, Vec<String>) {
+    build_in(section, &context(replay))
+}
+
+fn build_in(section: &Value, context: &Context) -> (Option<Arc<dyn Provider>>, Vec<String>) {
     let mut read = Section::new("shop.toml", "providers.wechat", section.as_object().unwrap(), &Fixed);
-    let provider = Factory.build(&mut read, &context(replay));
+    let provider = Factory.build(&mut read, context);
     (provider, read.finish().iter().map(ToString::to_string).collect())
 }
 
@@ -125,10 +129,10 @@ pub fn problems_where(is_usable: fn(&TransportOptions) -> bool, section: &Value)
             if (self.0)(&options) { Ok(Arc::new(Replay::default())) } else { Err(refused()) }
         }
     }
-    let mut read = Section::new("shop.toml", "providers.wechat", section.as_object().unwrap(), &Fixed);
-    let context = Context { transports: Arc::new(Picky(is_usable)), ..context(Arc::default()) };
-    assert!(Factory.build(&mut read, &context).is_none());
-    read.finish().iter().map(ToString::to_string).collect()
+    let (provider, problems) =
+        build_in(section, &Context { transports: Arc::new(Picky(is_usable)), ..context(Arc::default()) });
+    assert!(provider.is_none());
+    problems
 }
 
 /// A provider with a client certificate, and the transport under it.
