@@ -15,6 +15,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::error::{Result, store_error, was_refused};
 use super::lives::Lives;
+use super::room::Room;
 use super::schema;
 
 /// How long a request waits for a connection.
@@ -54,6 +55,7 @@ pub(super) type Work<'c, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'c
 pub(super) struct Database {
     pool: PgPool,
     lives: Arc<Lives>,
+    room: Arc<Room>,
     /// Connections belong to this runtime, whichever thread asks.
     runtime: Handle,
 }
@@ -86,11 +88,15 @@ impl Database {
                 Box::pin(async move { set_up(connection, &lives).await })
             })
             .connect_lazy_with(options);
-        Ok((Database { pool, lives, runtime: Handle::current() }, first))
+        Ok((Database { pool, lives, room: Arc::default(), runtime: Handle::current() }, first))
     }
 
     pub fn lives(&self) -> &Lives {
         &self.lives
+    }
+
+    pub fn room(&self) -> &Arc<Room> {
+        &self.room
     }
 
     pub fn runtime(&self) -> &Handle {
@@ -221,6 +227,7 @@ impl Database {
 
     /// Undoes a transaction that failed, or gives the connection up.
     pub async fn take_back(&self, mut connection: PoolConnection<Postgres>, error: &StoreError) {
+        self.room.note(error);
         let usable = !matches!(error, StoreError::Unavailable(_));
         if !usable || !matches!(timeout(STALE, run(&mut connection, "ROLLBACK")).await, Ok(Ok(()))) {
             self.give_up(connection);

@@ -25,6 +25,7 @@ mod questions;
 mod refunds;
 mod requests;
 mod retention;
+mod room;
 mod schema;
 mod watcher;
 mod writer;
@@ -403,14 +404,16 @@ impl Store for PostgresStore {
         self
     }
 
+    /// Asks whether the database takes writes. After a write that failed it also writes, to see whether that is so.
     async fn ready(&self) -> Result<()> {
-        let probe = self.read(|connection| {
+        let room = Arc::clone(self.database.room());
+        let probe = self.read(move |connection| {
             Box::pin(async move {
-                let row = sqlx::query(CAN_WRITE).fetch_one(connection).await.map_err(store_error)?;
-                if Columns::new(&row).flag()? {
-                    return Ok(());
+                let row = sqlx::query(CAN_WRITE).fetch_one(&mut *connection).await.map_err(store_error)?;
+                if !Columns::new(&row).flag()? {
+                    return Err(StoreError::Unavailable("the database takes no writes: it follows another one".into()));
                 }
-                Err(StoreError::Unavailable("the database takes no writes: it follows another one".into()))
+                if room.is_doubtful() { room.prove(connection).await } else { Ok(()) }
             })
         });
         match timeout(READY_PATIENCE, probe).await {

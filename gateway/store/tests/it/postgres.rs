@@ -144,6 +144,54 @@ async fn a_value_that_cannot_be_kept_hurts_nobody_else() {
     store.ready().await.unwrap();
 }
 
+/// Watches: the write in `ready`. Without it an instance counts as ready while each of its changes is refused.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_without_room_is_not_ready_until_there_is_some() {
+    let address = Postgres::shared().new_database();
+    let store = open(&address).await;
+    sql(
+        &address,
+        "CREATE FUNCTION no_room() RETURNS trigger LANGUAGE plpgsql AS \
+         $$BEGIN RAISE 'could not extend file' USING ERRCODE = 'disk_full'; END$$; \
+         CREATE FUNCTION no_room_for_more() RETURNS event_trigger LANGUAGE plpgsql AS \
+         $$BEGIN RAISE 'could not extend file' USING ERRCODE = 'disk_full'; END$$; \
+         CREATE TRIGGER no_room BEFORE INSERT ON payments EXECUTE FUNCTION no_room(); \
+         CREATE EVENT TRIGGER no_room_for_more ON ddl_command_end EXECUTE FUNCTION no_room_for_more()",
+    );
+    // What a database has room for is of no interest while it takes every change.
+    store.ready().await.unwrap();
+    let refused = create(&store, &payment("B1", 1_000)).await.unwrap_err();
+    assert!(matches!(refused, StoreError::Unavailable(_)), "{refused:?}");
+    let unready = store.ready().await.unwrap_err();
+    assert!(matches!(&unready, StoreError::Unavailable(why) if why.contains("could not extend file")), "{unready:?}");
+    // A change that finds a place says nothing of the next one.
+    sql(&address, "DROP EVENT TRIGGER no_room_for_more; DROP TRIGGER no_room ON payments");
+    create(&store, &payment("B1", 1_000)).await.unwrap();
+    sql(&address, "CREATE EVENT TRIGGER no_room_for_more ON ddl_command_end EXECUTE FUNCTION no_room_for_more()");
+    store.ready().await.unwrap_err();
+    sql(&address, "DROP EVENT TRIGGER no_room_for_more");
+    store.ready().await.unwrap();
+    assert_eq!(sql(&address, "SELECT count(*) FROM pg_tables WHERE tablename = 'dukou_room'"), "0");
+}
+
+/// Whoever may make no tables learns nothing of the room there is, and counts as ready.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_that_may_make_no_tables_is_ready_again_after_a_failure() {
+    let address = Postgres::shared().new_database();
+    let store = open(&address).await;
+    sql(
+        &address,
+        "CREATE FUNCTION failing() RETURNS trigger LANGUAGE plpgsql AS \
+         $$BEGIN RAISE 'out of memory' USING ERRCODE = 'out_of_memory'; END$$; \
+         CREATE TRIGGER failing BEFORE INSERT ON payments EXECUTE FUNCTION failing(); \
+         CREATE FUNCTION refused() RETURNS event_trigger LANGUAGE plpgsql AS \
+         $$BEGIN RAISE 'permission denied' USING ERRCODE = 'insufficient_privilege'; END$$; \
+         CREATE EVENT TRIGGER refused ON ddl_command_end EXECUTE FUNCTION refused()",
+    );
+    create(&store, &payment("B1", 1_000)).await.unwrap_err();
+    store.ready().await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn another_instances_events_are_seen_soon() {
     let address = Postgres::shared().new_database();
