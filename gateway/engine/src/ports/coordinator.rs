@@ -9,6 +9,7 @@ use crate::records::NotificationKey;
 /// Whether the coordinator works as configured.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Health {
+    /// All it is asked is answered.
     Working,
     /// Away or slow: everything still works, slower. The text says what is wrong.
     Degraded(String),
@@ -40,7 +41,9 @@ pub enum Claim {
 
 /// A held lock; dropping it without [`Coordinator::unlock`] leaves it to expire.
 pub struct Lock {
+    /// What is locked.
     pub name: String,
+    /// Tells its holder from whoever takes the lock after it expired; empty where only this process knows of it.
     pub token: String,
     /// Keeps the lock within this process for as long as the value lives.
     pub local: Option<Box<dyn Send + Sync>>,
@@ -49,14 +52,18 @@ pub struct Lock {
 /// So many calls in a length of time, evenly, and so many at once after a rest; none of them is 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CallRate {
+    /// How many in `per`.
     pub calls: u32,
+    /// The length of time.
     pub per: Duration,
+    /// How many at once after a rest.
     pub burst: u32,
 }
 
 /// What all instances together say about a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Admission {
+    /// It may be made.
     Allowed,
     /// Too many; another try makes sense after so long.
     Refused(Duration),
@@ -87,10 +94,12 @@ pub trait Coordinator: Send + Sync {
     /// on without.
     async fn lock(&self, name: &str) -> Option<Lock>;
 
+    /// Ends a lock before it expires; one that somebody else holds by now is left to them.
     async fn unlock(&self, lock: Lock);
 
     /// Counts a call of `who`, over all instances.
     async fn count_call(&self, who: &str, rate: CallRate) -> Admission;
 
+    /// How it is doing, as far as it was seen; asks nobody.
     fn health(&self) -> Health;
 }

@@ -12,11 +12,17 @@ use crate::records::{EventKind, NewEvent, Page};
 /// A delivery to be entered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewDelivery {
+    /// Its own identifier.
     pub id: DeliveryId,
+    /// Whose webhook it goes to.
     pub tenant: TenantId,
+    /// What it carries.
     pub event: EventId,
+    /// The event's kind.
     pub kind: EventKind,
+    /// The event's position in the log; one delivery an event.
     pub position: i64,
+    /// When it is entered.
     pub created_at: Timestamp,
     /// When it is tried first.
     pub due_at: Timestamp,
@@ -25,6 +31,7 @@ pub struct NewDelivery {
 /// How many more deliveries of a tenant may be taken; 0 leaves them where they are.
 pub type Room = Box<dyn Fn(&TenantId) -> u32 + Send>;
 
+/// The deliveries of a store's events, and how the webhooks they go to are doing.
 #[async_trait]
 pub trait Deliveries: Send + Sync {
     /// The position in the event log up to which deliveries were entered.
@@ -58,6 +65,7 @@ pub trait Deliveries: Send + Sync {
     /// when theirs fail.
     async fn record(&self, tried: Vec<Tried>) -> Result<Vec<(TenantId, Timestamp)>, StoreError>;
 
+    /// How the tenant's webhook is doing; one that nothing is noted of is well.
     async fn endpoint(&self, tenant: &TenantId) -> Result<Endpoint, StoreError>;
 
     /// Switches an endpoint off and appends the event, unless it is off or took something since.

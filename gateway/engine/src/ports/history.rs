@@ -6,6 +6,7 @@ use dukou_domain::{PaymentId, TenantId, Timestamp};
 use super::StoreError;
 use crate::records::{Event, Notification, PlatformCall};
 
+/// What was kept beside the records: calls, messages and events, by what they are about.
 #[async_trait]
 pub trait History: Send + Sync {
     /// Keeps records of calls to the platforms. They tell what happened and decide nothing: a crash

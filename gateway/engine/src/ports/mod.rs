@@ -1,5 +1,7 @@
 //! What the engine needs from outside, as traits.
 
+#![warn(missing_docs)]
+
 mod coordinator;
 mod deliveries;
 mod history;

@@ -10,12 +10,16 @@ use crate::records::NewEvent;
 /// Whose documents: those of a tenant's plugin, or (`None`) those a plugin keeps for all tenants.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct DocumentOwner {
+    /// The tenant; `None` for what is kept for all.
     pub tenant: Option<TenantId>,
+    /// The plugin, which sees no other's.
     pub plugin: PluginName,
 }
 
+/// Documents, and how far each plugin was told of the event log.
 #[async_trait]
 pub trait PluginRecords: Send + Sync {
+    /// A document, with the version that a later write of it names.
     async fn document(
         &self,
         owner: &DocumentOwner,

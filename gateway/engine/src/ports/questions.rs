@@ -7,6 +7,7 @@ use super::StoreError;
 use crate::question::{Asked, Due, Share};
 use crate::records::{Payment, Refund};
 
+/// The questions that wait for their moment.
 #[async_trait]
 pub trait Questions: Send + Sync {
     /// The queues in which something is due, in no order. Asked for every second and more often, so a store looks once

@@ -36,9 +36,13 @@ pub enum StoreError {
 /// Which payment a change is about.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum PaymentKey {
+    /// The payment that the merchant calls so.
     OutTradeNo(OutTradeNo),
+    /// The payment that has, or had, an attempt of this number at its platform.
     TradeNo {
+        /// The tenant's name for the provider.
         provider: ProviderName,
+        /// The attempt's number there.
         trade_no: TradeNo,
     },
     /// The payment that the refund of this number belongs to.
@@ -50,7 +54,9 @@ pub enum PaymentKey {
 /// What a change reads before it decides.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
+    /// Whose.
     pub tenant: TenantId,
+    /// The payment to be changed.
     pub payment: PaymentKey,
     /// A refund of the tenant, whichever payment it belongs to.
     pub refund: Option<OutRefundNo>,
@@ -76,9 +82,13 @@ impl Target {
 /// What was found, under the protection of the transaction that will write.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct View {
+    /// The target's payment.
     pub payment: Option<Payment>,
+    /// The target's refund, which may belong to another payment.
     pub refund: Option<Refund>,
+    /// How the target's message was kept, where it was.
     pub notification: Option<Recorded>,
+    /// The target's refund request, which may be about another payment.
     pub request: Option<RefundRequest>,
 }
 
@@ -90,6 +100,7 @@ pub struct Change {
     pub payment: Option<Payment>,
     /// As for the payment.
     pub refund: Option<Refund>,
+    /// Appended to the event log, in this order.
     pub events: Vec<NewEvent>,
     /// Kept, or its outcome updated where the same message was kept as
     /// [`Recorded::UnknownOrder`] before.
@@ -100,6 +111,7 @@ pub struct Change {
 }
 
 impl Change {
+    /// Whether there is nothing to write.
     pub fn is_empty(&self) -> bool {
         self.payment.is_none()
             && self.refund.is_none()
@@ -125,8 +137,10 @@ pub enum Old {
 }
 
 impl Old {
+    /// All of them.
     pub const ALL: [Old; 4] = [Old::Calls, Old::Deliveries, Old::PlatformCalls, Old::Notifications];
 
+    /// The word for it in metrics.
     pub const fn as_str(self) -> &'static str {
         match self {
             Old::Calls => "idempotency_keys",
@@ -141,8 +155,10 @@ impl Old {
 /// has to be repeated, and only the last call counts.
 pub type Decide = Box<dyn FnMut(View) -> Change + Send>;
 
+/// The ledger. Whatever is said to be written is on disk when its method returns.
 #[async_trait]
 pub trait Store: Send + Sync {
+    /// Which store this is, and which life of it.
     fn identity(&self) -> StoreIdentity;
 
     /// Reads the target, lets `decide` say what follows and writes it, in one transaction that no
@@ -153,6 +169,7 @@ pub trait Store: Send + Sync {
     /// [`StoreError`]; after `Unknown` the caller asks again instead of assuming.
     async fn apply(&self, target: Target, decide: Decide) -> Result<(), StoreError>;
 
+    /// The payment that the merchant calls so.
     async fn payment(&self, tenant: &TenantId, out_trade_no: &OutTradeNo) -> Result<Option<Payment>, StoreError>;
 
     /// The payment that has, or had, an attempt of this number at its platform.
@@ -173,6 +190,7 @@ pub trait Store: Send + Sync {
     /// Newest first.
     async fn payments(&self, filter: PaymentFilter) -> Result<Page<Payment>, StoreError>;
 
+    /// The refund that the merchant calls so.
     async fn refund(&self, tenant: &TenantId, out_refund_no: &OutRefundNo) -> Result<Option<Refund>, StoreError>;
 
     /// All refunds of a payment, oldest first.
@@ -181,6 +199,7 @@ pub trait Store: Send + Sync {
     /// Newest first.
     async fn refund_requests(&self, filter: RefundRequestFilter) -> Result<Page<RefundRequest>, StoreError>;
 
+    /// A refund request of the tenant.
     async fn refund_request(&self, tenant: &TenantId, id: RefundRequestId)
     -> Result<Option<RefundRequest>, StoreError>;
 

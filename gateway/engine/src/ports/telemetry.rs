@@ -10,17 +10,26 @@ use crate::records::EventKind;
 /// How a notify ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum NotifyOutcome {
+    /// Recorded, and what follows from it with it.
     Applied,
+    /// The same was recorded before.
     Duplicate,
+    /// The signature does not hold, or nobody knows its key.
     BadSignature,
+    /// It contradicts the record; kept.
     Mismatch,
+    /// It says that the payment failed; kept.
     NotPaid,
+    /// Of an order that is not known here; kept, and asked for again.
     UnknownOrder,
+    /// Nothing that could be read.
     Malformed,
+    /// It could not be recorded; asked for again.
     Error,
 }
 
 impl NotifyOutcome {
+    /// All of them.
     pub const ALL: [NotifyOutcome; 8] = [
         NotifyOutcome::Applied,
         NotifyOutcome::Duplicate,
@@ -32,6 +41,7 @@ impl NotifyOutcome {
         NotifyOutcome::Error,
     ];
 
+    /// The word for it in metrics.
     pub const fn as_str(self) -> &'static str {
         match self {
             NotifyOutcome::Applied => "applied",
@@ -49,13 +59,18 @@ impl NotifyOutcome {
 /// What a coordinator said about a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum IdempotencyOutcome {
+    /// Nobody has dealt with it: it was claimed.
     New,
+    /// It was dealt with before.
     Duplicate,
+    /// Somebody else was dealing with it all the while.
     Busy,
+    /// The coordinator could not say.
     Unavailable,
 }
 
 impl IdempotencyOutcome {
+    /// The word for it in metrics.
     pub const fn as_str(self) -> &'static str {
         match self {
             IdempotencyOutcome::New => "new",
@@ -68,6 +83,7 @@ impl IdempotencyOutcome {
 
 /// Counters and clocks. Implementations must be cheap: they are called on the hot path.
 pub trait Telemetry: Send + Sync {
+    /// A notify was answered, `took` after its body was there.
     fn notify(
         &self,
         tenant: &TenantId,
@@ -93,6 +109,7 @@ pub trait Telemetry: Send + Sync {
     /// A span began that is about a payment. What nobody collects need not be led anywhere.
     fn about(&self, _span: &tracing::Span, _tenant: &TenantId, _out_trade_no: &str) {}
 
+    /// The coordinator was asked about a message.
     fn idempotency(&self, backend: &'static str, outcome: IdempotencyOutcome);
 
     /// An event was committed to the tenant's log.

@@ -47,6 +47,7 @@ pub fn read_token_request(body: Value) -> Result<(ProviderName, Option<Secret>),
 #[derive(Serialize, ToSchema)]
 #[schema(as = AccessToken)]
 pub struct AccessTokenBody {
+    /// The tenant's own name for the provider.
     pub provider: String,
     /// The app at its platform.
     pub app_id: String,

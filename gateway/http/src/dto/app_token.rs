@@ -8,6 +8,7 @@ use super::rfc3339;
 /// The access tokens of all apps. The list is whole.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct AppTokenList {
+    /// One an app.
     pub data: Vec<AppTokenBody>,
 }
 
@@ -15,16 +16,19 @@ pub struct AppTokenList {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = AppToken)]
 pub struct AppTokenBody {
+    /// The app at its platform.
     pub app_id: String,
     /// Who shares it.
     pub holders: Vec<TokenHolderBody>,
     /// Counts the tokens that the app had; 0 before the first.
     pub version: u64,
+    /// When the platform gave it; `null` before the first.
     #[schema(required = true, format = DateTime)]
     pub fetched_at: Option<String>,
     /// Since it was last fetched.
     #[schema(required = true)]
     pub age_seconds: Option<u64>,
+    /// When the platform ends it.
     #[schema(required = true, format = DateTime)]
     pub expires_at: Option<String>,
     /// The instance that fetched it: its machine and process.
@@ -44,7 +48,9 @@ pub struct AppTokenBody {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = TokenHolder)]
 pub struct TokenHolderBody {
+    /// Whose configuration names the app.
     pub tenant: String,
+    /// The tenant's own name for the provider.
     pub provider: String,
     /// Whether the tenant's backend may have it (`share_access_token`).
     pub shared_with_backend: bool,
@@ -53,14 +59,17 @@ pub struct TokenHolderBody {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = TokenFailure)]
 pub struct TokenFailureBody {
+    /// When it failed.
     #[schema(format = DateTime)]
     pub at: String,
     /// The platform's `errcode`, where it gave one.
     #[schema(required = true)]
     pub code: Option<String>,
+    /// For a person.
     pub message: String,
     /// Somebody has to change something, at the platform or in the configuration; `dukou doctor --live` says what.
     pub needs_person: bool,
+    /// When the gateway tries again by itself.
     #[schema(format = DateTime)]
     pub next_try_at: String,
 }

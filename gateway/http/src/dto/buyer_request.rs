@@ -46,12 +46,14 @@ pub fn read_refund_request(body: Value) -> Result<(Money, Option<String>), Vec<F
 pub struct RefundRequestBody {
     /// `rrq_…`
     pub id: String,
+    /// The payment's number.
     pub out_trade_no: String,
     /// In minor units (fen).
     #[schema(minimum = 1)]
     pub amount: i64,
     /// ISO 4217.
     pub currency: String,
+    /// As the buyer gave it.
     #[schema(required = true)]
     pub reason: Option<String>,
     /// `pending`, `approved` or `rejected`.
@@ -59,8 +61,10 @@ pub struct RefundRequestBody {
     /// The refund that the approval made.
     #[schema(required = true)]
     pub out_refund_no: Option<String>,
+    /// When the buyer asked.
     #[schema(format = DateTime)]
     pub requested_at: String,
+    /// When it was approved or rejected.
     #[schema(required = true, format = DateTime)]
     pub decided_at: Option<String>,
     /// The id of the API key that decided.

@@ -18,10 +18,13 @@ pub struct DeliveryBody {
     pub status: String,
     /// How many attempts were made.
     pub attempt_count: u32,
+    /// When it is tried next, while it is `pending`.
     #[schema(required = true, format = DateTime)]
     pub next_attempt_at: Option<String>,
+    /// When it was entered.
     #[schema(format = DateTime)]
     pub created_at: String,
+    /// When the endpoint took it.
     #[schema(required = true, format = DateTime)]
     pub delivered_at: Option<String>,
     /// The newest 16, oldest first.
@@ -34,6 +37,7 @@ pub struct DeliveryAttempt {
     /// 1 for the first.
     #[schema(minimum = 1)]
     pub number: u32,
+    /// When it began.
     #[schema(format = DateTime)]
     pub at: String,
     /// The endpoint's HTTP status, where it gave one.
@@ -44,6 +48,7 @@ pub struct DeliveryAttempt {
     /// not.
     #[schema(required = true)]
     pub error: Option<String>,
+    /// Until the answer or the failure, in milliseconds.
     pub duration_ms: u32,
 }
 
@@ -66,6 +71,7 @@ pub struct WebhookBody {
     /// The first failure after the last success.
     #[schema(required = true, format = DateTime)]
     pub failing_since: Option<String>,
+    /// When it was switched off, while it is `disabled`.
     #[schema(required = true, format = DateTime)]
     pub disabled_at: Option<String>,
 }

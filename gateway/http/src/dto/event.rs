@@ -14,7 +14,9 @@ pub struct EventBody {
     /// What happened (`payment.succeeded`).
     #[serde(rename = "type")]
     pub kind: String,
+    /// Whose it is.
     pub tenant: String,
+    /// When it happened.
     #[schema(format = DateTime)]
     pub timestamp: String,
     /// The object as it was at that moment.
@@ -51,9 +53,11 @@ pub enum EventData {
 /// A second success of a paid payment.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct DuplicateSuccess {
+    /// The tenant's own name for the provider.
     pub provider: String,
     /// The number at the provider of the attempt that was paid too.
     pub trade_no: String,
+    /// The provider's number of that success.
     #[schema(required = true)]
     pub provider_transaction_id: Option<String>,
     /// The refund that gives it back.
@@ -66,19 +70,23 @@ pub struct MismatchedField {
     /// `amount`, `currency`, `app_id` or `merchant_id`; for a refund that was not made here `out_refund_no` and
     /// `refund_amount`, where nothing is expected.
     pub field: String,
+    /// As recorded here.
     pub expected: String,
+    /// As the provider says.
     pub received: String,
 }
 
 /// Of `payment.unknown_order`: a verified message about an order that is not known here.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct UnknownOrder {
+    /// The tenant's own name for the provider.
     pub provider: String,
     /// The merchant's number of the order, as the provider named it.
     #[schema(required = false)]
     pub out_trade_no: String,
     /// The same: the number at the provider.
     pub trade_no: String,
+    /// The provider's number of the payment.
     #[schema(required = true)]
     pub transaction_id: Option<String>,
     /// In minor units (fen).

@@ -26,6 +26,7 @@ use super::rfc3339;
 pub struct PaymentBody {
     /// The gateway's identifier, `pay_…`.
     pub id: String,
+    /// Whose it is.
     pub tenant: String,
     /// The tenant's own name for the provider.
     pub provider: String,
@@ -38,7 +39,9 @@ pub struct PaymentBody {
     pub amount: i64,
     /// ISO 4217.
     pub currency: String,
+    /// What is sold, as the payer reads it.
     pub description: String,
+    /// The tenant's own text, passed to the provider.
     #[schema(required = true)]
     pub attach: Option<String>,
     /// The tenant's own pairs, kept and shown back; with a session token, empty.
@@ -56,10 +59,13 @@ pub struct PaymentBody {
     pub provider_transaction_id: Option<String>,
     /// The sum of refunds that succeeded, in minor units (fen).
     pub refunded_amount: i64,
+    /// When the gateway entered it.
     #[schema(format = DateTime)]
     pub created_at: String,
+    /// When the payer paid, by the provider's word where it names a time.
     #[schema(required = true, format = DateTime)]
     pub paid_at: Option<String>,
+    /// Until when it can be paid; unpaid then, it is closed.
     #[schema(format = DateTime)]
     pub expires_at: String,
     /// Why the provider refused, where it did.
@@ -81,6 +87,7 @@ pub struct FailureBody {
     /// The provider's own code.
     #[schema(required = true)]
     pub code: Option<String>,
+    /// For a person.
     pub message: String,
 }
 
@@ -88,6 +95,7 @@ pub struct FailureBody {
 #[derive(Debug, Clone, serde::Serialize, ToSchema)]
 #[schema(as = Attempt)]
 pub struct AttemptBody {
+    /// The tenant's own name for the provider.
     pub provider: String,
     /// `jsapi`, `native`, `app` or `h5`.
     pub method: String,
@@ -114,6 +122,7 @@ impl Serialize for InvokeBody {
 /// A page of payments.
 #[derive(Debug, serde::Serialize, ToSchema)]
 pub struct PaymentList {
+    /// Newest first.
     pub data: Vec<PaymentBody>,
     /// Give it back as `cursor` for the next page; `null` on the last.
     #[schema(required = true)]

@@ -16,15 +16,18 @@ use super::{FailureBody, rfc3339};
 pub struct RefundBody {
     /// The gateway's identifier, `ref_…`.
     pub id: String,
+    /// Whose it is.
     pub tenant: String,
     /// The tenant's number, unique in the tenant.
     pub out_refund_no: String,
+    /// The payment's number.
     pub out_trade_no: String,
     /// In minor units (fen).
     #[schema(minimum = 1)]
     pub amount: i64,
     /// ISO 4217.
     pub currency: String,
+    /// As the tenant gave it; the payer may read it.
     #[schema(required = true)]
     pub reason: Option<String>,
     /// `processing`, `succeeded`, `failed` or `unknown`.
@@ -35,8 +38,10 @@ pub struct RefundBody {
     /// Why the provider refused, where it did; of one that is still open, what it said last.
     #[schema(required = true)]
     pub failure: Option<FailureBody>,
+    /// When the gateway entered it.
     #[schema(format = DateTime)]
     pub created_at: String,
+    /// When the money went back, by the provider's word where it names a time.
     #[schema(required = true, format = DateTime)]
     pub succeeded_at: Option<String>,
 }

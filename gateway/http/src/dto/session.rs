@@ -53,6 +53,7 @@ pub struct SessionBody {
     pub unionid: Option<String>,
     /// To be sent as `Authorization: Bearer …`.
     pub session_token: String,
+    /// Until when the token is accepted.
     #[schema(format = DateTime)]
     pub expires_at: String,
 }

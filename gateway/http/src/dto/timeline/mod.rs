@@ -17,6 +17,7 @@ use super::{AttemptBody, DeliveryAttempt, FailureBody, rfc3339};
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[schema(as = Timeline)]
 pub struct TimelineBody {
+    /// As it stands now.
     pub payment: TracedPayment,
     /// The most pressing first; empty when nothing is left to happen.
     pub waiting: Vec<WaitingBody>,
@@ -27,33 +28,47 @@ pub struct TimelineBody {
 /// A payment as an operator sees it: nothing about who pays.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct TracedPayment {
+    /// The gateway's identifier, `pay_…`.
     pub id: String,
+    /// Whose it is.
     pub tenant: String,
+    /// The tenant's number.
     pub out_trade_no: String,
+    /// As a `Payment` has it.
     pub status: String,
+    /// The success came after the payment had been closed or had failed.
     pub late: bool,
     /// In minor units (fen).
     pub amount: i64,
+    /// ISO 4217.
     pub currency: String,
     /// In minor units (fen).
     pub refunded_amount: i64,
+    /// The provider's number, once it is paid.
     #[schema(required = true)]
     pub provider_transaction_id: Option<String>,
+    /// When the gateway entered it.
     #[schema(format = DateTime)]
     pub created_at: String,
+    /// When the payer paid, by the provider's word where it names a time.
     #[schema(required = true, format = DateTime)]
     pub paid_at: Option<String>,
+    /// Until when it can be paid.
     #[schema(format = DateTime)]
     pub expires_at: String,
+    /// Why the provider refused, where it did.
     #[schema(required = true)]
     pub failure: Option<FailureBody>,
+    /// The tries to have it paid, the first one first.
     pub attempts: Vec<AttemptBody>,
 }
 
 /// A sentence in both languages.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Words {
+    /// In Chinese.
     pub zh: String,
+    /// In English.
     pub en: String,
 }
 
@@ -67,15 +82,19 @@ pub struct WaitingBody {
     /// When the gateway itself does something about it.
     #[schema(required = true, format = DateTime)]
     pub next_at: Option<String>,
+    /// For a person.
     pub words: Words,
 }
 
 /// One thing that happened.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct TimelineEntry {
+    /// When it happened.
     #[schema(format = DateTime)]
     pub at: String,
+    /// For a person.
     pub words: Words,
+    /// What it was.
     #[serde(flatten)]
     pub details: EntryDetails,
 }
@@ -97,20 +116,25 @@ pub enum EntryDetails {
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[schema(as = PlatformCall)]
 pub struct CallBody {
+    /// The tenant's own name for the provider.
     pub provider: String,
     /// `pay`, `query`, `close`, `refund` or `query_refund`.
     pub operation: String,
+    /// The refund that it was about, where it was about one.
     #[schema(required = true)]
     pub out_refund_no: Option<String>,
     /// `ok`, `not_sent`, `refused`, `unknown` or `panicked`.
     pub outcome: String,
+    /// The platform's own code, where it refused.
     #[schema(required = true)]
     pub provider_code: Option<String>,
+    /// What the platform said of it.
     #[schema(required = true)]
     pub provider_message: Option<String>,
     /// The platform's own number for the call, by which its support finds it.
     #[schema(required = true)]
     pub provider_request_id: Option<String>,
+    /// Until the answer or the failure, in milliseconds.
     pub duration_ms: u32,
 }
 
@@ -118,6 +142,7 @@ pub struct CallBody {
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[schema(as = PlatformMessage)]
 pub struct MessageBody {
+    /// The tenant's own name for the provider.
     pub provider: String,
     /// `payment` or `refund`.
     pub about: String,
