@@ -12,9 +12,6 @@ use super::error::{Result, store_error};
 /// 64 KiB in a file of its own, which the rollback takes away again.
 const TAKE: &str = "CREATE TABLE dukou_room AS SELECT repeat('0', 1000) AS filler FROM generate_series(1, 66)";
 
-/// The account may use the tables and make none.
-const MAY_NOT: &str = "42501";
-
 /// What became of the newest writes.
 #[derive(Debug, Default)]
 pub(super) struct Room {
@@ -44,13 +41,19 @@ impl Room {
         let mut transaction = connection.begin().await.map_err(store_error)?;
         let taken = sqlx::raw_sql(TAKE).execute(&mut *transaction).await;
         transaction.rollback().await.map_err(store_error)?;
-        match taken {
-            Err(sqlx::Error::Database(refused)) if refused.code().as_deref() == Some(MAY_NOT) => {}
-            taken => drop(taken.map_err(store_error)?),
+        if let Err(error) = taken
+            && !is_forbidden(&error)
+        {
+            return Err(store_error(error));
         }
         if self.failing.swap(false, Ordering::Relaxed) {
             tracing::warn!("the store takes writes again");
         }
         Ok(())
     }
+}
+
+/// Whether the account may use the tables and make none (`insufficient_privilege`).
+fn is_forbidden(error: &sqlx::Error) -> bool {
+    error.as_database_error().is_some_and(|refused| refused.code().as_deref() == Some("42501"))
 }
