@@ -22,7 +22,7 @@ use crate::fail_points::fail_point;
 use crate::number;
 use crate::ports::{Change, Claim, IdempotencyOutcome, Marker, NotifyOutcome, PaymentKey, StoreError, Target, View};
 use crate::records::{EventKind, NewEvent, Notification, NotificationKey, Payment, Recorded, Refund, Subject};
-use crate::rules::{Heard, RefundWords};
+use crate::rules::{self, Heard, RefundWords};
 use crate::success::{self, Policy};
 use crate::tenant::Tenant;
 
@@ -409,9 +409,16 @@ impl Entry {
         };
         let facts = match &self.notice.outcome {
             PaymentOutcome::Paid(facts) => facts,
-            PaymentOutcome::NotPaid { .. } => {
-                change.notification = Some(self.kept(Recorded::NotPaid, Some(&payment)));
-                return (change, (NotifyOutcome::NotPaid, None));
+            PaymentOutcome::NotPaid { app_id, merchant_id, .. } => {
+                let trade_no = &self.notice.trade_no;
+                let agrees = rules::not_paid(&payment, trade_no, app_id, merchant_id, self.now, &mut change);
+                let (kept, outcome) = if agrees {
+                    (Recorded::NotPaid, NotifyOutcome::NotPaid)
+                } else {
+                    (Recorded::Mismatch, NotifyOutcome::Mismatch)
+                };
+                change.notification = Some(self.kept(kept, Some(&payment)));
+                return (change, (outcome, None));
             }
         };
         // The number that it came under is this payment's alone, so nobody looks for another that has this success.

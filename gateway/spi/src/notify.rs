@@ -65,7 +65,7 @@ pub enum PaymentOutcome {
     NotPaid {
         /// The platform's word for it (APIv2 `err_code`, APIv3 `trade_state`), where it gives one.
         code: Option<String>,
-        /// As in [`PaidFacts`]; nothing is entered, so that it is not compared.
+        /// As in [`PaidFacts`]: compared, although nothing is entered.
         app_id: String,
         /// As `app_id`.
         merchant_id: String,

@@ -4,8 +4,8 @@ mod payment;
 mod refund;
 
 pub(crate) use payment::{
-    Heard, close_again, end_questions, event, move_payment, number_taken, paid, schedule_end, schedule_in_flight,
-    schedule_payment,
+    Heard, close_again, end_questions, event, move_payment, not_paid, number_taken, paid, schedule_end,
+    schedule_in_flight, schedule_payment,
 };
 pub(crate) use refund::{
     RefundWords, ask_refund_later, duplicate_refund, heard_refund, is_closed_for_good, left_to_refund, new_refund,

@@ -1,6 +1,6 @@
 //! What follows for a payment.
 
-use dukou_domain::{AttemptId, AttemptState, Money, PaymentFact, PaymentId, PaymentState, Timestamp, payment};
+use dukou_domain::{AttemptId, AttemptState, Money, PaymentFact, PaymentId, PaymentState, Timestamp, TradeNo, payment};
 use dukou_spi::PaidFacts;
 
 use crate::number;
@@ -29,19 +29,57 @@ pub(crate) enum Heard {
 /// compared, never the payer's part of it.
 fn compare(amount: Money, attempt: &Attempt, facts: &PaidFacts) -> Vec<Difference> {
     let mut differences = Vec::new();
-    let mut check = |field: &str, recorded: String, received: String| {
-        if recorded != received {
-            differences.push(Difference { field: field.to_owned(), recorded, received });
-        }
-    };
-    check("amount", amount.minor().to_string(), facts.amount.minor().to_string());
-    check("currency", amount.currency().to_string(), facts.amount.currency().to_string());
-    check("app_id", attempt.app_id.clone(), facts.app_id.clone());
-    check("merchant_id", attempt.merchant_id.clone(), facts.merchant_id.clone());
-    if let Some(known) = &attempt.transaction_id {
-        check("transaction_id", known.to_string(), facts.transaction_id.to_string());
+    if amount.minor() != facts.amount.minor() {
+        differences.push(difference("amount", amount.minor(), facts.amount.minor()));
+    }
+    if amount.currency() != facts.amount.currency() {
+        differences.push(difference("currency", amount.currency(), facts.amount.currency()));
+    }
+    compare_parties(attempt, &facts.app_id, &facts.merchant_id, &mut differences);
+    if let Some(known) = attempt.transaction_id.as_ref().filter(|known| **known != facts.transaction_id) {
+        differences.push(difference("transaction_id", known, &facts.transaction_id));
     }
     differences
+}
+
+/// Whose order it is, by the platform's word.
+fn compare_parties(attempt: &Attempt, app_id: &str, merchant_id: &str, differences: &mut Vec<Difference>) {
+    if attempt.app_id != app_id {
+        differences.push(difference("app_id", &attempt.app_id, app_id));
+    }
+    if attempt.merchant_id != merchant_id {
+        differences.push(difference("merchant_id", &attempt.merchant_id, merchant_id));
+    }
+}
+
+fn difference(field: &str, recorded: impl ToString, received: impl ToString) -> Difference {
+    Difference { field: field.to_owned(), recorded: recorded.to_string(), received: received.to_string() }
+}
+
+fn other_number(payment: &Payment, trade_no: &TradeNo) -> Difference {
+    difference("trade_no", &payment.attempt.trade_no, trade_no)
+}
+
+/// A verified word that a try to pay failed: the order can still be paid, and nothing follows. Returns whether it
+/// agrees with the record; a word of another app or merchant is raised.
+pub(crate) fn not_paid(
+    payment: &Payment,
+    trade_no: &TradeNo,
+    app_id: &str,
+    merchant_id: &str,
+    now: Timestamp,
+    change: &mut Change,
+) -> bool {
+    let mut differences = Vec::new();
+    match find_attempt(payment, trade_no) {
+        Some(attempt) => compare_parties(attempt, app_id, merchant_id, &mut differences),
+        None => differences.push(other_number(payment, trade_no)),
+    }
+    let agrees = differences.is_empty();
+    if !agrees {
+        mismatch(payment, differences, now, change);
+    }
+    agrees
 }
 
 /// Enters a verified success into the record, once. The attempt that was paid becomes the
@@ -56,19 +94,14 @@ pub(crate) fn paid(
     now: Timestamp,
     change: &mut Change,
 ) -> Heard {
-    let Some(attempt) = find_attempt(payment, facts) else {
-        let differences = vec![Difference {
-            field: "trade_no".to_owned(),
-            recorded: payment.attempt.trade_no.to_string(),
-            received: facts.trade_no.to_string(),
-        }];
-        return mismatch(payment, differences, now, change);
+    let Some(attempt) = find_attempt(payment, &facts.trade_no) else {
+        return mismatch(payment, vec![other_number(payment, &facts.trade_no)], now, change);
     };
     let mut differences = compare(payment.amount, attempt, facts);
     if let Some(owner) = owner.filter(|owner| *owner != payment.id) {
         let recorded = format!("{} of {owner}", facts.transaction_id);
         let received = format!("{} of {}", facts.transaction_id, payment.id);
-        differences.push(Difference { field: "transaction_id".to_owned(), recorded, received });
+        differences.push(difference("transaction_id", recorded, received));
     }
     if !differences.is_empty() {
         return mismatch(payment, differences, now, change);
@@ -116,8 +149,8 @@ pub(crate) fn number_taken(
     move_payment(payment, PaymentFact::NumberTaken, now, change);
 }
 
-fn find_attempt<'p>(payment: &'p Payment, facts: &PaidFacts) -> Option<&'p Attempt> {
-    payment.others.iter().chain([&payment.attempt]).find(|attempt| attempt.trade_no == facts.trade_no)
+fn find_attempt<'p>(payment: &'p Payment, trade_no: &TradeNo) -> Option<&'p Attempt> {
+    payment.others.iter().chain([&payment.attempt]).find(|attempt| attempt.trade_no == *trade_no)
 }
 
 fn mismatch(payment: &Payment, differences: Vec<Difference>, now: Timestamp, change: &mut Change) -> Heard {
@@ -136,7 +169,7 @@ fn mark_paid(payment: &mut Payment, facts: &PaidFacts) -> Attempt {
             attempt.openid.clone_from(&facts.openid);
         }
     }
-    find_attempt(payment, facts).unwrap_or(&payment.attempt).clone()
+    find_attempt(payment, &facts.trade_no).unwrap_or(&payment.attempt).clone()
 }
 
 /// Puts the attempt that was paid in front; one that was live gives way and has to be closed.

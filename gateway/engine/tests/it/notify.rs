@@ -47,7 +47,13 @@ async fn two_hundred_copies_at_once_have_one_effect() {
 /// Each thing the core compares: the verdict, and that the payment stays as it was.
 #[tokio::test]
 async fn a_contradiction_is_kept_and_raised_and_changes_nothing() {
-    for words in ["paid N-1 100 app mch 42", "paid N-1 101 other mch 42", "paid N-1 101 app other 42"] {
+    for words in [
+        "paid N-1 100 app mch 42",
+        "paid N-1 101 other mch 42",
+        "paid N-1 101 app other 42",
+        "failed N-1 other mch",
+        "failed N-1 app other",
+    ] {
         let house = House::new();
         house.create("N-1").await;
         assert_eq!(house.notify(words).await, "Accepted", "{words}");
@@ -75,7 +81,7 @@ async fn an_unknown_order_is_raised_once_and_asked_for_again_until_it_is_known()
 async fn a_failed_try_leaves_the_payment_payable() {
     let house = House::new();
     house.create("N-1").await;
-    assert_eq!(house.notify("failed N-1").await, "Accepted");
+    assert_eq!(house.notify("failed N-1 app mch").await, "Accepted");
     assert_eq!(house.read("N-1").await.state, PaymentState::Pending);
     assert_eq!(house.notify(PAID).await, "Accepted");
     assert_eq!(house.read("N-1").await.state, PaymentState::Succeeded);

@@ -186,7 +186,7 @@ impl Provider for Platform {
         Ok(refund_status(&query.out_refund_no, word?))
     }
 
-    /// The body is one line of words: `paid NO FEN APP MERCHANT TRANSACTION`, `failed NO`, `refund NO WORD [ORDER]`,
+    /// The body is one line of words: `paid NO FEN APP MERCHANT TRANSACTION`, `failed NO APP MERCHANT`, `refund NO WORD [ORDER]`,
     /// `signed-refund NO ORDER FEN MERCHANT WORD`, `forged`, `unknown-key first|again`, `probe`, `panic`.
     async fn notify(&self, raw: &RawNotify) -> Result<Notice, NotifyError> {
         if self.script.lock().unwrap().refuse_notify {
@@ -199,12 +199,12 @@ impl Provider for Platform {
                 trade_no: dukou_domain::TradeNo::new(no).unwrap(),
                 outcome: PaymentOutcome::Paid(paid(no, fen.parse().unwrap(), app, merchant, transaction)),
             },
-            ["failed", no] => PaymentNotice {
+            ["failed", no, app, merchant] => PaymentNotice {
                 trade_no: dukou_domain::TradeNo::new(no).unwrap(),
                 outcome: PaymentOutcome::NotPaid {
                     code: None,
-                    app_id: "app".to_owned(),
-                    merchant_id: "mch".to_owned(),
+                    app_id: (*app).to_owned(),
+                    merchant_id: (*merchant).to_owned(),
                 },
             },
             ["refund", no, word, order @ ..] => {
