@@ -1,8 +1,14 @@
 //! Reads query strings: every parameter known, none there twice.
 
 use actix_web::web::Query;
+use dukou_engine::records::PageCursor;
 
+use crate::cursor::List;
 use crate::problem::{FieldError, Problem};
+
+/// The length of a page where `limit` is left out, and the longest.
+const PAGE: u32 = 20;
+const LONGEST_PAGE: u32 = 100;
 
 /// The parameters of a query string.
 pub struct Parameters {
@@ -51,7 +57,24 @@ impl Parameters {
         self.get(name, "true or false", parse).unwrap_or(false)
     }
 
-    /// The length of a page.
+    /// One of `all`, each by its word.
+    pub fn one_of<T: Copy>(&mut self, name: &str, all: &[T], word: fn(T) -> &'static str) -> Option<T> {
+        let words: Vec<_> = all.iter().map(|one| word(*one)).collect();
+        let parse = |text: &str| all.iter().copied().find(|one| word(*one) == text);
+        self.get(name, &format!("one of {}", words.join(", ")), parse)
+    }
+
+    /// Where a page of `list` begins.
+    pub fn cursor(&mut self, list: List) -> Option<PageCursor> {
+        self.get("cursor", "the next_cursor of an earlier page", |text| list.decode(text))
+    }
+
+    /// The length of a page of a list that has cursors.
+    pub fn page_length(&mut self) -> u32 {
+        self.limit(PAGE, LONGEST_PAGE)
+    }
+
+    /// An integer from 1 to `max`.
     pub fn limit(&mut self, default: u32, max: u32) -> u32 {
         let parse = |text: &str| text.parse().ok().filter(|limit| (1..=max).contains(limit));
         self.get("limit", &format!("an integer from 1 to {max}"), parse).unwrap_or(default)

@@ -17,9 +17,6 @@ use crate::problem::Problem;
 use crate::query::Parameters;
 use crate::{body, idempotency};
 
-const PAGE: u32 = 20;
-const LONGEST_PAGE: u32 = 100;
-
 /// List deliveries to the webhook and their attempts, newest first.
 #[utoipa::path(
     get, path = "/v1/{tenant}/deliveries", operation_id = "listDeliveries", tag = "webhooks",
@@ -36,12 +33,11 @@ pub async fn list(
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let mut parameters = Parameters::read(request.query_string(), &["status", "cursor", "limit"])?;
-    let words = DeliveryState::ALL.map(DeliveryState::as_str).join(", ");
     let filter = DeliveryFilter {
         tenant: caller.tenant.id.clone(),
-        state: parameters.get("status", &format!("one of {words}"), DeliveryState::parse),
-        cursor: parameters.get("cursor", "the next_cursor of an earlier page", |text| List::Deliveries.decode(text)),
-        limit: parameters.limit(PAGE, LONGEST_PAGE),
+        state: parameters.one_of("status", &DeliveryState::ALL, DeliveryState::as_str),
+        cursor: parameters.cursor(List::Deliveries),
+        limit: parameters.page_length(),
     };
     parameters.finish()?;
     let page = gateway.engine.deliveries(filter).await?;

@@ -23,9 +23,6 @@ use crate::problem::Problem;
 use crate::query::Parameters;
 use crate::{body, idempotency, json};
 
-const PAGE: u32 = 20;
-const LONGEST_PAGE: u32 = 100;
-
 /// Create a payment.
 ///
 /// The same `out_trade_no` with the same content again is the same payment, with a freshly signed
@@ -106,13 +103,12 @@ pub async fn list(
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let mut parameters = Parameters::read(request.query_string(), &["status", "created_after", "cursor", "limit"])?;
-    let words = PaymentState::ALL.map(PaymentState::as_str).join(", ");
     let filter = PaymentFilter {
         tenant: caller.tenant.id.clone(),
-        state: parameters.get("status", &format!("one of {words}"), PaymentState::parse),
+        state: parameters.one_of("status", &PaymentState::ALL, PaymentState::as_str),
         created_after: parameters.get("created_after", "a time as in 2026-11-23T10:00:00Z (RFC 3339)", parse_moment),
-        cursor: parameters.get("cursor", "the next_cursor of an earlier page", |text| List::Payments.decode(text)),
-        limit: parameters.limit(PAGE, LONGEST_PAGE),
+        cursor: parameters.cursor(List::Payments),
+        limit: parameters.page_length(),
     };
     parameters.finish()?;
     let page = gateway.engine.payments(filter).await?;

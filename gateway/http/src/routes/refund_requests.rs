@@ -18,9 +18,6 @@ use crate::problem::Problem;
 use crate::query::Parameters;
 use crate::{body, idempotency, json};
 
-const PAGE: u32 = 20;
-const LONGEST_PAGE: u32 = 100;
-
 /// Ask for a refund, as the buyer.
 ///
 /// No money moves until the merchant approves. A payment has at most one pending request.
@@ -67,13 +64,11 @@ pub async fn list(
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let mut parameters = Parameters::read(request.query_string(), &["status", "cursor", "limit"])?;
-    let words = RefundRequestState::ALL.map(RefundRequestState::as_str).join(", ");
     let filter = RefundRequestFilter {
         tenant: caller.tenant.id.clone(),
-        state: parameters.get("status", &format!("one of {words}"), RefundRequestState::parse),
-        cursor: parameters
-            .get("cursor", "the next_cursor of an earlier page", |text| List::RefundRequests.decode(text)),
-        limit: parameters.limit(PAGE, LONGEST_PAGE),
+        state: parameters.one_of("status", &RefundRequestState::ALL, RefundRequestState::as_str),
+        cursor: parameters.cursor(List::RefundRequests),
+        limit: parameters.page_length(),
     };
     parameters.finish()?;
     let page = gateway.engine.refund_requests(filter).await?;
