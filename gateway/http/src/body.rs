@@ -103,6 +103,17 @@ pub async fn read_json_within(
     Ok(bytes)
 }
 
+/// Reads the body of a call that takes none: nothing, or an empty object. Returns it as it came, for what is kept
+/// of the call.
+///
+/// # Errors
+/// As [`read`]; `unsupported_media_type`, `invalid_request` for anything in it.
+pub async fn read_nothing(request: &HttpRequest, payload: Payload, config: &HttpConfig) -> Result<Bytes, Problem> {
+    let bytes = read(request, payload, config).await?;
+    expect_nothing(request.headers(), &bytes)?;
+    Ok(bytes)
+}
+
 async fn collect(mut payload: Payload, limit: usize) -> Result<Bytes, Problem> {
     let mut body = BytesMut::new();
     while let Some(chunk) = payload.next().await {
@@ -155,11 +166,7 @@ pub fn require_json(headers: &HeaderMap) -> Result<(), Problem> {
     Err(Problem::new(ErrorCode::UnsupportedMediaType, detail))
 }
 
-/// For calls that need no body: nothing at all or an empty object.
-///
-/// # Errors
-/// `unsupported_media_type`, `invalid_request`.
-pub fn expect_nothing(headers: &HeaderMap, body: &Bytes) -> Result<(), Problem> {
+fn expect_nothing(headers: &HeaderMap, body: &Bytes) -> Result<(), Problem> {
     if body.is_empty() {
         return Ok(());
     }

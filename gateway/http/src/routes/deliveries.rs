@@ -65,8 +65,7 @@ pub async fn retry(
     let id = request.match_info().get("id").unwrap_or_default();
     let id = DeliveryId::parse(id).map_err(|_| Problem::not_found("delivery"))?;
     Parameters::read(request.query_string(), &[])?.finish()?;
-    let bytes = body::read(&request, payload, &gateway.config).await?;
-    body::expect_nothing(request.headers(), &bytes)?;
+    let bytes = body::read_nothing(&request, payload, &gateway.config).await?;
     let tenant = caller.tenant;
     let (engine, shop) = (Arc::clone(&gateway.engine), Arc::clone(&tenant));
     idempotency::run(&gateway, &request, &tenant, &bytes, move |_| async move {
@@ -94,8 +93,7 @@ pub async fn enable(
     payload: Payload,
 ) -> Result<HttpResponse, Problem> {
     Parameters::read(request.query_string(), &[])?.finish()?;
-    let bytes = body::read(&request, payload, &gateway.config).await?;
-    body::expect_nothing(request.headers(), &bytes)?;
+    let bytes = body::read_nothing(&request, payload, &gateway.config).await?;
     let tenant = caller.tenant;
     let (engine, shop) = (Arc::clone(&gateway.engine), Arc::clone(&tenant));
     idempotency::run(&gateway, &request, &tenant, &bytes, move |_| async move {
