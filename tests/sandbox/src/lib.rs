@@ -16,6 +16,7 @@ mod journal;
 mod ledger;
 mod merchants;
 mod notify;
+mod outgoing;
 mod phone;
 mod platform;
 mod policy;

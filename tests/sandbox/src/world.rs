@@ -71,7 +71,7 @@ impl World {
         self.people.clear();
         self.access_tokens.clear();
         self.faults.clear();
-        self.notifier.clear();
+        self.notifier.outgoing().clear();
         self.douyin.reset();
         self.v3.reset(&self.authority);
         self.set_policy(Policy::default());

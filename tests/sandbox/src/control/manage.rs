@@ -140,7 +140,7 @@ pub async fn change_policy(world: web::Data<World>, body: web::Bytes) -> Answer 
     let policy = world.policy().changed(&change).map_err(Refusal::bad)?;
     if change.get("drop_notifies").is_some() {
         let counted = policy.drop_notifies >= 1.0;
-        world.notifier.lose(if counted { policy.drop_notifies as u64 } else { 0 });
+        world.notifier.outgoing().lose(if counted { policy.drop_notifies as u64 } else { 0 });
     }
     world.set_policy(policy.clone());
     Ok(HttpResponse::Ok().json(policy))
@@ -188,8 +188,8 @@ pub async fn move_clock(world: web::Data<World>, body: web::Bytes) -> Answer {
     if let Some(seconds) = how.advance_seconds {
         world.clock.advance(seconds);
     }
-    world.notifier.wake();
-    world.douyin.webhooks.wake();
+    world.notifier.outgoing().wake();
+    world.douyin.webhooks.outgoing().wake();
     Ok(HttpResponse::Ok().json(clock_state(&world)))
 }
 

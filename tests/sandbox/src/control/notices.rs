@@ -20,7 +20,7 @@ const MAX_COPIES: usize = 10_000;
 
 /// The queue: what is pending, with attempts and the next due time, and what was delivered.
 pub async fn queue(world: web::Data<World>) -> Answer {
-    Ok(HttpResponse::Ok().json(json!({ "now": world.clock.now(), "notifies": world.notifier.jobs() })))
+    Ok(HttpResponse::Ok().json(json!({ "now": world.clock.now(), "notifies": world.notifier.outgoing().jobs() })))
 }
 
 #[derive(Clone, Copy, Default, Deserialize)]

@@ -77,7 +77,7 @@ impl Douyin {
         *lock(&self.grants) = Grants::default();
         *lock(&self.works) = Works::default();
         self.faults.clear();
-        self.webhooks.clear();
+        self.webhooks.outgoing().clear();
         self.set_policy(Policy::default());
     }
 }

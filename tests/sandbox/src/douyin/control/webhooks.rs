@@ -62,7 +62,8 @@ pub async fn unregister(world: web::Data<World>, path: web::Path<String>) -> Ans
 
 /// The queue: what is pending, with attempts and the next due time, and what was taken or given up.
 pub async fn queue(world: web::Data<World>) -> Answer {
-    Ok(HttpResponse::Ok().json(json!({ "now": world.clock.now(), "webhooks": world.douyin.webhooks.jobs() })))
+    Ok(HttpResponse::Ok()
+        .json(json!({ "now": world.clock.now(), "webhooks": world.douyin.webhooks.outgoing().jobs() })))
 }
 
 /// How copies of one message are sent.
@@ -147,7 +148,8 @@ pub async fn send(world: web::Data<World>, body: web::Bytes) -> Answer {
 /// Sends a webhook of the queue again, with the same bytes and `Msg-Id` unless told otherwise.
 pub async fn repeat(world: web::Data<World>, path: web::Path<u64>, body: web::Bytes) -> Answer {
     let copies: Copies = read(&body)?;
-    let job = world.douyin.webhooks.job(path.into_inner()).ok_or_else(|| Refusal::unknown("no such webhook"))?;
+    let job =
+        world.douyin.webhooks.outgoing().job(path.into_inner()).ok_or_else(|| Refusal::unknown("no such webhook"))?;
     let message = job.message;
     copies.send(world.into_inner(), &message.client_key, &message.url, &message.msg_id, message.body.into_bytes()).await
 }

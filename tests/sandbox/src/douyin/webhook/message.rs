@@ -4,7 +4,6 @@ use rand::Rng;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::queue::Message;
 use crate::douyin::sign;
 use crate::ledger::token;
 use crate::world::World;
@@ -25,6 +24,16 @@ pub struct Event {
 pub enum ContentForm {
     Object,
     Text,
+}
+
+/// One webhook; every repetition carries the same bytes and the same `Msg-Id`.
+#[derive(Clone, Debug, Serialize)]
+pub struct Message {
+    pub msg_id: String,
+    pub client_key: String,
+    pub event: String,
+    pub url: String,
+    pub body: String,
 }
 
 /// How an event is to be sent, where not as usual.
