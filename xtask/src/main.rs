@@ -74,12 +74,13 @@ fn test(arguments: &[String]) -> anyhow::Result<()> {
     on_postgres(arguments)
 }
 
-/// The end-to-end tests once more, with payments in PostgreSQL.
+/// The end-to-end tests once more, with payments in PostgreSQL. The program that ran them already: asked for this
+/// package alone, cargo would choose other features of what it depends on, and compile all of that anew.
 fn on_postgres(arguments: &[String]) -> anyhow::Result<()> {
-    let mut command = vec!["test", "--package", "dukou-e2e", "--test", "it", "--locked", "--no-fail-fast"];
-    command.push("--");
-    command.extend(arguments.iter().map(String::as_str));
-    step::cargo_with("the end-to-end tests on PostgreSQL", &command, &[("DUKOU_TEST_STORE", "postgres")])
+    let mut command = vec!["test", "--workspace", "--locked"];
+    command.extend(TEST_FEATURES);
+    let mut tests = step::test_program(&command, "tests/e2e", "it")?;
+    step::run("the end-to-end tests on PostgreSQL", tests.args(arguments).env("DUKOU_TEST_STORE", "postgres"))
 }
 
 /// The programs that the end-to-end tests start.
