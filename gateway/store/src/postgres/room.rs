@@ -36,13 +36,13 @@ impl Room {
     /// Writes, and takes it back.
     ///
     /// # Errors
-    /// As the database refused it. Where the account may make no tables, nothing can be learned, and it is none.
+    /// As the database refused it. Where tables may not be made, nothing can be learned, and it is none.
     pub async fn prove(&self, connection: &mut PgConnection) -> Result<()> {
         let mut transaction = connection.begin().await.map_err(store_error)?;
         let taken = sqlx::raw_sql(TAKE).execute(&mut *transaction).await;
         transaction.rollback().await.map_err(store_error)?;
         if let Err(error) = taken
-            && !is_forbidden(&error)
+            && !is_against_rules(&error)
         {
             return Err(store_error(error));
         }
@@ -53,7 +53,8 @@ impl Room {
     }
 }
 
-/// Whether the account may use the tables and make none (`insufficient_privilege`).
-fn is_forbidden(error: &sqlx::Error) -> bool {
-    error.as_database_error().is_some_and(|refused| refused.code().as_deref() == Some("42501"))
+/// Whether it is not for want of anything: the account may make no table, or nobody may, by a trigger's word.
+fn is_against_rules(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|refused| refused.code());
+    code.is_some_and(|code| ["0A", "42", "P0"].iter().any(|class| code.starts_with(class)))
 }

@@ -174,22 +174,26 @@ async fn a_database_without_room_is_not_ready_until_there_is_some() {
     assert_eq!(sql(&address, "SELECT count(*) FROM pg_tables WHERE tablename = 'dukou_room'"), "0");
 }
 
-/// Whoever may make no tables learns nothing of the room there is, and counts as ready.
+/// Where no table may be made nothing is learned of the room there is, and the store counts as ready.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_account_that_may_make_no_tables_is_ready_again_after_a_failure() {
-    let address = Postgres::shared().new_database();
-    let store = open(&address).await;
-    sql(
-        &address,
-        "CREATE FUNCTION failing() RETURNS trigger LANGUAGE plpgsql AS \
-         $$BEGIN RAISE 'out of memory' USING ERRCODE = 'out_of_memory'; END$$; \
-         CREATE TRIGGER failing BEFORE INSERT ON payments EXECUTE FUNCTION failing(); \
-         CREATE FUNCTION refused() RETURNS event_trigger LANGUAGE plpgsql AS \
-         $$BEGIN RAISE 'permission denied' USING ERRCODE = 'insufficient_privilege'; END$$; \
-         CREATE EVENT TRIGGER refused ON ddl_command_end EXECUTE FUNCTION refused()",
-    );
-    create(&store, &payment("B1", 1_000)).await.unwrap_err();
-    store.ready().await.unwrap();
+async fn a_database_in_which_no_table_may_be_made_is_ready_again_after_a_failure() {
+    for refusal in ["insufficient_privilege", "raise_exception"] {
+        let address = Postgres::shared().new_database();
+        let store = open(&address).await;
+        sql(
+            &address,
+            &format!(
+                "CREATE FUNCTION failing() RETURNS trigger LANGUAGE plpgsql AS \
+                 $$BEGIN RAISE 'out of memory' USING ERRCODE = 'out_of_memory'; END$$; \
+                 CREATE TRIGGER failing BEFORE INSERT ON payments EXECUTE FUNCTION failing(); \
+                 CREATE FUNCTION refused() RETURNS event_trigger LANGUAGE plpgsql AS \
+                 $$BEGIN RAISE 'no tables' USING ERRCODE = '{refusal}'; END$$; \
+                 CREATE EVENT TRIGGER refused ON ddl_command_end EXECUTE FUNCTION refused()"
+            ),
+        );
+        create(&store, &payment("B1", 1_000)).await.unwrap_err();
+        store.ready().await.expect(refusal);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
