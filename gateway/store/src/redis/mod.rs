@@ -35,6 +35,9 @@ const POLL: Duration = Duration::from_millis(20);
 const CLAIM_MILLIS: u64 = 30_000;
 /// How long a marker is kept: longer than the day for which a platform repeats a message.
 const MARKER_MILLIS: u64 = 72 * 3_600_000;
+/// How long a lock's counter is kept after the last holder: longer than anybody still works who held it. Every payment
+/// leaves one, so for no longer.
+const FENCE_MILLIS: u64 = 3_600_000;
 
 const ACCEPTED: &str = "done:accepted";
 
@@ -165,7 +168,7 @@ impl RedisCoordinator {
         let (lock, fence) = self.lock_keys(name);
         let scripts = &self.link.scripts;
         let mut call = scripts.lock.key(lock);
-        call.key(fence).arg(Uuid::new_v4().simple().to_string()).arg(CLAIM_MILLIS).arg(MARKER_MILLIS);
+        call.key(fence).arg(Uuid::new_v4().simple().to_string()).arg(CLAIM_MILLIS).arg(FENCE_MILLIS);
         loop {
             match self.link.call::<Option<String>>(&call, deadline).await {
                 Ok(Some(token)) => return Some(token),

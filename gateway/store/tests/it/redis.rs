@@ -78,6 +78,11 @@ async fn instances_of_one_store_share_claims_and_locks() {
     // Whoever held it before does not open it.
     first.unlock(dukou_engine::ports::Lock { name: "B1".into(), token: format!("{before}:x"), local: None }).await;
     assert_eq!(first.lock("B1").await.unwrap().token, "");
+
+    // What a lock leaves is gone long before a marker is: there is one for each payment.
+    let kept = server.command("EVAL \"return redis.call('PTTL', redis.call('KEYS', '*:lock:fence')[1])\" 0").await;
+    let kept: i64 = kept.unwrap().trim().trim_start_matches(':').parse().unwrap();
+    assert!((1..=3_600_000).contains(&kept), "{kept}");
 }
 
 #[tokio::test]
