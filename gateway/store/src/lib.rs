@@ -7,6 +7,7 @@
 mod attempts;
 mod codec;
 mod error;
+mod failing;
 mod fair;
 mod keyed_locks;
 mod migrate;

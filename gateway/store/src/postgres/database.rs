@@ -15,8 +15,8 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::error::{Result, store_error, was_refused};
 use super::lives::Lives;
-use super::room::Room;
 use super::schema;
+use crate::failing::Failing;
 
 /// How long a request waits for a connection.
 const ACQUIRE: Duration = Duration::from_secs(3);
@@ -55,7 +55,7 @@ pub(super) type Work<'c, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'c
 pub(super) struct Database {
     pool: PgPool,
     lives: Arc<Lives>,
-    room: Arc<Room>,
+    failing: Arc<Failing>,
     /// Connections belong to this runtime, whichever thread asks.
     runtime: Handle,
 }
@@ -88,15 +88,15 @@ impl Database {
                 Box::pin(async move { set_up(connection, &lives).await })
             })
             .connect_lazy_with(options);
-        Ok((Database { pool, lives, room: Arc::default(), runtime: Handle::current() }, first))
+        Ok((Database { pool, lives, failing: Arc::default(), runtime: Handle::current() }, first))
     }
 
     pub fn lives(&self) -> &Lives {
         &self.lives
     }
 
-    pub fn room(&self) -> &Arc<Room> {
-        &self.room
+    pub fn failing(&self) -> &Arc<Failing> {
+        &self.failing
     }
 
     pub fn runtime(&self) -> &Handle {
@@ -227,8 +227,13 @@ impl Database {
 
     /// Undoes a transaction that failed, or gives the connection up.
     pub async fn take_back(&self, mut connection: PoolConnection<Postgres>, error: &StoreError) {
-        self.room.note(error);
-        let usable = !matches!(error, StoreError::Unavailable(_));
+        let usable = match error {
+            StoreError::Unavailable(why) => {
+                self.failing.note(why);
+                false
+            }
+            StoreError::Unknown(_) | StoreError::Conflict(_) | StoreError::Corrupt(_) => true,
+        };
         if !usable || !matches!(timeout(STALE, run(&mut connection, "ROLLBACK")).await, Ok(Ok(()))) {
             self.give_up(connection);
         }

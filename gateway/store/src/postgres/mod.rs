@@ -406,14 +406,18 @@ impl Store for PostgresStore {
 
     /// Asks whether the database takes writes. After a write that failed it also writes, to see whether that is so.
     async fn ready(&self) -> Result<()> {
-        let room = Arc::clone(self.database.room());
+        let failing = Arc::clone(self.database.failing());
         let probe = self.read(move |connection| {
             Box::pin(async move {
                 let row = sqlx::query(CAN_WRITE).fetch_one(&mut *connection).await.map_err(store_error)?;
                 if !Columns::new(&row).flag()? {
                     return Err(StoreError::Unavailable("the database takes no writes: it follows another one".into()));
                 }
-                if room.is_doubtful() { room.prove(connection).await } else { Ok(()) }
+                if failing.is_set() {
+                    room::prove(connection).await?;
+                    failing.probed();
+                }
+                Ok(())
             })
         });
         match timeout(READY_PATIENCE, probe).await {

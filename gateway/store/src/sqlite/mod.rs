@@ -350,7 +350,7 @@ impl Store for SqliteStore {
     /// disk takes it again; otherwise it writes nothing.
     async fn ready(&self) -> Result<()> {
         let shared = self.inner.writer.shared();
-        let failing = shared.failing.load(Ordering::Relaxed);
+        let failing = shared.failing.is_set();
         let probe = self.write(move |w| {
             if failing {
                 w.execute(PROBE, [])?;
@@ -360,7 +360,7 @@ impl Store for SqliteStore {
         match tokio::time::timeout(READY_PATIENCE, probe).await {
             Ok(answer) => {
                 if failing && answer.is_ok() {
-                    shared.probed();
+                    shared.failing.probed();
                 }
                 answer
             }
@@ -377,8 +377,8 @@ mod tests {
     async fn a_store_that_could_not_write_is_ready_again_once_there_is_room_for_more_than_a_small_change() {
         let folder = tempfile::tempdir().unwrap();
         let store = SqliteStore::open(SqliteOptions::at(folder.path().join("dukou.db"))).unwrap();
-        let failing = || store.inner.writer.shared().failing.load(Ordering::Relaxed);
-        store.inner.writer.shared().failing.store(true, Ordering::Relaxed);
+        let failing = || store.inner.writer.shared().failing.is_set();
+        store.inner.writer.shared().failing.note("the disk is full");
         store.write(|w| w.execute("UPDATE meta SET probe = NULL", [])).await.unwrap();
         assert!(failing());
         store.ready().await.unwrap();

@@ -4,7 +4,7 @@
 //! There is no timer: a request alone is committed alone, and requests that come while the disk
 //! is busy share the next commit.
 
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -17,6 +17,7 @@ use super::checkpoint::Checkpoints;
 use super::error::Result;
 use super::task::{NotCommitted, Ran, Task};
 use super::writing::Writing;
+use crate::failing::Failing;
 
 enum Message {
     Run(Box<dyn Task>),
@@ -30,18 +31,8 @@ pub(super) struct Shared {
     pub position: AtomicI64,
     /// The same for those who wait for it to grow.
     pub committed: watch::Sender<i64>,
-    /// A transaction that had something to write did not reach the disk, and nothing as large as the readiness probe
-    /// did since: where little room is left, small ones still do.
-    pub failing: AtomicBool,
-}
-
-impl Shared {
-    /// The readiness probe reached the disk.
-    pub fn probed(&self) {
-        if self.failing.swap(false, Ordering::Relaxed) {
-            tracing::warn!("the store takes writes again");
-        }
-    }
+    /// A transaction that had something to write did not reach the disk.
+    pub failing: Failing,
 }
 
 pub(super) struct Writer {
@@ -64,7 +55,7 @@ impl Writer {
         let shared = Arc::new(Shared {
             position: AtomicI64::new(position),
             committed: watch::Sender::new(position),
-            failing: AtomicBool::new(false),
+            failing: Failing::default(),
         });
         let state = State { connection, position, shared: Arc::clone(&shared) };
         let thread = thread::Builder::new()
@@ -190,7 +181,7 @@ impl State {
                 Ran::Refused | Ran::Broken if writing.wrote() || self.connection.is_autocommit() => {
                     return Err(HalfWritten);
                 }
-                Ran::Broken => self.note_failure("a statement failed"),
+                Ran::Broken => self.shared.failing.note("a statement failed"),
                 Ran::Refused => {}
             }
         }
@@ -217,7 +208,7 @@ impl State {
                 self.statement("ROLLBACK TO request")?;
             }
             if ran == Ran::Broken {
-                self.note_failure("a statement failed");
+                self.shared.failing.note("a statement failed");
             }
             self.statement("RELEASE request")?;
         }
@@ -251,14 +242,8 @@ impl State {
 
     fn failed(&self, error: NotCommitted) -> NotCommitted {
         let (NotCommitted::Undone(why) | NotCommitted::Unknown(why)) = &error;
-        self.note_failure(why);
+        self.shared.failing.note(why);
         error
-    }
-
-    fn note_failure(&self, why: &str) {
-        if !self.shared.failing.swap(true, Ordering::Relaxed) {
-            tracing::error!(why, "the store cannot write");
-        }
     }
 }
 

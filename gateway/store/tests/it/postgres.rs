@@ -144,20 +144,35 @@ async fn a_value_that_cannot_be_kept_hurts_nobody_else() {
     store.ready().await.unwrap();
 }
 
+/// Payments cannot be entered from now on, for this reason.
+fn refuse_payments(address: &str, condition: &str, said: &str) {
+    let body = refusing("refuse_payments", "trigger", condition, said);
+    let on = "CREATE TRIGGER refuse_payments BEFORE INSERT ON payments EXECUTE FUNCTION refuse_payments()";
+    sql(address, &format!("{body}; {on}"));
+}
+
+/// Tables cannot be made from now on, for this reason.
+fn refuse_tables(address: &str, condition: &str, said: &str) {
+    let body = refusing("refuse_tables", "event_trigger", condition, said);
+    let on = "CREATE EVENT TRIGGER refuse_tables ON ddl_command_end WHEN TAG IN ('CREATE TABLE AS') \
+              EXECUTE FUNCTION refuse_tables()";
+    sql(address, &format!("{body}; {on}"));
+}
+
+fn refusing(name: &str, kind: &str, condition: &str, said: &str) -> String {
+    format!(
+        "CREATE OR REPLACE FUNCTION {name}() RETURNS {kind} LANGUAGE plpgsql AS \
+         $$BEGIN RAISE '{said}' USING ERRCODE = '{condition}'; END$$"
+    )
+}
+
 /// Watches: the write in `ready`. Without it an instance counts as ready while each of its changes is refused.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_database_without_room_is_not_ready_until_there_is_some() {
     let address = Postgres::shared().new_database();
     let store = open(&address).await;
-    sql(
-        &address,
-        "CREATE FUNCTION no_room() RETURNS trigger LANGUAGE plpgsql AS \
-         $$BEGIN RAISE 'could not extend file' USING ERRCODE = 'disk_full'; END$$; \
-         CREATE FUNCTION no_room_for_more() RETURNS event_trigger LANGUAGE plpgsql AS \
-         $$BEGIN RAISE 'could not extend file' USING ERRCODE = 'disk_full'; END$$; \
-         CREATE TRIGGER no_room BEFORE INSERT ON payments EXECUTE FUNCTION no_room(); \
-         CREATE EVENT TRIGGER no_room_for_more ON ddl_command_end EXECUTE FUNCTION no_room_for_more()",
-    );
+    refuse_payments(&address, "disk_full", "could not extend file");
+    refuse_tables(&address, "disk_full", "could not extend file");
     // What a database has room for is of no interest while it takes every change.
     store.ready().await.unwrap();
     let refused = create(&store, &payment("B1", 1_000)).await.unwrap_err();
@@ -165,11 +180,11 @@ async fn a_database_without_room_is_not_ready_until_there_is_some() {
     let unready = store.ready().await.unwrap_err();
     assert!(matches!(&unready, StoreError::Unavailable(why) if why.contains("could not extend file")), "{unready:?}");
     // A change that finds a place says nothing of the next one.
-    sql(&address, "DROP EVENT TRIGGER no_room_for_more; DROP TRIGGER no_room ON payments");
+    sql(&address, "DROP EVENT TRIGGER refuse_tables; DROP TRIGGER refuse_payments ON payments");
     create(&store, &payment("B1", 1_000)).await.unwrap();
-    sql(&address, "CREATE EVENT TRIGGER no_room_for_more ON ddl_command_end EXECUTE FUNCTION no_room_for_more()");
+    refuse_tables(&address, "disk_full", "could not extend file");
     store.ready().await.unwrap_err();
-    sql(&address, "DROP EVENT TRIGGER no_room_for_more");
+    sql(&address, "DROP EVENT TRIGGER refuse_tables");
     store.ready().await.unwrap();
     assert_eq!(sql(&address, "SELECT count(*) FROM pg_tables WHERE tablename = 'dukou_room'"), "0");
 }
@@ -180,17 +195,8 @@ async fn a_database_in_which_no_table_may_be_made_is_ready_again_after_a_failure
     for refusal in ["insufficient_privilege", "raise_exception"] {
         let address = Postgres::shared().new_database();
         let store = open(&address).await;
-        sql(
-            &address,
-            &format!(
-                "CREATE FUNCTION failing() RETURNS trigger LANGUAGE plpgsql AS \
-                 $$BEGIN RAISE 'out of memory' USING ERRCODE = 'out_of_memory'; END$$; \
-                 CREATE TRIGGER failing BEFORE INSERT ON payments EXECUTE FUNCTION failing(); \
-                 CREATE FUNCTION refused() RETURNS event_trigger LANGUAGE plpgsql AS \
-                 $$BEGIN RAISE 'no tables' USING ERRCODE = '{refusal}'; END$$; \
-                 CREATE EVENT TRIGGER refused ON ddl_command_end EXECUTE FUNCTION refused()"
-            ),
-        );
+        refuse_payments(&address, "out_of_memory", "out of memory");
+        refuse_tables(&address, refusal, "no tables");
         create(&store, &payment("B1", 1_000)).await.unwrap_err();
         store.ready().await.expect(refusal);
     }
