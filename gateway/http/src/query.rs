@@ -57,10 +57,8 @@ impl Parameters {
         self.get(name, "true or false", parse).unwrap_or(false)
     }
 
-    /// One of `all`, each by its word.
-    pub fn one_of<T: Copy>(&mut self, name: &str, all: &[T], word: fn(T) -> &'static str) -> Option<T> {
-        let words: Vec<_> = all.iter().map(|one| word(*one)).collect();
-        let parse = |text: &str| all.iter().copied().find(|one| word(*one) == text);
+    /// One of `words`, as `parse` understands them.
+    pub fn one_of<T>(&mut self, name: &str, words: &[&str], parse: fn(&str) -> Option<T>) -> Option<T> {
         self.get(name, &format!("one of {}", words.join(", ")), parse)
     }
 

@@ -35,7 +35,7 @@ pub async fn list(
     let mut parameters = Parameters::read(request.query_string(), &["status", "cursor", "limit"])?;
     let filter = DeliveryFilter {
         tenant: caller.tenant.id.clone(),
-        state: parameters.one_of("status", &DeliveryState::ALL, DeliveryState::as_str),
+        state: parameters.one_of("status", &DeliveryState::ALL.map(DeliveryState::as_str), DeliveryState::parse),
         cursor: parameters.cursor(List::Deliveries),
         limit: parameters.page_length(),
     };

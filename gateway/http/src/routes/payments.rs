@@ -105,7 +105,7 @@ pub async fn list(
     let mut parameters = Parameters::read(request.query_string(), &["status", "created_after", "cursor", "limit"])?;
     let filter = PaymentFilter {
         tenant: caller.tenant.id.clone(),
-        state: parameters.one_of("status", &PaymentState::ALL, PaymentState::as_str),
+        state: parameters.one_of("status", &PaymentState::ALL.map(PaymentState::as_str), PaymentState::parse),
         created_after: parameters.get("created_after", "a time as in 2026-11-23T10:00:00Z (RFC 3339)", parse_moment),
         cursor: parameters.cursor(List::Payments),
         limit: parameters.page_length(),

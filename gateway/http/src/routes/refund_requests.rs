@@ -66,7 +66,11 @@ pub async fn list(
     let mut parameters = Parameters::read(request.query_string(), &["status", "cursor", "limit"])?;
     let filter = RefundRequestFilter {
         tenant: caller.tenant.id.clone(),
-        state: parameters.one_of("status", &RefundRequestState::ALL, RefundRequestState::as_str),
+        state: parameters.one_of(
+            "status",
+            &RefundRequestState::ALL.map(RefundRequestState::as_str),
+            RefundRequestState::parse,
+        ),
         cursor: parameters.cursor(List::RefundRequests),
         limit: parameters.page_length(),
     };

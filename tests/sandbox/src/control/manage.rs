@@ -139,8 +139,7 @@ pub async fn change_policy(world: web::Data<World>, body: web::Bytes) -> Answer 
     let change: Value = read(&body)?;
     let policy = world.policy().changed(&change).map_err(Refusal::bad)?;
     if change.get("drop_notifies").is_some() {
-        let counted = policy.drop_notifies >= 1.0;
-        world.notifier.outgoing().lose(if counted { policy.drop_notifies as u64 } else { 0 });
+        world.notifier.outgoing().drop_from_now(policy.drop_notifies);
     }
     world.set_policy(policy.clone());
     Ok(HttpResponse::Ok().json(policy))

@@ -95,16 +95,17 @@ impl<M: Clone + Send + 'static> Outgoing<M> {
         self.to_lose.store(0, Ordering::Relaxed);
     }
 
-    /// The next so many attempts are lost.
-    pub fn lose(&self, attempts: u64) {
-        self.to_lose.store(attempts, Ordering::Relaxed);
+    /// To be called when the policy says anew what is dropped: from 1 on it is so many of the next attempts, below
+    /// it a share of all, for which nothing is counted.
+    pub fn drop_from_now(&self, dropped: f64) {
+        let counted = if dropped >= 1.0 { dropped as u64 } else { 0 };
+        self.to_lose.store(counted, Ordering::Relaxed);
     }
 
-    /// Whether the attempt that begins now is lost: it is one of those that are counted, or else, by chance, of this
-    /// share of all. With the whole share, those that are counted and no others.
-    pub fn is_lost(&self, share: f64) -> bool {
+    /// Whether the attempt that begins now is lost, where this is dropped.
+    pub fn is_lost(&self, dropped: f64) -> bool {
         self.to_lose.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok()
-            || (share < 1.0 && rand::rng().random_bool(share))
+            || (dropped < 1.0 && rand::rng().random_bool(dropped))
     }
 
     /// All that are known, oldest first.

@@ -87,8 +87,7 @@ pub async fn change_policy(world: web::Data<World>, body: web::Bytes) -> Answer 
     let change: Value = read(&body)?;
     let policy = world.douyin.policy().changed(&change).map_err(Refusal::bad)?;
     if change.get("drop_webhooks").is_some() {
-        let counted = policy.drop_webhooks >= 1.0;
-        world.douyin.webhooks.outgoing().lose(if counted { policy.drop_webhooks as u64 } else { 0 });
+        world.douyin.webhooks.outgoing().drop_from_now(policy.drop_webhooks);
     }
     world.douyin.set_policy(policy.clone());
     Ok(HttpResponse::Ok().json(policy))
