@@ -1,5 +1,5 @@
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -29,6 +29,9 @@ pub enum Mode {
     /// A connection is closed once so many bytes of answers have passed it since the mode was set: 0 loses the answer
     /// to a request that arrived.
     CutAnswersAfter(u64),
+    /// A request with these words arrives and its answer is lost: the connection is closed in its place. The words are
+    /// looked for in each chunk by itself.
+    CutAnswerTo(&'static str),
 }
 
 /// A TCP proxy in front of one address, on a thread of its own. What it does can be changed at any time, for open
@@ -155,13 +158,15 @@ async fn relay(client: TcpStream, shared: &Shared) {
     let _ = server.set_nodelay(true);
     let (client_reads, client_writes) = client.into_split();
     let (server_reads, server_writes) = server.into_split();
+    // Whether the answer that comes next is to be lost.
+    let lost = AtomicBool::new(false);
     // An error in one way, or the limit of its mode, ends the whole connection; a way that ends in order lets the other
     // one finish.
     tokio::select! {
         _ = async {
             tokio::try_join!(
-                carry(client_reads, server_writes, Way::Request, shared.mode.subscribe()),
-                carry(server_reads, client_writes, Way::Answer, shared.mode.subscribe()),
+                carry(client_reads, server_writes, Way::Request, shared.mode.subscribe(), &lost),
+                carry(server_reads, client_writes, Way::Answer, shared.mode.subscribe(), &lost),
             )
         } => {}
         () = cut(shared.mode.subscribe()) => {}
@@ -180,6 +185,7 @@ async fn carry(
     mut to: impl AsyncWrite + Unpin,
     way: Way,
     mut mode: watch::Receiver<(u64, Mode)>,
+    lost: &AtomicBool,
 ) -> std::io::Result<()> {
     let mut buffer = vec![0; CHUNK];
     let (mut passed, mut counted_in) = (0_u64, mode.borrow().0);
@@ -205,6 +211,13 @@ async fn carry(
             }
             Mode::CutAfter(bytes) if way == Way::Request => Some(bytes),
             Mode::CutAnswersAfter(bytes) if way == Way::Answer => Some(bytes),
+            Mode::CutAnswerTo(words) if way == Way::Request => {
+                if buffer[..count].windows(words.len()).any(|window| window == words.as_bytes()) {
+                    lost.store(true, Ordering::Release);
+                }
+                None
+            }
+            Mode::CutAnswerTo(_) if lost.load(Ordering::Acquire) => Some(0),
             _ => None,
         };
         let room =
@@ -266,6 +279,8 @@ mod tests {
             (Mode::CutAfter(4), Some(4)),
             (Mode::CutAnswersAfter(0), Some(0)),
             (Mode::CutAnswersAfter(3), Some(3)),
+            (Mode::CutAnswerTo("345"), Some(0)),
+            (Mode::CutAnswerTo("543"), Some(10)),
         ] {
             let proxy = Proxy::start(&target);
             let mut stream = TcpStream::connect(proxy.address()).await.unwrap();

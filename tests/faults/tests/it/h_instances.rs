@@ -224,18 +224,10 @@ async fn f16_the_answer_to_a_commit_is_lost() {
     let world = World::builder().two().store_proxy().start().await;
     let (tenant, merchant) = world.bookshop();
     paid_silently(&world, &merchant, "F16-one", 101).await;
-    restart_at(&world.gateway, &format!("store.before_commit=1*sleep({})", HELD.as_millis())).await;
     let proxy = world.store_proxy.as_ref().unwrap();
-    let (control, told) = (world.control.clone(), tenant.clone());
-    let sending = tokio::spawn(async move { control.notify(&told, "F16-one", &json!({})).await });
-    eventually("a transaction waits for its commit", SOON, async || (world.sql(HELD_OPEN) == "1").then_some(())).await;
-    proxy.set(Mode::CutAnswersAfter(0));
-    eventually("the commit has arrived", SOON, async || {
-        (world.sql("SELECT state FROM payments WHERE out_trade_no = 'F16-one'") == "succeeded").then_some(())
-    })
-    .await;
+    proxy.set(Mode::CutAnswerTo("COMMIT"));
+    let deliveries = world.control.notify(&tenant, "F16-one", &json!({})).await;
     proxy.set(Mode::Pass);
-    let deliveries = sending.await.unwrap();
     assert_eq!(successes(&deliveries), 1, "it was found out and acknowledged: {deliveries:?}");
     assert!(world.gateway.logs().contains("asking what became of it"), "no answer was lost, so this has seen nothing");
     let elsewhere = world.merchant_at_second("bookshop");
