@@ -37,15 +37,17 @@ pub struct Browser {
     driver: Child,
     session: String,
     client: reqwest::Client,
-    _profile: TempDir,
+    _folder: TempDir,
 }
 
 impl Browser {
     /// # Panics
     /// When chromedriver or Chromium is not installed or does not start.
     pub async fn start(width: u32, height: u32) -> Self {
-        let profile = tempfile::tempdir().unwrap();
+        let folder = tempfile::tempdir().unwrap();
         let mut command = Command::new("chromedriver");
+        // Being killed, it leaves what it has there.
+        command.env("TMPDIR", folder.path());
         // A group of its own, so that the browser's many processes end with it.
         command.arg("--port=0").process_group(0).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut driver = command
@@ -58,9 +60,9 @@ impl Browser {
         });
         let client = reqwest::Client::builder().no_proxy().tls_certs_only([]).timeout(PATIENCE * 2).build().unwrap();
         let url = format!("http://127.0.0.1:{}", port.expect("chromedriver names its port"));
-        let mut browser = Self { driver, session: url, client, _profile: profile };
+        let mut browser = Self { driver, session: url, client, _folder: folder };
         let mut arguments: Vec<String> = ARGUMENTS.iter().map(|argument| (*argument).to_owned()).collect();
-        arguments.push(format!("--user-data-dir={}", browser._profile.path().display()));
+        arguments.push(format!("--user-data-dir={}", browser._folder.path().join("profile").display()));
         arguments.push(format!("--window-size={width},{height}"));
         let wanted = json!({
             "browserName": "chrome",

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use dukou_e2e::{Browser, start_dukou};
+use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Child;
 use tokio::time::timeout;
@@ -12,10 +13,17 @@ use tokio::time::timeout;
 /// How long the demo may take to start and to walk.
 const START: Duration = Duration::from_secs(60);
 
+/// A running demo. It is killed when dropped, and what it then leaves goes with its folder.
+pub struct Demo {
+    _process: Child,
+    _folder: TempDir,
+}
+
 /// The running demo and the address of its shop.
-pub async fn demo() -> (Child, String) {
-    let mut demo = start_dukou(&["demo"], &[]);
-    let mut lines = BufReader::new(demo.stdout.take().unwrap()).lines();
+pub async fn demo() -> (Demo, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut process = start_dukou(&["demo"], &[("TMPDIR", folder.path().to_str().unwrap())]);
+    let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
     let address = timeout(START, async {
         while let Some(line) = lines.next_line().await.unwrap() {
             if let Some((_, address)) = line.split_once("shop").filter(|(before, _)| before.contains("商店")) {
@@ -27,7 +35,7 @@ pub async fn demo() -> (Child, String) {
     let address = address.await.expect("the demo names its shop in time");
     // What it says later is read too, so that it never waits for a reader.
     tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-    (demo, address)
+    (Demo { _process: process, _folder: folder }, address)
 }
 
 pub fn picture(name: &str) -> PathBuf {

@@ -71,8 +71,11 @@ fn a_taken_address_is_an_error() {
 fn a_control_port_that_was_not_named_and_is_taken_is_another_one() {
     // Whoever holds it, it is taken.
     let _taken = TcpListener::bind("127.0.0.1:9080");
+    // Being killed, it leaves what it has there.
+    let folder = tempfile::tempdir().unwrap();
     let mut child = Command::new(env!("CARGO_BIN_EXE_dukou-sandbox"))
         .args(["--listen", "127.0.0.1:0"])
+        .env("TMPDIR", folder.path())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
