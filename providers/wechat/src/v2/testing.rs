@@ -138,23 +138,15 @@ pub fn problems_where(is_usable: fn(&TransportOptions) -> bool, section: &Value)
 /// A provider with a client certificate, and the transport under it.
 pub fn provider(changes: Value) -> (Arc<dyn Provider>, Arc<Replay>) {
     let replay = Arc::new(Replay::default());
-    let p12 = std::env::temp_dir().join(format!("dukou-wechat-{}.p12", std::process::id()));
+    // Read while the provider is built.
+    let p12 = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(p12.path(), vectors::client_p12()).unwrap();
     let mut section = section(changes);
     if section.get("client_p12").is_none() {
-        write_once(&p12, &vectors::client_p12());
-        section["client_p12"] = json!(format!("file:{}", p12.display()));
+        section["client_p12"] = json!(format!("file:{}", p12.path().display()));
     }
     let (provider, problems) = build(&section, replay.clone());
     (provider.unwrap_or_else(|| panic!("{problems:#?}")), replay)
-}
-
-/// Tests run side by side: the file appears whole or not at all.
-fn write_once(path: &Path, bytes: &[u8]) {
-    if !path.exists() {
-        let mut file = tempfile::NamedTempFile::new_in(path.parent().unwrap()).unwrap();
-        std::io::Write::write_all(&mut file, bytes).unwrap();
-        let _ = file.persist(path);
-    }
 }
 
 pub fn settings(sign_type: &str) -> Settings {
