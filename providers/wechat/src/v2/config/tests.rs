@@ -18,6 +18,12 @@ fn each_mistake_is_named_and_no_secret_is_shown() {
         (json!({ "backup_url": "https://backup.example.com" }), None),
         (json!({ "app_id": null }), Some("error: shop.toml: providers.wechat.app_id: is missing")),
         (json!({ "app_id": "1900000109" }), Some("error: shop.toml: providers.wechat.app_id: is not valid")),
+        (json!({ "app_id": "wx" }), Some("error: shop.toml: providers.wechat.app_id: is not valid")),
+        (json!({ "app_id": "wx2421b1c4370ec43-" }), Some("error: shop.toml: providers.wechat.app_id: is not valid")),
+        (
+            json!({ "app_id": format!("wx{}", "1".repeat(31)) }),
+            Some("error: shop.toml: providers.wechat.app_id: is not valid"),
+        ),
         (json!({ "app_id": "wx123" }), Some("warning: shop.toml: providers.wechat.app_id: has an unusual length")),
         (json!({ "mch_id": "wx123" }), Some("error: shop.toml: providers.wechat.mch_id: is not valid")),
         (json!({ "mch_id": "123" }), Some("warning: shop.toml: providers.wechat.mch_id: has an unusual length")),
@@ -45,6 +51,11 @@ fn each_mistake_is_named_and_no_secret_is_shown() {
         (
             json!({ "ca_cert": format!("file:{}/Cargo.toml", env!("CARGO_MANIFEST_DIR")) }),
             Some("error: shop.toml: providers.wechat.ca_cert: holds no PEM"),
+        ),
+        (json!({ "share_access_token": true }), None),
+        (
+            json!({ "share_access_token": true, "app_secret": null }),
+            Some("error: shop.toml: providers.wechat.app_secret: is missing, and share_access_token needs it"),
         ),
         (json!({ "apikey": "x" }), Some("error: shop.toml: providers.wechat.apikey: is not a known key")),
     ];

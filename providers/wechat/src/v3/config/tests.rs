@@ -85,6 +85,8 @@ fn each_mistake_is_named_and_no_secret_is_shown() {
         ),
         (json!({ "sub_app_id": "wx7777777777777777" }), Some(".sub_app_id: stands without sub_mch_id")),
         (json!({ "sub_mch_id": "wx" }), Some(".sub_mch_id: is not valid")),
+        (json!({ "ca_cert": "file:keys.platform_cert_old.certificate_pem" }), None),
+        (json!({ "ca_cert": "file:keys.merchant.private_key_pkcs8_pem" }), Some(".ca_cert: holds no PEM certificate")),
         (json!({ "api_key": "x" }), Some(".api_key: is not a known key")),
         (json!({ "base_url": "http://127.0.0.1" }), Some(".base_url: ")),
     ];
