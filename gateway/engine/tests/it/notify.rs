@@ -26,6 +26,28 @@ async fn a_success_is_entered_once() {
     assert_eq!((counts["notify applied"], counts["notify duplicate"]), (1, 2));
 }
 
+/// By which the message is found in the log, in the merchant's words also where the store was not asked.
+#[tokio::test]
+async fn the_answer_comes_with_the_payments_number() {
+    let house = House::with_prefix("s1");
+    let trade_no = house.create("N-1").await.attempt.trade_no;
+    assert_ne!(trade_no.as_str(), "N-1");
+    let paid = format!("paid {trade_no} 101 app mch 42");
+    for (times, (kind, words, number)) in [
+        (2, (NotifyKind::Payment, paid, Some("N-1"))),
+        (1, (NotifyKind::Payment, "paid s1N-7 101 app mch 43".to_owned(), Some("N-7"))),
+        (1, (NotifyKind::Payment, "forged".to_owned(), None)),
+        (2, (NotifyKind::Refund, format!("signed-refund X-9 {trade_no} 50 mch SUCCESS"), Some("N-1"))),
+        (1, (NotifyKind::Refund, "refund R-7 SUCCESS".to_owned(), None)),
+    ] {
+        for time in 0..times {
+            let raw = RawNotify { kind, headers: Vec::new(), body: words.clone().into() };
+            let told = house.engine.notify("shop", "words", raw).await.unwrap();
+            assert_eq!(told.number.as_deref(), number, "{words}, {time}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn two_hundred_copies_at_once_have_one_effect() {
     let house = Arc::new(House::new());
