@@ -122,11 +122,15 @@ fn pay_sign_app(id: &str, input: &Value, expected: &Value) {
 fn refund_req_info(id: &str, input: &Value, expected: &Value) {
     let plain = notify::decrypt(text(input, "req_info"), &Secret::new(text(input, "api_key"))).unwrap();
     assert_eq!(std::str::from_utf8(&plain).unwrap(), text(expected, "plaintext"), "{id}");
-    let Ok(Notice::RefundHint(hint)) = notify::refund(text(input, "notify_xml").as_bytes(), &testing::settings("MD5"))
-    else {
+    let (message, settings) = (text(input, "notify_xml").as_bytes(), testing::settings("MD5"));
+    let Ok(Notice::RefundHint(hint)) = notify::refund(message, &settings) else {
         panic!("{id}: not a refund's message")
     };
     let fields = &expected["fields"];
+    let shown = notify::show(message, &settings);
+    for name in ["out_refund_no", "refund_fee", "refund_status"] {
+        assert!(shown.contains(&(name.to_owned(), text(fields, name).to_owned())), "{id}: {name}: {shown:?}");
+    }
     assert_eq!(
         (hint.out_refund_no.as_str(), &*hint.platform_word),
         (text(fields, "out_refund_no"), text(fields, "refund_status"))

@@ -143,6 +143,17 @@ fn a_refund_notify_that_does_not_decrypt_is_refused() {
 }
 
 #[test]
+fn what_a_person_sees_of_a_message_is_what_was_in_it() {
+    let shown = show(signed(SignType::Md5, &PAID).as_bytes(), &testing::settings("MD5"));
+    for (name, value) in
+        [("total_fee", "5990"), ("out_trade_no", "T20260704000017"), ("openid", "***"), ("sign", "***")]
+    {
+        assert!(shown.contains(&(name.to_owned(), value.to_owned())), "{name}: {shown:?}");
+    }
+    assert_eq!(show(b"<xml>", &testing::settings("MD5")), []);
+}
+
+#[test]
 fn each_verdict_has_wechats_form() {
     for (verdict, code) in [(Verdict::Accepted, "SUCCESS"), (Verdict::TryAgain, "FAIL"), (Verdict::Rejected, "FAIL")] {
         let reply = acknowledge(verdict);

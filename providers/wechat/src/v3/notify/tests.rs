@@ -38,6 +38,22 @@ async fn read(changes: Value, original_type: &str, resource: &Value) -> Result<N
     world.provider(changes).notify(&message(&world, original_type, resource)).await
 }
 
+#[test]
+fn what_a_person_sees_of_a_message_is_what_was_sealed_in_it() {
+    let world = World::default();
+    let shown = world.provider(json!({})).show(&message(&world, "transaction", &transaction()).body);
+    for (name, value) in [
+        ("event_type", "TRANSACTION.SUCCESS"),
+        ("out_trade_no", "T20260704000017"),
+        ("amount.total", "5990"),
+        ("payer.openid", "***"),
+        ("resource.ciphertext", "***"),
+    ] {
+        assert!(shown.contains(&(name.to_owned(), value.to_owned())), "{name}: {shown:?}");
+    }
+    assert_eq!(world.provider(json!({})).show(b"{"), []);
+}
+
 type Headers = Vec<(String, String)>;
 
 async fn outcome(resource: &Value) -> Result<PaymentOutcome, NotifyError> {
