@@ -96,6 +96,7 @@ async fn a_refusal_frees_the_amount_and_the_number_may_be_tried_again() {
     assert_eq!(house.read("N-1").await.refunding.minor(), 0);
     assert_eq!(house.count_events(EventKind::RefundFailed).await, 1);
     assert_eq!(ask(&house, "R-1", 101).await.unwrap(), RefundState::Processing);
+    assert_eq!(house.count_events(EventKind::RefundCreated).await, 2, "whoever follows the events sees it begin again");
     assert_eq!(house.journal().iter().filter(|entry| *entry == "refund R-1 101").count(), 2);
 }
 
