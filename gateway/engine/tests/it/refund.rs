@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use dukou_domain::{OutTradeNo, PaymentState, RefundState};
 use dukou_engine::records::{EventKind, Subject};
-use dukou_engine::{Engine, EngineError};
+use dukou_engine::{CreateRefund, Engine, EngineError};
 use dukou_spi::{ErrorKind, ProviderError, Reason, RefundWord};
 
 use crate::support::{House, lost, refund, refused, unreachable};
@@ -97,7 +97,29 @@ async fn a_refusal_frees_the_amount_and_the_number_may_be_tried_again() {
     assert_eq!(house.count_events(EventKind::RefundFailed).await, 1);
     assert_eq!(ask(&house, "R-1", 101).await.unwrap(), RefundState::Processing);
     assert_eq!(house.count_events(EventKind::RefundCreated).await, 2, "whoever follows the events sees it begin again");
+    assert_eq!(house.read("N-1").await.refunding.minor(), 101, "its amount is taken again");
     assert_eq!(house.journal().iter().filter(|entry| *entry == "refund R-1 101").count(), 2);
+}
+
+#[tokio::test]
+async fn one_that_failed_is_not_made_again_once_its_amount_was_given_back_otherwise() {
+    let house = paid_house().await;
+    house.script(|script| script.refund.push_back(Err(not_enough())));
+    assert!(matches!(ask(&house, "R-1", 101).await, Err(EngineError::Provider(_))));
+    assert_eq!(ask(&house, "R-2", 50).await.unwrap(), RefundState::Processing);
+    assert!(matches!(ask(&house, "R-1", 101).await, Err(EngineError::RefundExceedsPayment(_))));
+    assert_eq!(house.read("N-1").await.refunding.minor(), 50);
+    assert_eq!(house.calls("refund"), 2);
+}
+
+#[tokio::test]
+async fn the_reason_is_kept() {
+    let house = paid_house().await;
+    let number = house.read("N-1").await.out_trade_no;
+    let reason = Some("torn".to_owned());
+    let command = CreateRefund { reason: reason.clone(), ..refund("R-1", 40) };
+    assert_eq!(house.engine.create_refund(&house.tenant, &number, command).await.unwrap().refund.reason, reason);
+    assert_eq!(house.engine.refunds(&house.tenant, &number).await.unwrap()[0].reason, reason);
 }
 
 #[tokio::test]

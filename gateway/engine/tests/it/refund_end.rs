@@ -5,7 +5,7 @@ use std::time::Duration;
 use dukou_domain::{OutRefundNo, OutTradeNo, RefundState};
 use dukou_engine::records::{EventKind, Refund};
 use dukou_engine::tenant::LatePayment;
-use dukou_engine::{CreateRefundRequest, Decision, EngineError};
+use dukou_engine::{CreateRefund, CreateRefundRequest, Decision, EngineError};
 use dukou_spi::{ErrorKind, ProviderError, Reason, RefundWord};
 
 use crate::refund::paid_house;
@@ -201,6 +201,22 @@ async fn one_of_the_gateways_own_ends_with_a_refusal_that_nobody_can_mend() {
         assert_eq!(only(&house).await.state, RefundState::Failed, "{by_itself:?}");
         assert_eq!(house.count_events(EventKind::RefundFailed).await, 1, "{by_itself:?}");
     }
+}
+
+/// Nor does one of a second success that is made again count for anything in the payment's sums.
+#[tokio::test]
+async fn one_of_a_second_success_may_be_tried_again_by_hand() {
+    let house = house_with(ByItself::Duplicate).await;
+    send(&house, ByItself::Duplicate, Err(refused(Reason::Other, "TRADE_OVERDUE"))).await;
+    let failed = only(&house).await;
+    assert_eq!((failed.state, failed.reason.as_deref()), (RefundState::Failed, Some("paid twice")));
+    // All of the first success is on its way back meanwhile.
+    assert_eq!(ask(&house, "R-2", 101).await.unwrap(), RefundState::Processing);
+    let command =
+        CreateRefund { out_refund_no: failed.out_refund_no, amount: failed.amount, reason: failed.reason.clone() };
+    let again = house.engine.create_refund(&house.tenant, &order(), command).await.unwrap();
+    assert_eq!(again.refund.state, RefundState::Processing);
+    assert_eq!(house.read("N-1").await.refunding.minor(), 101);
 }
 
 #[tokio::test]
