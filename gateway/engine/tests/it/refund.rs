@@ -205,6 +205,38 @@ async fn one_that_is_being_sent_is_not_sent_again() {
     assert_eq!(house.count_events(EventKind::RefundFailed).await, 0);
 }
 
+/// As the first time: by hand or by itself, and whoever else would.
+#[tokio::test]
+async fn one_that_is_being_sent_once_more_is_sent_by_nobody_else() {
+    for by_hand in [true, false] {
+        let house = Arc::new(paid_house().await);
+        house.script(|script| script.refund.extend([Err(unreachable()), Err(unreachable())]));
+        assert_eq!(ask(&house, "R-1", 40).await.unwrap(), RefundState::Created);
+        house.wait(Duration::from_secs(10));
+        house.script(|script| script.query_refund.push_back(Ok(RefundWord::Missing)));
+        let mut held = house.hold("refund");
+        let sending = {
+            let house = Arc::clone(&house);
+            tokio::spawn(async move {
+                if by_hand {
+                    ask(&house, "R-1", 40).await.unwrap();
+                } else {
+                    house.engine.run_due().await;
+                }
+            })
+        };
+        held.arrived().await;
+        let sent = house.calls("refund");
+        let second = house.another_engine();
+        assert_eq!(ask_at(&second, &house, "R-1", 40).await.unwrap(), RefundState::Created);
+        second.run_due().await;
+        assert_eq!(house.calls("refund"), sent, "by hand: {by_hand}");
+        held.thaw();
+        sending.await.unwrap();
+        assert_eq!(stands(&house, "R-1").await, (RefundState::Processing, 40));
+    }
+}
+
 #[tokio::test]
 async fn a_refusal_of_one_that_was_sent_before_counts_only_when_the_platform_knows_no_such_refund() {
     for (known, state, reserved) in [
