@@ -7,7 +7,7 @@ use reqwest::Method;
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use crate::support::{SOON, becomes, crashed, refund_becomes, restart_at, succeeded};
+use crate::support::{SOON, becomes, crashed, refund_arrives, refund_becomes, restart_at, succeeded};
 
 /// Requests sent at once.
 const AT_ONCE: usize = 100;
@@ -140,12 +140,7 @@ async fn f09_a_refund_that_went_through_is_not_known_to() {
         // The merchant asks again, and the gateway asks by itself.
         merchant.refund(&number, &refund_no, 60).await.expect(200);
         refund_becomes(&merchant, &refund_no, "processing").await;
-        // One that is about to be sent again is processing too.
-        eventually("the platform has it", SOON, async || {
-            let order = world.control.order(&tenant, &number).await.expect(200);
-            (order["refunds"].as_array().map(Vec::len) == Some(1)).then_some(())
-        })
-        .await;
+        refund_arrives(&world, &tenant, &number).await;
         world.control.settle(&tenant, &number, &refund_no, "SUCCESS").await;
         refund_becomes(&merchant, &refund_no, "succeeded").await;
 

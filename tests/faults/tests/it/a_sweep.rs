@@ -2,7 +2,7 @@
 
 use dukou_e2e::{Gateway, Merchant, World};
 
-use crate::support::{becomes, crashed, need_fail_points, notify_once, refund_becomes};
+use crate::support::{becomes, crashed, need_fail_points, notify_once, refund_arrives, refund_becomes};
 
 const AMOUNT: i64 = 500;
 
@@ -67,6 +67,8 @@ impl Walk<'_> {
         if self.recovered(first.is_ok()).await {
             let again = refund().await.unwrap();
             assert!([200, 201].contains(&again.status), "{}: {}", self.point, again.text);
+            // The gateway may be sending it by itself: then whoever asks again does not send it a second time.
+            refund_arrives(self.world, tenant, &number).await;
             self.arm().await;
         }
         let settle = format!("/orders/{}/{number}/refunds/{refund_no}/settle", tenant.mch_id);

@@ -48,6 +48,15 @@ pub async fn refund_becomes(merchant: &Merchant, out_refund_no: &str, status: &s
     .await;
 }
 
+/// Waits until the platform has the order's refund: one that is only recorded reads as `processing` too.
+pub async fn refund_arrives(world: &World, tenant: &Tenant, out_trade_no: &str) {
+    eventually("the platform has the refund", SOON, async || {
+        let order = world.control.order(tenant, out_trade_no).await.expect(200);
+        (order["refunds"].as_array().map(Vec::len) == Some(1)).then_some(())
+    })
+    .await;
+}
+
 /// A payment that is created, paid and known to be.
 pub async fn succeeded(world: &World, merchant: &Merchant, out_trade_no: &str, amount: i64) {
     merchant.pending(out_trade_no, amount).await;
