@@ -24,11 +24,6 @@ pub enum Mode {
     Silent,
     /// Requests pass; answers do not until the mode changes.
     SilentAnswers,
-    /// A connection is closed once so many bytes of requests have passed it since the mode was set.
-    CutAfter(u64),
-    /// A connection is closed once so many bytes of answers have passed it since the mode was set: 0 loses the answer
-    /// to a request that arrived.
-    CutAnswersAfter(u64),
     /// A request with these words arrives and its answer is lost: the connection is closed in its place. The words are
     /// looked for in each chunk by itself.
     CutAnswerTo(&'static str),
@@ -45,8 +40,7 @@ pub struct Proxy {
 
 struct Shared {
     target: Mutex<String>,
-    /// With a number that grows by every change, so that setting the same mode again counts anew.
-    mode: watch::Sender<(u64, Mode)>,
+    mode: watch::Sender<Mode>,
     /// Counts the targets there were: connections to one that was given up end.
     moves: watch::Sender<u64>,
     connections: AtomicU64,
@@ -61,7 +55,7 @@ impl Proxy {
     pub fn start(target: &str) -> Self {
         let shared = Arc::new(Shared {
             target: Mutex::new(target.to_owned()),
-            mode: watch::Sender::new((0, Mode::Pass)),
+            mode: watch::Sender::new(Mode::Pass),
             moves: watch::Sender::new(0),
             connections: AtomicU64::new(0),
             open: AtomicU64::new(0),
@@ -94,10 +88,7 @@ impl Proxy {
     }
 
     pub fn set(&self, mode: Mode) {
-        self.shared.mode.send_modify(|(number, current)| {
-            *number += 1;
-            *current = mode;
-        });
+        self.shared.mode.send_replace(mode);
     }
 
     /// Where connections go from now on; those that are open end.
@@ -130,7 +121,7 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
     loop {
         let Ok((client, _)) = listener.accept().await else { return };
         shared.connections.fetch_add(1, Ordering::Relaxed);
-        if shared.mode.borrow().1 == Mode::Cut {
+        if *shared.mode.borrow() == Mode::Cut {
             continue;
         }
         tokio::spawn(serve(client, Arc::clone(&shared)));
@@ -160,7 +151,7 @@ async fn relay(client: TcpStream, shared: &Shared) {
     let (server_reads, server_writes) = server.into_split();
     // Whether the answer that comes next is to be lost.
     let lost = AtomicBool::new(false);
-    // An error in one way, or the limit of its mode, ends the whole connection; a way that ends in order lets the other
+    // An error in one way, or a cut, ends the whole connection; a way that ends in order lets the other
     // one finish.
     tokio::select! {
         _ = async {
@@ -174,8 +165,8 @@ async fn relay(client: TcpStream, shared: &Shared) {
     }
 }
 
-async fn cut(mut mode: watch::Receiver<(u64, Mode)>) {
-    if mode.wait_for(|(_, mode)| *mode == Mode::Cut).await.is_err() {
+async fn cut(mut mode: watch::Receiver<Mode>) {
+    if mode.wait_for(|mode| *mode == Mode::Cut).await.is_err() {
         std::future::pending().await
     }
 }
@@ -184,49 +175,34 @@ async fn carry(
     mut from: impl AsyncRead + Unpin,
     mut to: impl AsyncWrite + Unpin,
     way: Way,
-    mut mode: watch::Receiver<(u64, Mode)>,
+    mut mode: watch::Receiver<Mode>,
     lost: &AtomicBool,
 ) -> std::io::Result<()> {
     let mut buffer = vec![0; CHUNK];
-    let (mut passed, mut counted_in) = (0_u64, mode.borrow().0);
     loop {
         let count = from.read(&mut buffer).await?;
         if count == 0 {
             return to.shutdown().await;
         }
         let held = |mode: Mode| mode == Mode::Silent || (mode == Mode::SilentAnswers && way == Way::Answer);
-        let (number, now) = match mode.wait_for(|(_, mode)| !held(*mode)).await {
+        let now = match mode.wait_for(|mode| !held(*mode)).await {
             Ok(found) => *found,
             Err(_) => return Ok(()),
         };
-        if number != counted_in {
-            (passed, counted_in) = (0, number);
-        }
-        let limit = match now {
+        match now {
             // Also of what was held back until now.
             Mode::Cut => return Err(std::io::ErrorKind::ConnectionAborted.into()),
-            Mode::Delay(pause) => {
-                tokio::time::sleep(pause).await;
-                None
-            }
-            Mode::CutAfter(bytes) if way == Way::Request => Some(bytes),
-            Mode::CutAnswersAfter(bytes) if way == Way::Answer => Some(bytes),
+            Mode::Delay(pause) => tokio::time::sleep(pause).await,
             Mode::CutAnswerTo(words) if way == Way::Request => {
-                if buffer[..count].windows(words.len()).any(|window| window == words.as_bytes()) {
-                    lost.store(true, Ordering::Release);
-                }
-                None
+                let found = buffer[..count].windows(words.len()).any(|window| window == words.as_bytes());
+                lost.fetch_or(found, Ordering::AcqRel);
             }
-            Mode::CutAnswerTo(_) if lost.load(Ordering::Acquire) => Some(0),
-            _ => None,
-        };
-        let room =
-            limit.map_or(count, |limit| usize::try_from(limit.saturating_sub(passed)).unwrap_or(usize::MAX).min(count));
-        to.write_all(&buffer[..room]).await?;
-        passed += room as u64;
-        if limit.is_some_and(|limit| passed >= limit) {
-            return Err(std::io::ErrorKind::ConnectionAborted.into());
+            Mode::CutAnswerTo(_) if lost.load(Ordering::Acquire) => {
+                return Err(std::io::ErrorKind::ConnectionAborted.into());
+            }
+            _ => {}
         }
+        to.write_all(&buffer[..count]).await?;
     }
 }
 
@@ -276,9 +252,6 @@ mod tests {
             (Mode::Cut, Some(0)),
             (Mode::Silent, None),
             (Mode::SilentAnswers, None),
-            (Mode::CutAfter(4), Some(4)),
-            (Mode::CutAnswersAfter(0), Some(0)),
-            (Mode::CutAnswersAfter(3), Some(3)),
             (Mode::CutAnswerTo("345"), Some(0)),
             (Mode::CutAnswerTo("543"), Some(10)),
         ] {
@@ -290,9 +263,7 @@ mod tests {
             let started = Instant::now();
             let time = if answer.is_none() { Duration::from_millis(100) } else { long };
             let got = ask(&mut stream, time).await;
-            // A request that is cut may come back in part or not at all.
-            let fits = got == answer || (matches!(mode, Mode::CutAfter(_)) && got.is_some_and(|got| got <= 4));
-            assert!(fits, "{mode:?}: {got:?}");
+            assert_eq!(got, answer, "{mode:?}");
             if let Mode::Delay(pause) = mode {
                 assert!(started.elapsed() >= pause * 2);
             }

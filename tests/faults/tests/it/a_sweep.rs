@@ -47,6 +47,8 @@ impl Walk<'_> {
         if self.recovered(first.is_ok()).await {
             let again = create().await.unwrap();
             assert!([200, 201].contains(&again.status), "{}: {}", self.point, again.text);
+            // The gateway may be asking about it by itself.
+            becomes(self.merchant, &number, "pending").await;
             self.arm().await;
         }
         becomes(self.merchant, &number, "pending").await;
