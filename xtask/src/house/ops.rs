@@ -148,3 +148,17 @@ fn a_command_on_an_installed_machine_is_given_the_environment_of_the_service() {
     }
     assert!(commands > 8, "{commands}");
 }
+
+/// systemd writes into the unit's journal too, and not JSON: `jq` ends at the first such line unless it is told to pass over.
+#[test]
+fn a_command_that_searches_the_log_passes_over_what_is_not_the_gateways() {
+    let mut commands = 0;
+    for path in files("ops/runbooks", "md") {
+        let text = read(&path);
+        for line in text.lines().filter(|line| line.contains("journalctl") && line.contains("jq ")) {
+            assert!(line.contains("R 'fromjson? | "), "{}: {line}", path.display());
+            commands += 1;
+        }
+    }
+    assert!(commands > 8, "{commands}");
+}
