@@ -49,7 +49,8 @@ enum Command {
         /// The tenant's id.
         #[arg(long)]
         tenant: String,
-        /// Call the platforms too: questions that change nothing.
+        /// Call the platforms too: questions that change nothing and, where only that tells, a trial order
+        /// of one fen that is closed at once.
         #[arg(long)]
         live: bool,
         /// A user of the tenant's app: with --live an order of one fen is made for them and closed at

@@ -7,6 +7,7 @@
 //!
 //! With `max_batch/callers` only that row is measured, with so many payments. To count
 //! instructions, which stay the same whatever else the machine does, run it so under callgrind.
+// A program that prints rates; of the tests' records it uses some.
 #![allow(clippy::print_stdout, clippy::unwrap_used, clippy::float_arithmetic, dead_code)]
 
 #[path = "../tests/it/records.rs"]
