@@ -19,7 +19,7 @@ pub enum PaymentState {
     Refunded,
     /// The order can no longer be paid.
     Closed,
-    /// The platform refused the order, or has another one, paid, under its number.
+    /// The platform refused the order, or has another one, paid, under its number. Another way may be tried.
     Failed,
 }
 
@@ -157,10 +157,9 @@ pub fn next(state: PaymentState, fact: PaymentFact) -> Result<Transition, Refuse
             | F::OrderClosed
             | F::AttemptClosed,
         ) => S::Closed,
-        (
-            S::Failed,
-            F::OrderAccepted | F::AnswerLost | F::OrderMissing | F::OrderRefused | F::NumberTaken | F::OrderClosed,
-        ) => S::Failed,
+        (S::Failed, F::OrderAccepted | F::AnswerLost | F::OrderMissing | F::OrderRefused | F::NumberTaken) => S::Failed,
+        // Another way could have been tried; now none can.
+        (S::Failed, F::OrderClosed) => S::Closed,
         (S::Closed | S::Failed, F::Paid) => S::Succeeded,
 
         (S::Created | S::Pending | S::Unknown | S::Closed | S::Failed, F::PartRefunded | F::FullyRefunded) => {
@@ -274,7 +273,7 @@ mod tests {
             "rrrrrrrrrR",
             "RRRRRRRRRR",
             "xxxxxLxx!!",
-            "fffffLfc!!",
+            "fffffLxc!!",
         ];
         for (state, expected) in PaymentState::ALL.into_iter().zip(expected) {
             let row: String = FACTS

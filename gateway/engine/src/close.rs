@@ -14,11 +14,12 @@ use crate::rules;
 use crate::tenant::Tenant;
 
 impl Engine {
-    /// Closes a payment so that nobody can pay it any more. Closing a closed one answers it again.
+    /// Closes a payment so that nobody can pay it any more, not by another way either where one has failed. Closing a
+    /// closed one answers it again.
     ///
     /// # Errors
     /// [`EngineError::NotFound`]; [`EngineError::InvalidState`] when it is paid (also when the
-    /// platform says so only now, or does not show it yet), has failed (also when that shows only now),
+    /// platform says so only now, or does not show it yet),
     /// was changed to another channel at the same moment or its provider is not configured any more;
     /// [`EngineError::Provider`] when the platform did not close it; [`EngineError::Store`].
     pub async fn close_payment(&self, tenant: &Tenant, out_trade_no: &OutTradeNo) -> Result<Payment, EngineError> {
@@ -37,13 +38,19 @@ impl Engine {
             PaymentState::Created | PaymentState::Pending | PaymentState::Unknown => {
                 let provider = self.provider_known(tenant, &payment.attempt)?;
                 let payment = self.close_at_platform(tenant, &provider, payment).await?;
-                if payment.state == PaymentState::Closed {
-                    return Ok(payment);
+                match payment.state {
+                    PaymentState::Closed => return Ok(payment),
+                    // Another order was paid under its number; under a number of its own it could still be.
+                    PaymentState::Failed => return self.record_closed(&payment).await,
+                    PaymentState::Created
+                    | PaymentState::Pending
+                    | PaymentState::Unknown
+                    | PaymentState::Succeeded
+                    | PaymentState::PartiallyRefunded
+                    | PaymentState::Refunded => {}
                 }
                 let why = if payment.state.is_paid() {
                     "the payment was paid before it could be closed"
-                } else if payment.state == PaymentState::Failed {
-                    "the payment has failed: another order was paid under its number; there is nothing to close"
                 } else {
                     self.ask_at_once(&payment).await?;
                     "the platform says that the payment is paid, and does not show the success yet: it is asked again at \
@@ -54,9 +61,7 @@ impl Engine {
             PaymentState::Succeeded | PaymentState::PartiallyRefunded | PaymentState::Refunded => {
                 Err(EngineError::InvalidState("the payment is paid; refund it instead".to_owned()))
             }
-            PaymentState::Failed => {
-                Err(EngineError::InvalidState("the payment has failed; there is nothing to close".to_owned()))
-            }
+            PaymentState::Failed => self.record_closed(&payment).await,
         }
     }
 

@@ -461,9 +461,12 @@ pub(crate) fn is_at_platform(provider: &Arc<dyn Provider>, payment: &Payment) ->
 fn differing_fields(payment: &Payment, command: &CreatePayment) -> Vec<&'static str> {
     let attempt = payment.attempts().first().copied().unwrap_or(&payment.attempt);
     let same_payer = match &command.payer {
+        // Whoever paid has taken the place of who was meant to.
+        Some(_) if attempt.state == AttemptState::Paid => true,
         Some(Payer::OpenId(openid)) => attempt.openid.as_ref() == Some(openid),
-        // The code was not exchanged again; who it belongs to is known already.
-        Some(Payer::Code(_)) | None => true,
+        // The code was not exchanged again; who it belongs to is known already, unless nobody was named.
+        Some(Payer::Code(_)) => attempt.openid.is_some(),
+        None => true,
     };
     let comparisons: [(&'static str, bool); 8] = [
         ("provider", attempt.provider == command.provider),

@@ -165,8 +165,8 @@ fn raised(payment: &Payment, kept: &Notification, words: &RefundWords) -> Change
     let mut differences = vec![unrecorded("out_refund_no", out_refund_no.to_string())];
     differences.extend(amount.map(|amount| unrecorded("refund_amount", amount.to_string())));
     let recorded = attempt_of(payment, &kept.trade_no).map(|attempt| attempt.merchant_id.as_str()).unwrap_or_default();
-    if let Some((_, received)) = words.named.as_ref().filter(|(_, named)| named != recorded) {
-        let (recorded, received) = (recorded.to_owned(), received.clone());
+    if let Some(named) = words.named.as_ref().filter(|named| named.merchant_id != recorded) {
+        let (recorded, received) = (recorded.to_owned(), named.merchant_id.clone());
         differences.push(Difference { field: "merchant_id".to_owned(), recorded, received });
     }
     let subject = Subject::Mismatch { payment: Box::new(payment.clone()), differences };

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use aws_lc_rs::digest;
 use bytes::Bytes;
-use dukou_domain::{OutRefundNo, ProviderName, RefundState, TenantId, Timestamp, TradeNo};
+use dukou_domain::{Money, OutRefundNo, ProviderName, RefundState, TenantId, Timestamp, TradeNo};
 use dukou_spi::{
     Notice, NotifyError, NotifyKind, NotifyReply, PaidFacts, PaymentNotice, PaymentOutcome, Provider, RawNotify,
     RefundHint, RefundNotice, Verdict, Verified,
@@ -22,7 +22,7 @@ use crate::fail_points::fail_point;
 use crate::number;
 use crate::ports::{Change, Claim, IdempotencyOutcome, Marker, NotifyOutcome, PaymentKey, StoreError, Target, View};
 use crate::records::{EventKind, NewEvent, Notification, NotificationKey, Payment, Recorded, Refund, Subject};
-use crate::rules::{self, Heard, RefundWords};
+use crate::rules::{self, Heard, Named, RefundWords};
 use crate::success::{self, Policy};
 use crate::tenant::Tenant;
 
@@ -284,7 +284,7 @@ impl Engine {
         key: NotificationKey,
         body: Bytes,
     ) -> NotifyOutcome {
-        let RefundNotice { trade_no, merchant_id, status } = notice.into_inner();
+        let RefundNotice { trade_no, merchant_id, total, transaction_id, status } = notice.into_inner();
         let mut kept = Notification {
             key,
             outcome: Recorded::Applied,
@@ -294,7 +294,7 @@ impl Engine {
             body,
         };
         let called = self.refund_called(tenant, name, &status.out_refund_no, Some(&trade_no)).await;
-        let words = RefundWords { status, named: Some((trade_no, merchant_id)) };
+        let words = RefundWords { status, named: Some(Named { trade_no, merchant_id, total, transaction_id }) };
         let refund = match called {
             Ok(Some(refund)) if refund.provider == *name => refund,
             Ok(_) => return self.keep_foreign_refund(found, tenant, kept, words).await,
@@ -494,10 +494,12 @@ fn refund_key(tenant: &TenantId, provider: &ProviderName, hint: &RefundHint) -> 
 
 /// For a signed message about a refund.
 fn notice_key(tenant: &TenantId, provider: &ProviderName, notice: &RefundNotice) -> NotificationKey {
-    let RefundNotice { trade_no, merchant_id, status } = notice;
-    let amount = status.amount.map(|amount| format!("{} {}", amount.minor(), amount.currency())).unwrap_or_default();
+    let RefundNotice { trade_no, merchant_id, total, transaction_id, status } = notice;
+    let money = |money: Option<Money>| money.map(|money| format!("{} {}", money.minor(), money.currency()));
+    let (amount, total) = (money(status.amount).unwrap_or_default(), money(*total).unwrap_or_default());
     let id = status.provider_refund_id.as_ref().map(ToString::to_string).unwrap_or_default();
-    let words = ["signed", &status.platform_word, trade_no.as_str(), merchant_id, &amount, &id];
+    let transaction = transaction_id.as_ref().map(ToString::to_string).unwrap_or_default();
+    let words = ["signed", &status.platform_word, trade_no.as_str(), merchant_id, &amount, &id, &total, &transaction];
     key(tenant, provider, NotifyKind::Refund, status.out_refund_no.as_str(), &words)
 }
 

@@ -12,7 +12,8 @@ pub struct PaidFacts {
     pub transaction_id: TransactionId,
     /// The order's total, never the payer's part of it after coupons.
     pub amount: Money,
-    /// In the form of [`crate::ProviderInfo::app_id`]; the provider's own where the platform names none.
+    /// In the form of [`crate::ProviderInfo::app_id`], as the platform names it: a partner's alone where it leaves out the
+    /// merchant's, the provider's own where it names none.
     pub app_id: String,
     /// In the form of [`crate::ProviderInfo::merchant_id`]. Both are compared with what the attempt was made with.
     pub merchant_id: String,
@@ -53,6 +54,9 @@ pub enum OrderWord {
 pub struct RefundStatus {
     /// The refund's number, as it was asked after or as the message names it.
     pub out_refund_no: OutRefundNo,
+    /// The order that it is of, where the platform names it: one number may stand for another's refund, which somebody
+    /// else made in the merchant's account. The engine compares it.
+    pub trade_no: Option<TradeNo>,
     /// The platform's status, in the gateway's words.
     pub word: RefundWord,
     /// The platform's number of the refund, where it has one.

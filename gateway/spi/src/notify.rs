@@ -1,7 +1,7 @@
 //! Messages that a platform sends of its own accord.
 
 use bytes::Bytes;
-use dukou_domain::{OutRefundNo, TradeNo};
+use dukou_domain::{Money, OutRefundNo, TradeNo, TransactionId};
 
 use crate::{PaidFacts, RefundStatus, Verified};
 
@@ -79,7 +79,11 @@ pub struct RefundNotice {
     pub trade_no: TradeNo,
     /// The merchant the message names; compared with that of the attempt.
     pub merchant_id: String,
-    /// What the message says became of the refund.
+    /// The order's total, where the message names it; compared with what was ordered.
+    pub total: Option<Money>,
+    /// The platform's number of the payment that is given back, where the message names it; compared as well.
+    pub transaction_id: Option<TransactionId>,
+    /// What the message says became of the refund. With an amount, or nothing is known of what was given back.
     pub status: RefundStatus,
 }
 

@@ -8,7 +8,7 @@ pub(crate) use payment::{
     schedule_in_flight, schedule_payment,
 };
 pub(crate) use refund::{
-    RefundWords, ask_refund_later, duplicate_refund, heard_refund, is_closed_for_good, left_to_refund, new_refund,
-    refund_event, refused, reopen, schedule_refund, send_now, take_to_send, wait_as_asked, wait_for_operator,
-    waits_for_operator, way_out,
+    Named, RefundWords, ask_refund_later, duplicate_refund, heard_refund, is_closed_for_good, left_to_refund,
+    new_refund, refund_event, refused, reopen, schedule_refund, send_now, take_to_send, wait_as_asked,
+    wait_for_operator, waits_for_operator, way_out,
 };

@@ -44,12 +44,22 @@ fn compare(amount: Money, attempt: &Attempt, facts: &PaidFacts) -> Vec<Differenc
 
 /// Whose order it is, by the platform's word.
 fn compare_parties(attempt: &Attempt, app_id: &str, merchant_id: &str, differences: &mut Vec<Difference>) {
-    if attempt.app_id != app_id {
+    if !is_same_app(&attempt.app_id, app_id) {
         differences.push(difference("app_id", &attempt.app_id, app_id));
     }
     if attempt.merchant_id != merchant_id {
         differences.push(difference("merchant_id", &attempt.merchant_id, merchant_id));
     }
+}
+
+/// Of a partner's two apps the merchant's is the platform's to name or not, whether it was ordered with or not: only
+/// another one contradicts.
+fn is_same_app(recorded: &str, named: &str) -> bool {
+    fn parts(app_id: &str) -> (&str, Option<&str>) {
+        app_id.split_once('/').map_or((app_id, None), |(caller, merchant)| (caller, Some(merchant)))
+    }
+    let ((ours, our_merchants), (theirs, their_merchants)) = (parts(recorded), parts(named));
+    ours == theirs && our_merchants.zip(their_merchants).is_none_or(|(ours, theirs)| ours == theirs)
 }
 
 fn difference(field: &str, recorded: impl ToString, received: impl ToString) -> Difference {
@@ -208,6 +218,8 @@ pub(crate) fn move_payment(payment: &mut Payment, fact: PaymentFact, now: Timest
     payment.state = transition.to;
     payment.updated_at = now;
     payment.attempt.state = match fact {
+        // One that was refused has nothing that could be closed.
+        PaymentFact::OrderClosed if payment.attempt.state == AttemptState::Failed => AttemptState::Failed,
         PaymentFact::OrderClosed | PaymentFact::AttemptClosed => AttemptState::Closed,
         PaymentFact::OrderRefused | PaymentFact::NumberTaken => AttemptState::Failed,
         PaymentFact::OrderAccepted

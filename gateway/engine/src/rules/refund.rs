@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use dukou_domain::{Money, OutRefundNo, PaymentFact, RefundFact, RefundState, Timestamp, TradeNo, refund};
+use dukou_domain::{
+    Money, OutRefundNo, PaymentFact, RefundFact, RefundState, Timestamp, TradeNo, TransactionId, refund,
+};
 use dukou_spi::{Reason, RefundStatus, RefundWord};
 
 use super::payment::{Heard, IN_FLIGHT, event, move_payment};
@@ -143,9 +145,17 @@ pub(crate) fn send_now(refund: &mut Refund, now: Timestamp) {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RefundWords {
     pub status: RefundStatus,
-    /// The order and the merchant that a message names of its own accord; an answer is about what was
-    /// asked after.
-    pub named: Option<(TradeNo, String)>,
+    /// What a message names of its own accord; an answer is about what was asked after.
+    pub named: Option<Named>,
+}
+
+/// The order that a message about a refund names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Named {
+    pub trade_no: TradeNo,
+    pub merchant_id: String,
+    pub total: Option<Money>,
+    pub transaction_id: Option<TransactionId>,
 }
 
 impl From<RefundStatus> for RefundWords {
@@ -162,14 +172,27 @@ fn compare(payment: &Payment, refund: &Refund, words: &RefundWords) -> Vec<Diffe
             differences.push(Difference { field: field.to_owned(), recorded, received });
         }
     };
+    if let Some(trade_no) = &words.status.trade_no {
+        check("trade_no", refund.trade_no.to_string(), trade_no.to_string());
+    }
     if let Some(amount) = words.status.amount {
         check("refund_amount", refund.amount.to_string(), amount.to_string());
     }
-    if let Some((trade_no, merchant_id)) = &words.named {
+    if let Some(named) = &words.named {
         let attempts = payment.attempts();
         let paid = attempts.iter().find(|attempt| attempt.trade_no == refund.trade_no);
-        check("trade_no", refund.trade_no.to_string(), trade_no.to_string());
-        check("merchant_id", paid.map_or_else(String::new, |paid| paid.merchant_id.clone()), merchant_id.clone());
+        if words.status.trade_no.as_ref() != Some(&named.trade_no) {
+            check("trade_no", refund.trade_no.to_string(), named.trade_no.to_string());
+        }
+        check("merchant_id", paid.map_or_else(String::new, |paid| paid.merchant_id.clone()), named.merchant_id.clone());
+        if let Some(total) = named.total {
+            check("amount", payment.amount.to_string(), total.to_string());
+        }
+        if let Some((ours, theirs)) =
+            paid.and_then(|paid| paid.transaction_id.as_ref()).zip(named.transaction_id.as_ref())
+        {
+            check("transaction_id", ours.to_string(), theirs.to_string());
+        }
     }
     differences
 }
@@ -185,9 +208,7 @@ pub(crate) fn heard_refund(
     let status = &words.status;
     let differences = compare(payment, refund, words);
     if !differences.is_empty() {
-        let subject = Subject::Mismatch { payment: Box::new(payment.clone()), differences: differences.clone() };
-        change.events.push(event(payment, EventKind::PaymentMismatch, now, subject));
-        return Heard::Mismatch(differences);
+        return contradicted(payment, refund, words, differences, now, change);
     }
     let learned = learn(refund, status);
     let fact = match status.word {
@@ -223,6 +244,38 @@ pub(crate) fn heard_refund(
         change.events.push(refund_event(refund, EventKind::RefundAbnormal, now));
     }
     if moved || learned { Heard::Changed } else { Heard::Known }
+}
+
+/// Raises the contradiction. One that the platform never took, and whose number, asked after, stands for another order's
+/// refund, was not made and can never be under it.
+fn contradicted(
+    payment: &mut Payment,
+    refund: &mut Refund,
+    words: &RefundWords,
+    differences: Vec<Difference>,
+    now: Timestamp,
+    change: &mut Change,
+) -> Heard {
+    let others = words.status.trade_no.as_ref().filter(|other| words.named.is_none() && **other != refund.trade_no);
+    let was_taken = match refund.state {
+        RefundState::Created | RefundState::Unknown | RefundState::Failed => refund.provider_refund_id.is_some(),
+        RefundState::Processing | RefundState::Succeeded => true,
+    };
+    let is_anothers = others.is_some() && !was_taken;
+    if is_anothers && refund.state == RefundState::Failed {
+        // That it was refused is known, and that another one has its number contradicts nothing.
+        return Heard::Known;
+    }
+    let subject = Subject::Mismatch { payment: Box::new(payment.clone()), differences: differences.clone() };
+    change.events.push(event(payment, EventKind::PaymentMismatch, now, subject));
+    if let Some(other) = others.filter(|_| is_anothers) {
+        let (ours, way_out) = (&refund.trade_no, way_out(refund));
+        let message =
+            format!("the number stands for a refund of order {other} at the platform, not of {ours}; {way_out}");
+        refund.failure = Some(Failure { code: None, message });
+        move_refund(payment, refund, RefundFact::Abandoned, now, change);
+    }
+    Heard::Mismatch(differences)
 }
 
 /// Keeps what the platform tells besides the state. Returns whether there was anything new.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use dukou_domain::{AttemptState, OutTradeNo, PaymentState, ProviderName, RefundState};
 use dukou_engine::EngineError;
+use dukou_engine::records::EventKind;
 use dukou_spi::{NotifyKind, OrderWord, RawNotify, Reason, RefundWord};
 
 use crate::support::{House, Platform, order, paid, refund, refused};
@@ -108,6 +109,32 @@ async fn what_another_kind_or_app_made_is_signed_for_by_it_while_it_is_known() {
         assert_eq!(reply.content_type, "words", "the platform is answered in the form of the message");
         assert_eq!(house.read("N-1").await.state, PaymentState::Succeeded, "{what}");
         assert!(now.script.lock().unwrap().journal.is_empty(), "{what}: nothing was asked of the new one");
+    }
+}
+
+/// A partner's own app is compared always, the merchant's where one was ordered with and one is named: it may be set or
+/// taken out while orders are open.
+#[tokio::test]
+async fn a_partners_merchants_app_contradicts_only_as_another_one() {
+    for (recorded, named, agrees) in [
+        ("app/own", "app/own", true),
+        ("app/own", "app", true),
+        ("app", "app/own", true),
+        ("app/own", "app/other", false),
+        ("app/own", "other/own", false),
+        ("app/own", "own", false),
+        ("app", "other/app", false),
+    ] {
+        let house = House::new();
+        let (engine, tenant) = house.with_words(&Platform::new("words", recorded, "mch"), true);
+        engine.create_payment(&tenant, order("N-1")).await.unwrap();
+        for words in [format!("failed N-1 {named} mch"), format!("paid N-1 101 {named} mch 42")] {
+            let raw = RawNotify { kind: NotifyKind::Payment, headers: Vec::new(), body: words.into() };
+            engine.notify("shop", "words", raw).await.unwrap();
+        }
+        let found = (house.read("N-1").await.state, house.count_events(EventKind::PaymentMismatch).await);
+        let expected = if agrees { (PaymentState::Succeeded, 0) } else { (PaymentState::Pending, 2) };
+        assert_eq!(found, expected, "{recorded} {named}");
     }
 }
 

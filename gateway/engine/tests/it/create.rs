@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use dukou_domain::{OutTradeNo, PaymentState, Secret};
+use dukou_domain::{AttemptState, OutTradeNo, PaymentState, Secret};
 use dukou_engine::records::EventKind;
-use dukou_engine::{EngineError, Payer};
+use dukou_engine::{CreatePayment, EngineError, Payer};
 use dukou_spi::{ErrorKind, OrderWord, ProviderError, Reason};
 
 use crate::refund_end::unlisted;
@@ -249,6 +249,62 @@ async fn without_a_payer_it_waits_and_no_platform_is_called() {
     assert_eq!(answer.payment.state, PaymentState::Created);
     assert!(answer.invoke.is_none());
     assert!(house.journal().is_empty());
+}
+
+/// Nobody named anybody when it was made, and a code is never put aside unseen.
+#[tokio::test]
+async fn a_payer_named_afterwards_is_other_content() {
+    let house = House::new();
+    let mut command = order("N-1");
+    command.payer = None;
+    house.engine.create_payment(&house.tenant, command.clone()).await.unwrap();
+    for payer in [Payer::Code(Secret::new("abc")), Payer::OpenId("payer".to_owned())] {
+        let named = CreatePayment { payer: Some(payer), ..command.clone() };
+        let error = house.engine.create_payment(&house.tenant, named).await.unwrap_err();
+        assert!(
+            matches!(&error, EngineError::OutTradeNoConflict(detail) if detail == "payer is not the same"),
+            "{error}"
+        );
+    }
+    house.engine.create_payment(&house.tenant, command).await.unwrap();
+    assert_eq!(house.calls("login"), 0);
+}
+
+/// What is shown to a customer may be paid by anybody: the record says who it was, and the order stays the same.
+#[tokio::test]
+async fn the_same_create_after_somebody_else_paid_is_the_same_payment() {
+    let house = House::new();
+    let mut command = order("N-1");
+    command.payer = Some(Payer::OpenId("another".to_owned()));
+    house.engine.create_payment(&house.tenant, command.clone()).await.unwrap();
+    assert_eq!(house.notify("paid N-1 101 app mch 42").await, "Accepted");
+    let again = house.engine.create_payment(&house.tenant, command.clone()).await.unwrap().payment;
+    assert_eq!((again.state, again.attempt.openid.as_deref()), (PaymentState::Succeeded, Some("payer")));
+    command.description = "another thing".to_owned();
+    let error = house.engine.create_payment(&house.tenant, command).await.unwrap_err();
+    assert!(
+        matches!(&error, EngineError::OutTradeNoConflict(detail) if detail == "description is not the same"),
+        "{error}"
+    );
+}
+
+/// A merchant that gives an order up closes it, or a buyer pays it another way afterwards.
+#[tokio::test]
+async fn one_that_has_failed_is_closed_and_then_payable_no_way() {
+    let house = House::new();
+    let number = OutTradeNo::new("N-1").unwrap();
+    house.script(|script| script.pay.push_back(Err(refused(Reason::Configuration, "NOAUTH"))));
+    house.engine.create_payment(&house.tenant, order("N-1")).await.unwrap_err();
+    let failed = house.read("N-1").await;
+    for _ in 0..2 {
+        let closed = house.engine.close_payment(&house.tenant, &number).await.unwrap();
+        assert_eq!((closed.state, closed.attempt.state), (PaymentState::Closed, AttemptState::Failed));
+        assert_eq!(closed.failure, failed.failure, "why it failed stays");
+    }
+    assert_eq!(house.count_events(EventKind::PaymentClosed).await, 1);
+    assert_eq!(house.calls("close"), 0, "the platform has no order");
+    let error = house.invoke("N-1", "other", Some("payer")).await.unwrap_err();
+    assert!(matches!(&error, EngineError::InvalidState(why) if why.contains("is closed")), "{error:?}");
 }
 
 #[tokio::test]

@@ -25,3 +25,5 @@ mod request;
 mod session;
 mod shared_state;
 mod support;
+mod taken_refund;
+mod words;

@@ -205,9 +205,14 @@ async fn a_signed_refund_that_contradicts_the_record_changes_nothing() {
     let payment = house.create("N-1").await;
     house.notify(PAID).await;
     house.engine.create_refund(&house.tenant, &payment.out_trade_no, refund("R-1", 50)).await.unwrap();
-    for (count, said) in
-        ["R-1 N-1 51 mch SUCCESS", "R-1 N-1 50 other SUCCESS", "R-1 N-2 50 mch SUCCESS"].iter().enumerate()
-    {
+    let contradicting = [
+        "R-1 N-1 51 mch SUCCESS",
+        "R-1 N-1 50 other SUCCESS",
+        "R-1 N-2 50 mch SUCCESS",
+        "R-1 N-1 50 mch SUCCESS 100",
+        "R-1 N-1 50 mch SUCCESS 101 43",
+    ];
+    for (count, said) in contradicting.iter().enumerate() {
         for _ in 0..2 {
             assert_eq!(house.notify(&format!("signed-refund {said}")).await, "Accepted");
         }
@@ -215,6 +220,8 @@ async fn a_signed_refund_that_contradicts_the_record_changes_nothing() {
         assert_eq!(words.iter().filter(|word| **word == "payment.mismatch").count(), count + 1, "{said}: {words:?}");
         assert_eq!(house.read("N-1").await.state, PaymentState::Succeeded, "{said}");
     }
+    assert_eq!(house.notify("signed-refund R-1 N-1 50 mch SUCCESS 101 42").await, "Accepted");
+    assert_eq!(house.read("N-1").await.state, PaymentState::PartiallyRefunded);
 }
 
 #[tokio::test]

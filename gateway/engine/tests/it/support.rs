@@ -9,8 +9,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use dukou_domain::{
-    Currency, Method, Money, OutRefundNo, OutTradeNo, PaymentState, ProviderName, ProviderRefundId, RefundState,
-    Secret, TenantId, Timestamp, TransactionId,
+    Currency, Method, Money, OutRefundNo, OutTradeNo, PaymentState, ProviderName, RefundState, Secret, TenantId,
+    Timestamp, TradeNo, TransactionId,
 };
 use dukou_engine::ports::{IdempotencyOutcome, NotifyOutcome, Store, Telemetry};
 use dukou_engine::records::{Event, EventKind, Payment};
@@ -28,6 +28,7 @@ use dukou_store::{ProcessCoordinator, ProcessOptions, SqliteOptions, SqliteStore
 use tokio::sync::oneshot;
 
 use crate::known::Known;
+use crate::words::{refund_status, refund_word};
 
 pub const START: Timestamp = Timestamp::from_millis(1_790_000_000_000);
 
@@ -41,6 +42,8 @@ pub struct Script {
     pub close: VecDeque<Result<(), ProviderError>>,
     pub refund: VecDeque<Result<RefundWord, ProviderError>>,
     pub query_refund: VecDeque<Result<RefundWord, ProviderError>>,
+    /// The order that refunds are of, where answers name it.
+    pub refund_of: Option<TradeNo>,
     /// Every call, in words.
     pub journal: Vec<String>,
     /// Calls whose answers are held back: the operation, who waits for the call, and what lets it go.
@@ -176,14 +179,15 @@ impl Provider for Platform {
         let entry = format!("refund {} {}", refund.out_refund_no, refund.amount.minor());
         let word = self.next(entry, |script| &mut script.refund).unwrap_or(Ok(RefundWord::Processing));
         self.hold("refund").await;
-        Ok(refund_status(&refund.out_refund_no, word?))
+        Ok(Verified::new(refund_status(&refund.out_refund_no, word?), proof()))
     }
 
     async fn query_refund(&self, query: &RefundQuery) -> Result<Verified<RefundStatus>, ProviderError> {
         let entry = format!("query_refund {}", query.out_refund_no);
         let word = self.next(entry, |script| &mut script.query_refund).unwrap_or(Ok(RefundWord::Processing));
         self.hold("query_refund").await;
-        Ok(refund_status(&query.out_refund_no, word?))
+        let of = self.script.lock().unwrap().refund_of.clone();
+        Ok(Verified::new(RefundStatus { trade_no: of, ..refund_status(&query.out_refund_no, word?) }, proof()))
     }
 
     /// The body is one line of words: `paid NO FEN APP MERCHANT TRANSACTION`, `failed NO APP MERCHANT`, `refund NO WORD [ORDER]`,
@@ -196,11 +200,11 @@ impl Provider for Platform {
         let words: Vec<&str> = text.split(' ').collect();
         let notice = match words.as_slice() {
             ["paid", no, fen, app, merchant, transaction] => PaymentNotice {
-                trade_no: dukou_domain::TradeNo::new(no).unwrap(),
+                trade_no: TradeNo::new(no).unwrap(),
                 outcome: PaymentOutcome::Paid(paid(no, fen.parse().unwrap(), app, merchant, transaction)),
             },
             ["failed", no, app, merchant] => PaymentNotice {
-                trade_no: dukou_domain::TradeNo::new(no).unwrap(),
+                trade_no: TradeNo::new(no).unwrap(),
                 outcome: PaymentOutcome::NotPaid {
                     code: None,
                     app_id: (*app).to_owned(),
@@ -209,18 +213,21 @@ impl Provider for Platform {
             },
             ["refund", no, word, order @ ..] => {
                 let out_refund_no = OutRefundNo::new(no).unwrap();
-                let trade_no = order.first().map(|order| dukou_domain::TradeNo::new(order).unwrap());
+                let trade_no = order.first().map(|order| TradeNo::new(order).unwrap());
                 let platform_word = (*word).to_owned();
                 return Ok(Notice::RefundHint(RefundHint { out_refund_no, trade_no, platform_word }));
             }
-            ["signed-refund", no, order, fen, merchant, word] => {
+            ["signed-refund", no, order, fen, merchant, word, more @ ..] => {
                 let status = RefundStatus {
                     amount: Money::new(fen.parse().unwrap(), Currency::Cny).ok(),
                     platform_word: (*word).to_owned(),
-                    ..refund_status(&OutRefundNo::new(no).unwrap(), refund_word(word)).into_inner()
+                    ..refund_status(&OutRefundNo::new(no).unwrap(), refund_word(word))
                 };
-                let trade_no = dukou_domain::TradeNo::new(order).unwrap();
-                let notice = RefundNotice { trade_no, merchant_id: (*merchant).to_owned(), status };
+                let trade_no = TradeNo::new(order).unwrap();
+                let merchant_id = (*merchant).to_owned();
+                let total = more.first().map(|fen| Money::new(fen.parse().unwrap(), Currency::Cny).unwrap());
+                let transaction_id = more.get(1).map(|number| TransactionId::new(number).unwrap());
+                let notice = RefundNotice { trade_no, merchant_id, total, transaction_id, status };
                 return Ok(Notice::Refund(Verified::new(notice, proof())));
             }
             ["probe"] => return Err(NotifyError::Probe),
@@ -281,40 +288,9 @@ impl Provider for Platform {
     }
 }
 
-fn refund_word(word: &str) -> RefundWord {
-    match word {
-        "SUCCESS" => RefundWord::Succeeded,
-        "CLOSED" => RefundWord::Closed,
-        "ABNORMAL" => RefundWord::Abnormal,
-        _ => RefundWord::Unrecognised,
-    }
-}
-
-fn refund_status(out_refund_no: &OutRefundNo, word: RefundWord) -> Verified<RefundStatus> {
-    let platform_word = match word {
-        RefundWord::Succeeded => "SUCCESS",
-        RefundWord::Closed => "REFUNDCLOSE",
-        RefundWord::Abnormal => "CHANGE",
-        RefundWord::Processing => "PROCESSING",
-        RefundWord::Missing => "REFUNDNOTEXIST",
-        RefundWord::Unrecognised => "NEW",
-    };
-    // It names every refund that it has.
-    let has = !matches!(word, RefundWord::Missing | RefundWord::Unrecognised);
-    let status = RefundStatus {
-        out_refund_no: out_refund_no.clone(),
-        word,
-        provider_refund_id: has.then(|| ProviderRefundId::new(&format!("P-{out_refund_no}")).unwrap()),
-        amount: None,
-        succeeded_at: None,
-        platform_word: platform_word.to_owned(),
-    };
-    Verified::new(status, proof())
-}
-
 pub fn paid(no: &str, fen: i64, app: &str, merchant: &str, transaction: &str) -> PaidFacts {
     PaidFacts {
-        trade_no: dukou_domain::TradeNo::new(no).unwrap(),
+        trade_no: TradeNo::new(no).unwrap(),
         transaction_id: TransactionId::new(transaction).unwrap(),
         amount: Money::new(fen, Currency::Cny).unwrap(),
         app_id: app.to_owned(),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use dukou_domain::{Method, OutRefundNo, ProviderRefundId, Secret};
+use dukou_domain::{Method, OutRefundNo, ProviderRefundId, Secret, TradeNo};
 use dukou_spi::settings::Section;
 use dukou_spi::{
     AccessTokens, Bill, Capabilities, Checkup, Clock, Context, ErrorKind, FieldProblem, Finding, FundBill, Invoke,
@@ -158,9 +158,14 @@ impl Provider for WechatV2 {
         if signed.require("out_refund_no")? != refund.out_refund_no.as_str() {
             return Err(unreadable("the answer is about another out_refund_no"));
         }
+        let trade_no = named_order(&signed)?;
+        if trade_no.as_ref().is_some_and(|named| *named != refund.trade_no) {
+            return Err(unreadable("the answer is about another out_trade_no"));
+        }
         // Accepted is not yet refunded: a query or a notify tells the end.
         let status = RefundStatus {
             out_refund_no: refund.out_refund_no.clone(),
+            trade_no,
             word: RefundWord::Processing,
             provider_refund_id: refund_id(&signed.fields, "refund_id"),
             amount: answer::optional_amount(&signed.fields, "refund_fee", "refund_fee_type").map_err(unreadable)?,
@@ -278,9 +283,16 @@ fn refund_id(fields: &Fields<'_>, name: &str) -> Option<ProviderRefundId> {
     fields.get(name).and_then(|id| ProviderRefundId::new(id).ok())
 }
 
+/// The order that an answer about a refund names.
+fn named_order(signed: &Signed<'_>) -> Result<Option<TradeNo>, ProviderError> {
+    let number = signed.fields.get("out_trade_no").map(TradeNo::new).transpose();
+    number.map_err(|_| unreadable("the answer's out_trade_no is not valid"))
+}
+
 fn missing_refund(out_refund_no: &OutRefundNo, code: &str) -> RefundStatus {
     RefundStatus {
         out_refund_no: out_refund_no.clone(),
+        trade_no: None,
         word: RefundWord::Missing,
         provider_refund_id: None,
         amount: None,
@@ -302,6 +314,7 @@ fn found_refund(signed: &Signed<'_>, query: &RefundQuery) -> Result<RefundStatus
     let amount = answer::optional_amount(&signed.fields, &fee, "fee_type").map_err(unreadable)?;
     Ok(RefundStatus {
         out_refund_no: query.out_refund_no.clone(),
+        trade_no: named_order(signed)?,
         word: map::refund_state(platform_word),
         provider_refund_id: refund_id(&signed.fields, &format!("refund_id_{at}")),
         amount,

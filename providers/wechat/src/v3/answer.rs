@@ -4,7 +4,6 @@ use dukou_domain::{Currency, Money, OutRefundNo, ProviderRefundId, TradeNo, Tran
 use dukou_spi::{PaidFacts, RefundNotice, RefundStatus};
 use serde::Deserialize;
 
-use super::config::Partner;
 use super::map;
 use super::wire::Caller;
 use crate::beijing;
@@ -76,6 +75,8 @@ pub struct Refund {
     #[serde(flatten)]
     pub who: Who,
     #[serde(default)]
+    pub transaction_id: Option<String>,
+    #[serde(default)]
     pub refund_id: Option<String>,
     #[serde(default)]
     pub success_time: Option<String>,
@@ -108,16 +109,10 @@ impl Who {
     /// The app, in the form that orders are recorded with. One that is named is reported as it stands; where
     /// none is, it is ours, since a number stands for one order of the merchant's, whatever its app.
     ///
-    /// A merchant's own app is WeChat's to name or not: only another one than the configured contradicts it.
+    /// A merchant's own app is WeChat's to name or not, and today's need not be the one that the order was made with.
     pub fn app_id(&self, caller: Caller<'_>) -> String {
         let app = named(&self.sp_appid).or(named(&self.appid)).unwrap_or(&caller.account.app_id);
-        let sub = named(&self.sub_appid);
-        let sub = match caller.partner {
-            Some(Partner { sub_app_id: Some(own), .. }) => sub.or(Some(own)),
-            Some(Partner { sub_app_id: None, .. }) => None,
-            None => sub,
-        };
-        joined(app, sub)
+        joined(app, named(&self.sub_appid))
     }
 
     /// The merchant, likewise. Where none is named, it is who asked, or whose key a message is encrypted under;
@@ -194,6 +189,7 @@ impl Refund {
         let word = require(self.status.as_deref().or(self.refund_status.as_deref()), "status")?;
         Ok(RefundStatus {
             out_refund_no: valid(OutRefundNo::new(&self.out_refund_no), "out_refund_no")?,
+            trade_no: Some(valid(TradeNo::new(&self.out_trade_no), "out_trade_no")?),
             word: map::refund_state(word),
             provider_refund_id: self.refund_id.as_deref().and_then(|id| ProviderRefundId::new(id).ok()),
             amount,
@@ -205,9 +201,14 @@ impl Refund {
     /// # Errors
     /// Which needed member is missing or not what it should be.
     pub fn notice(&self, caller: Caller<'_>) -> Result<RefundNotice, String> {
+        let amount = require(self.amount.as_ref(), "amount")?;
+        require(amount.refund, "amount.refund")?;
+        let transaction_id = self.transaction_id.as_deref().map(TransactionId::new).transpose();
         Ok(RefundNotice {
             trade_no: valid(TradeNo::new(&self.out_trade_no), "out_trade_no")?,
             merchant_id: self.who.merchant_id(caller, Source::Message)?,
+            total: amount.total.map(|_| amount.money(amount.total, "amount.total")).transpose()?,
+            transaction_id: valid(transaction_id, "transaction_id")?,
             status: self.status()?,
         })
     }

@@ -192,7 +192,11 @@ impl Provider for WechatV3 {
 
     async fn refund(&self, refund: &RefundOrder) -> Result<Verified<RefundStatus>, ProviderError> {
         let signed = self.tell(Call::Refund, wire::refund(self.caller(), refund)).await?;
-        found_refund(&signed, &refund.out_refund_no)
+        let found = found_refund(&signed, &refund.out_refund_no)?;
+        if found.get().trade_no.as_ref().is_some_and(|named| *named != refund.trade_no) {
+            return Err(unreadable("the answer is about another out_trade_no"));
+        }
+        Ok(found)
     }
 
     async fn query_refund(&self, query: &RefundQuery) -> Result<Verified<RefundStatus>, ProviderError> {
@@ -201,6 +205,7 @@ impl Provider for WechatV3 {
             Some(code) if matches!(code.as_str(), "RESOURCENOTEXISTS" | "REFUNDNOTEXIST" | "ORDERNOTEXIST") => {
                 let status = RefundStatus {
                     out_refund_no: query.out_refund_no.clone(),
+                    trade_no: None,
                     word: RefundWord::Missing,
                     provider_refund_id: None,
                     amount: None,

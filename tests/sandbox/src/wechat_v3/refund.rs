@@ -28,7 +28,9 @@ struct Wanted {
 
 pub fn run(world: &World, request: &Request) -> Answered<Outcome> {
     let body = reader::parse(&request.incoming.body)?;
-    let wanted = read(request, &Object::root(&body)?)?;
+    let root = Object::root(&body)?;
+    let wanted = read(request, &root)?;
+    root.end()?;
     let settled = world.policy().auto_settle;
     let now = world.clock.now();
     let mut ledger = lock(&world.ledger);
