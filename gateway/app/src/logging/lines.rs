@@ -1,7 +1,11 @@
 //! Log lines on their way out, gathered for a moment so that a busy gateway writes many at once: a
 //! system call for each line of each request costs more than the line.
+//!
+//! The log's own thread writes them. Whoever has something to log leaves it here and goes on: a reader that hangs (a
+//! container's runtime, a journal on a full disk) must hold up neither a payment nor the end of the process.
 
 use std::io::{self, Write};
+use std::mem;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -14,6 +18,12 @@ use tracing_subscriber::fmt::MakeWriter;
 const DELAY: Duration = Duration::from_millis(20);
 /// Bytes that are written without waiting any longer.
 const MOST: usize = 64 * 1024;
+/// Bytes that wait for a reader. Lines that do not fit are left out and counted.
+const LIMIT: usize = 1024 * 1024;
+/// How long the end of the process waits for the last lines to be taken.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// How often the thread looks whether anybody can still log.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// Where log lines are gathered. Cheap to copy; all copies are the same.
 #[derive(Clone)]
@@ -21,35 +31,61 @@ pub struct Lines(Arc<Shared>);
 
 struct Shared {
     waiting: Mutex<Waiting>,
+    /// There is something to write, or it is due.
     some: Condvar,
+    /// Something was written.
+    fewer: Condvar,
+    /// Held for as long as the reader takes, and therefore, but where there is no thread, only by the thread.
+    out: Mutex<Box<dyn Write + Send>>,
 }
 
+#[derive(Default)]
 struct Waiting {
     bytes: Vec<u8>,
-    out: Box<dyn Write + Send>,
+    /// Nothing of it may wait for others.
+    at_once: bool,
+    /// Lines that did not fit since this was last told.
+    left_out: u64,
+    /// How many bytes ever came here, and how many of them are out.
+    came: u64,
+    out: u64,
+    /// The system refused a thread, so that every line is written where it is logged.
+    without_thread: bool,
 }
 
 impl Lines {
     /// Lines go to `out`, and a thread of its own sees to it that none waits for long. Where the
     /// system refuses one, every line is written at once.
-    pub fn to(out: impl Write + Send + 'static) -> Self {
-        let waiting = Waiting { bytes: Vec::with_capacity(MOST), out: Box::new(out) };
-        let shared = Arc::new(Shared { waiting: Mutex::new(waiting), some: Condvar::new() });
+    ///
+    /// When the reader goes on after lines were left out, that thread says how many to `left_out`, which may log it.
+    pub fn to(out: impl Write + Send + 'static, left_out: impl Fn(u64) + Send + 'static) -> Self {
+        let waiting = Waiting { bytes: Vec::with_capacity(MOST), ..Waiting::default() };
+        let shared = Arc::new(Shared {
+            waiting: Mutex::new(waiting),
+            some: Condvar::new(),
+            fewer: Condvar::new(),
+            out: Mutex::new(Box::new(out)),
+        });
         let thread = Arc::downgrade(&shared);
         let started = thread::Builder::new().name("log".into()).spawn(move || {
+            let mut taken = Vec::with_capacity(MOST);
             while let Some(shared) = thread.upgrade() {
-                shared.write_soon();
+                shared.write_soon(&mut taken, &left_out);
             }
         });
         if started.is_err() {
-            shared.lock().bytes = Vec::new();
+            shared.lock().without_thread = true;
         }
         Lines(shared)
     }
 
-    /// Writes what waits; to be called before the process ends.
+    /// Waits until what was logged is written, but not for ever; to be called before the process ends.
     pub fn flush(&self) {
-        self.0.lock().write();
+        let mut waiting = self.0.lock();
+        let last = waiting.came;
+        waiting.at_once = true;
+        self.0.some.notify_one();
+        drop(self.0.fewer.wait_timeout_while(waiting, PATIENCE, |waiting| waiting.out < last));
     }
 }
 
@@ -58,26 +94,50 @@ impl Shared {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write_soon(&self) {
+    /// One turn of the thread: `taken` is empty before and after it, and kept for its memory.
+    fn write_soon(&self, taken: &mut Vec<u8>, left_out: &impl Fn(u64)) {
         let waiting = self.lock();
         let (waiting, _) = self
             .some
-            .wait_timeout_while(waiting, Duration::from_secs(1), |waiting| waiting.bytes.is_empty())
+            .wait_timeout_while(waiting, LOOK, |waiting| waiting.bytes.is_empty())
             .unwrap_or_else(PoisonError::into_inner);
         if waiting.bytes.is_empty() {
             return;
         }
+        let (mut waiting, _) = self
+            .some
+            .wait_timeout_while(waiting, DELAY, |waiting| !waiting.is_due())
+            .unwrap_or_else(PoisonError::into_inner);
+        mem::swap(&mut waiting.bytes, taken);
+        waiting.at_once = false;
+        let lines = mem::take(&mut waiting.left_out);
         drop(waiting);
-        thread::sleep(DELAY);
-        self.lock().write();
+        if lines > 0 {
+            // Stands where they would have stood: after all that fitted, before all that comes now.
+            left_out(lines);
+        }
+        self.write(taken);
+        self.lock().out += taken.len() as u64;
+        self.fewer.notify_all();
+        taken.clear();
+        // A reader that hung once is no reason to keep so much for good.
+        taken.shrink_to(MOST);
+    }
+
+    /// A log that cannot be written has nowhere to say so.
+    fn write(&self, bytes: &[u8]) {
+        let _ = self.out.lock().unwrap_or_else(PoisonError::into_inner).write_all(bytes);
     }
 }
 
 impl Waiting {
-    /// A log that cannot be written has nowhere to say so.
-    fn write(&mut self) {
-        let _ = self.out.write_all(&self.bytes);
-        self.bytes.clear();
+    fn is_due(&self) -> bool {
+        self.at_once || self.bytes.len() >= MOST
+    }
+
+    /// A single line may be longer than everything that may wait.
+    fn has_room(&self, line: &[u8]) -> bool {
+        self.bytes.is_empty() || self.bytes.len() + line.len() <= LIMIT
     }
 }
 
@@ -102,19 +162,20 @@ pub struct Line<'a> {
 impl Write for Line<'_> {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let mut waiting = self.shared.lock();
-        let first = waiting.bytes.is_empty();
-        let full = waiting.bytes.len() + line.len() > waiting.bytes.capacity();
-        if full {
-            waiting.write();
-        }
-        if line.len() > waiting.bytes.capacity() {
-            let _ = waiting.out.write_all(line);
+        if waiting.without_thread {
+            drop(waiting);
+            self.shared.write(line);
             return Ok(line.len());
         }
+        if !waiting.has_room(line) {
+            waiting.left_out += 1;
+            return Ok(line.len());
+        }
+        let (first, was_due) = (waiting.bytes.is_empty(), waiting.is_due());
         waiting.bytes.extend_from_slice(line);
-        if self.at_once {
-            waiting.write();
-        } else if first {
+        waiting.came += line.len() as u64;
+        waiting.at_once |= self.at_once;
+        if first || (waiting.is_due() && !was_due) {
             self.shared.some.notify_one();
         }
         Ok(line.len())
@@ -131,6 +192,9 @@ mod tests {
 
     use super::*;
 
+    /// Longer than anything here takes.
+    const LONG: Duration = Duration::from_secs(20);
+
     struct Out(Sender<String>);
 
     impl Write for Out {
@@ -144,13 +208,57 @@ mod tests {
         }
     }
 
+    /// A reader that takes nothing before `go_on` is gone.
+    struct Hanging {
+        out: Out,
+        started: Sender<()>,
+        go_on: Receiver<()>,
+    }
+
+    impl Write for Hanging {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let _ = self.started.send(());
+            let _ = self.go_on.recv();
+            self.out.write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
     fn lines() -> (Lines, Receiver<String>) {
         let (sender, receiver) = channel();
-        (Lines::to(Out(sender)), receiver)
+        (Lines::to(Out(sender), |_| ()), receiver)
+    }
+
+    /// Lines to a reader that has hung since the line `first`: what it takes, what it is told was left out, and what
+    /// makes it go on.
+    fn hanging() -> (Lines, Receiver<String>, Receiver<u64>, Sender<()>) {
+        let (sender, written) = channel();
+        let (started, starts) = channel();
+        let (going_on, go_on) = channel();
+        let (told, left_out) = channel();
+        let out = Hanging { out: Out(sender), started, go_on };
+        let lines = Lines::to(out, move |lines| told.send(lines).unwrap());
+        let other = lines.clone();
+        thread::spawn(move || line(&other, true, "first\n"));
+        starts.recv_timeout(LONG).expect("a warning is written");
+        (lines, written, left_out, going_on)
     }
 
     fn line(lines: &Lines, at_once: bool, text: &str) {
         Line { shared: &lines.0, at_once }.write_all(text.as_bytes()).unwrap();
+    }
+
+    /// Whether something ends while the reader hangs.
+    fn ends(something: impl FnOnce() + Send + 'static) {
+        let (done, end) = channel();
+        thread::spawn(move || {
+            something();
+            done.send(())
+        });
+        end.recv_timeout(LONG).expect("it waits for the reader");
     }
 
     #[test]
@@ -179,5 +287,40 @@ mod tests {
         }
         lines.flush();
         assert!(written.try_iter().collect::<String>() == expected);
+    }
+
+    #[test]
+    fn a_line_longer_than_all_that_may_wait_is_written() {
+        let (lines, written) = lines();
+        let long = format!("{}\n", "x".repeat(LIMIT));
+        line(&lines, false, &long);
+        assert!(written.recv_timeout(LONG).expect("a line") == long);
+    }
+
+    #[test]
+    fn no_line_waits_for_the_reader_and_whole_lines_are_left_out_and_counted() {
+        let (lines, written, left_out, going_on) = hanging();
+        let (text, count) = ("x".repeat(1023) + "\n", 2 * LIMIT / 1024);
+        let (logging, same) = (lines.clone(), text.clone());
+        ends(move || (0..count).for_each(|number| line(&logging, number % 2 == 0, &same)));
+        assert!(left_out.try_recv().is_err(), "the reader cannot know it yet");
+        drop(going_on);
+        assert_eq!(written.recv_timeout(LONG).expect("a line"), "first\n");
+        // All that waited by one system call.
+        assert!(written.recv_timeout(LONG).expect("lines") == text.repeat(LIMIT / 1024));
+        assert_eq!(left_out.recv_timeout(LONG), Ok((count - LIMIT / 1024) as u64));
+        line(&lines, false, "last\n");
+        assert_eq!(written.recv_timeout(LONG).expect("a line"), "last\n");
+        assert!(left_out.try_recv().is_err(), "told once");
+    }
+
+    #[test]
+    fn the_end_waits_for_a_reader_that_hangs_for_a_moment_only() {
+        let (lines, written, _, going_on) = hanging();
+        let ending = lines.clone();
+        ends(move || ending.flush());
+        drop(going_on);
+        lines.flush();
+        assert_eq!(written.try_recv().expect("written before the end"), "first\n");
     }
 }

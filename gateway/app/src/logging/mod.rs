@@ -21,7 +21,7 @@ pub enum LogForm {
     Json,
 }
 
-/// Writes what waits to be written when it is dropped, at the end of the program.
+/// Waits for what is still to be written when it is dropped, at the end of the program.
 pub struct Logging(Lines);
 
 impl Drop for Logging {
@@ -50,7 +50,7 @@ pub fn start_with(form: LogForm, level: &str, traces: Option<&Traces>) -> Loggin
         },
         _ => (default(), false),
     };
-    let lines = Lines::to(std::io::stderr());
+    let lines = Lines::to(std::io::stderr(), say_left_out);
     let subscriber = tracing_subscriber::registry();
     #[cfg(feature = "otlp")]
     if let Some(traces) = traces {
@@ -74,6 +74,11 @@ where
         LogForm::Json => written.json().flatten_event(true).with_current_span(true).with_span_list(false).boxed(),
         LogForm::Text => written.with_ansi(std::io::stderr().is_terminal()).boxed(),
     }
+}
+
+/// To be called from no place that logging goes through.
+fn say_left_out(lines: u64) {
+    tracing::warn!(lines, "log lines were left out: nobody took them in time");
 }
 
 fn finish(lines: Lines, unreadable: bool, level: &str) -> Logging {

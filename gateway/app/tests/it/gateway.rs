@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::channel;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
@@ -33,6 +34,8 @@ struct Log {
 #[derive(Default)]
 struct Written {
     lines: Vec<Value>,
+    /// Nobody takes what the process writes.
+    unread: bool,
     /// The process has ended.
     ended: bool,
 }
@@ -63,7 +66,7 @@ pub fn configure(folder: &Path, files: &[(&str, &str)]) {
 pub fn command(folder: &Path, variables: &[(&str, &str)]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_dukou"));
     command.arg("serve").current_dir(folder).env_clear().envs(variables.iter().copied());
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
 
@@ -78,6 +81,8 @@ impl Gateway {
             for line in lines.lines().map_while(Result::ok) {
                 let line = serde_json::from_str(&line).unwrap_or(Value::String(line));
                 copy.change(|written| written.lines.push(line));
+                let written = copy.written.lock().expect("the log");
+                drop(copy.news.wait_while(written, |written| written.unread).expect("the log"));
             }
             copy.change(|written| written.ended = true);
         });
@@ -98,6 +103,11 @@ impl Gateway {
         self.log.written.lock().expect("the log").lines.clone()
     }
 
+    /// From now on, or until it is told otherwise, nobody takes what it writes, as with a collector that hangs.
+    pub fn leave_log_unread(&self, unread: bool) {
+        self.log.change(|written| written.unread = unread);
+    }
+
     pub fn terminate(&self) {
         let killed = Command::new("kill").arg(self.child.id().to_string()).status().expect("kill");
         assert!(killed.success());
@@ -108,10 +118,20 @@ impl Gateway {
         self.log.find("it does not end", |written| written.ended.then_some(()));
         self.child.wait().expect("the process")
     }
+
+    /// Waits for the end where nobody reads the log, by what it never writes to.
+    pub fn ended_unread(&mut self) -> ExitStatus {
+        let mut output = self.child.stdout.take().expect("standard output");
+        let (sender, end) = channel();
+        std::thread::spawn(move || sender.send(output.read_to_end(&mut Vec::new())));
+        end.recv_timeout(PATIENCE).expect("it does not end").expect("standard output");
+        self.child.wait().expect("the process")
+    }
 }
 
 impl Drop for Gateway {
     fn drop(&mut self) {
+        self.leave_log_unread(false);
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

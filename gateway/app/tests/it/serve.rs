@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
+use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::gateway::{Gateway, LOCAL, command, configure, get};
@@ -74,6 +75,26 @@ fn what_is_in_flight_is_finished_before_the_end() {
     stream.read_to_string(&mut answer).expect("an answer");
     assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("FAIL"), "{answer}");
     assert_eq!(gateway.ended().code(), Some(0));
+}
+
+#[test]
+fn a_log_that_nobody_reads_holds_up_neither_requests_nor_the_end() {
+    let folder = TempDir::new().expect("a folder");
+    configure(folder.path(), &[("gateway.toml", LOCAL)]);
+    // At this level a request is some 5 kB of lines, which is more in all than a pipe and the gateway keep.
+    let mut gateway = Gateway::start(folder.path(), &[("RUST_LOG", "trace")]);
+    let ask = |gateway: &Gateway| (0..500).for_each(|_| assert_eq!(get(gateway.public, "/none").0, 404));
+    gateway.leave_log_unread(true);
+    ask(&gateway);
+    gateway.leave_log_unread(false);
+    let told = gateway.logged(|line| line["message"] == "log lines were left out: nobody took them in time");
+    assert!(told["level"] == "WARN" && told["lines"].as_u64() > Some(100), "{told}");
+    assert!(gateway.log().iter().all(Value::is_object), "a part of a line was written");
+
+    gateway.leave_log_unread(true);
+    ask(&gateway);
+    gateway.terminate();
+    assert_eq!(gateway.ended_unread().code(), Some(0));
 }
 
 #[test]
