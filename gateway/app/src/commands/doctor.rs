@@ -92,7 +92,9 @@ fn is_about(problem: &Problem, tenant: &str) -> bool {
     let stem = file.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
     let word = tenant.to_ascii_uppercase().replace('-', "_");
     let is_other_tenants = problem.file.contains("TENANTS__") && !problem.file.contains(&format!("TENANTS__{word}__"));
-    stem == tenant || stem == "gateway" || (problem.file.starts_with("environment") && !is_other_tenants)
+    // Of a folder that cannot be read nobody knows whose files are in it.
+    let is_folder = file.file_name().is_some_and(|name| name == "tenants");
+    is_folder || stem == tenant || stem == "gateway" || (problem.file.starts_with("environment") && !is_other_tenants)
 }
 
 fn of_problem(problem: &Problem) -> Line {
@@ -112,12 +114,17 @@ fn of_problem(problem: &Problem) -> Line {
 
 fn missing(loaded: &Loaded, question: &Question<'_>) -> Line {
     let known: Vec<&str> = loaded.tenants.served().map(|settings| settings.tenant.id.as_str()).collect();
+    let folder = question.directory.join("tenants");
+    let file = folder.join(format!("{}.toml", question.tenant));
     Line {
         grade: Grade::Error,
-        place: question.directory.join("tenants").display().to_string(),
+        place: folder.display().to_string(),
         key: "id".to_owned(),
         message: format!("there is no tenant {}", question.tenant),
-        fix: format!("name one of {}", known.join(", ")),
+        fix: match known[..] {
+            [] => format!("write {}", file.display()),
+            _ => format!("name one of {}", known.join(", ")),
+        },
     }
 }
 

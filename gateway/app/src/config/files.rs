@@ -13,6 +13,7 @@ use super::conflicts::Accounts;
 use super::environment::{ConfigurationEnvironment, Content};
 use super::sources::Sources;
 use super::tenant::{self, TenantSettings};
+use super::tenant_variables::Meant;
 
 /// Which changes count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,6 +71,11 @@ struct TenantFile {
     conflict: Option<Problem>,
     /// What the file says now cannot be read.
     broken: bool,
+    /// What can be read of it all the same, until it was compared with the others: who mends the file is told at once
+    /// of what else stands in its way.
+    told_of: Option<Arc<TenantSettings>>,
+    /// The variables that it was read with.
+    variables: Meant,
 }
 
 impl TenantFiles {
@@ -131,7 +137,12 @@ impl TenantFiles {
         if changed {
             self.settle(&mut problems, &mut look);
         }
-        look.problems.extend(problems.into_values().flatten());
+        for problem in problems.into_values().flatten() {
+            // What is wrong with two files alike is told once.
+            if !look.problems.contains(&problem) {
+                look.problems.push(problem);
+            }
+        }
         look
     }
 
@@ -162,7 +173,8 @@ impl TenantFiles {
         let mut due = Vec::new();
         for (path, file) in &mut self.files {
             let is_there = listed.contains(path);
-            if is_there && !file.read.is_empty() && !contents.differ(&file.read) {
+            let reads_alike = file.variables == self.sources.meant(path);
+            if is_there && !file.read.is_empty() && reads_alike && !contents.differ(&file.read) {
                 file.changing = None;
                 continue;
             }
@@ -185,12 +197,13 @@ impl TenantFiles {
     /// Reads one file; what is in it then waits to be served.
     fn read(&mut self, path: &Path, problems: &mut BTreeMap<PathBuf, Vec<Problem>>, look: &mut Look) {
         let mut found = Vec::new();
-        let settings = tenant::read(path, &self.sources, &self.setup, &mut found);
+        let settings = tenant::read(path, &self.sources, &self.setup, &mut found).map(Arc::new);
         let file = self.files.entry(path.to_owned()).or_default();
         file.read = self.sources.environment.files_read();
         file.conflict = None;
         let broken = found.iter().any(|problem| problem.severity == Severity::Error);
-        file.waiting = settings.filter(|_| !broken).map(Arc::new);
+        file.variables = self.sources.meant(path);
+        (file.waiting, file.told_of) = if broken { (None, settings) } else { (settings, None) };
         file.broken = file.waiting.is_none();
         if file.broken {
             look.refused.push(path.to_owned());
@@ -221,6 +234,25 @@ impl TenantFiles {
             }
         }
         look.refused.sort();
+        for (path, problem) in self.conflicts_of_broken() {
+            problems.entry(path).or_default().push(problem);
+        }
+        self.files.values_mut().for_each(|file| file.told_of = None);
+    }
+
+    /// What would stand in the way of files that cannot be served as it is, were the rest of them right.
+    fn conflicts_of_broken(&self) -> Vec<(PathBuf, Problem)> {
+        let mut accounts = Accounts::default();
+        for file in self.files.values().filter(|file| file.told_of.is_none()) {
+            file.waiting.iter().chain(&file.served).take(1).for_each(|says| accounts.add(says));
+        }
+        let mut found = Vec::new();
+        for (path, file) in &self.files {
+            let Some(broken) = &file.told_of else { continue };
+            found.extend(accounts.conflict(broken).map(|problem| (path.clone(), problem)));
+            accounts.add(broken);
+        }
+        found
     }
 
     /// Which of those that wait cannot be served.

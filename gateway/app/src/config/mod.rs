@@ -7,9 +7,11 @@ mod conflicts;
 mod environment;
 mod files;
 mod gateway;
+mod numbers;
 mod retention;
 mod sources;
 mod tenant;
+mod tenant_variables;
 #[cfg(test)]
 mod tests;
 

@@ -1,7 +1,7 @@
 //! Files and environment variables, merged into one table.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use config::{Config, File, FileFormat};
@@ -9,10 +9,11 @@ use dukou_spi::settings::{Environment as _, Problem, Severity};
 use serde_json::{Map, Value};
 
 use super::environment::ConfigurationEnvironment;
+use super::numbers::out_of_range;
+use super::tenant_variables::{Meant, TENANTS_PREFIX, TenantVariables, variable_word};
 
 /// What every variable that overrides a key begins with.
 const PREFIX: &str = "DUKOU__";
-const TENANTS_PREFIX: &str = "DUKOU__TENANTS__";
 
 /// A file's settings with the environment's on top.
 pub struct Merged {
@@ -59,7 +60,8 @@ impl Merged {
 pub struct Sources {
     directory: PathBuf,
     pub environment: ConfigurationEnvironment,
-    used: RefCell<BTreeSet<String>>,
+    /// As of the last look into the tenants' folder.
+    of_tenants: RefCell<TenantVariables>,
 }
 
 impl Sources {
@@ -67,7 +69,7 @@ impl Sources {
         Sources {
             directory: directory.to_owned(),
             environment: ConfigurationEnvironment::new(variables),
-            used: RefCell::default(),
+            of_tenants: RefCell::default(),
         }
     }
 
@@ -96,12 +98,11 @@ impl Sources {
     }
 
     /// A tenant's file under the environment. `None` when its syntax is broken.
-    pub fn tenant(&self, path: &Path, stem: &str, problems: &mut Vec<Problem>) -> Option<Merged> {
+    pub fn tenant(&self, path: &Path, problems: &mut Vec<Problem>) -> Option<Merged> {
         let file = path.display().to_string();
-        let prefix = format!("{TENANTS_PREFIX}{}__", variable_word(stem));
-        // Marked before anything can fail: a broken file is no reason to call its variables unknown.
-        let names = self.environment.variables().keys().filter(|name| name.starts_with(&prefix));
-        self.used.borrow_mut().extend(names.cloned());
+        let prefix = format!("{TENANTS_PREFIX}{}__", variable_word(stem(path)));
+        let meant = self.meant(path);
+        problems.extend(meant.problems());
         let text = match self.environment.read(path) {
             Ok(bytes) => self.text(&file, bytes, problems)?,
             Err(error) => {
@@ -109,7 +110,7 @@ impl Sources {
                 return None;
             }
         };
-        self.merge(file, &[&text], &prefix, |_| true, problems)
+        self.merge(file, &[&text], &prefix, |name| meant.owns(name), problems)
     }
 
     /// All tenant files, in the order of their names; `None` where there is no such folder.
@@ -121,7 +122,10 @@ impl Sources {
         let refused = |error| unreadable(&folder.display().to_string(), "tenants", &error);
         let entries = match std::fs::read_dir(&folder) {
             Ok(entries) => entries,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                self.look_for_variables(&[]);
+                return Ok(None);
+            }
             Err(error) => return Err(refused(error)),
         };
         let mut files = Vec::new();
@@ -133,27 +137,27 @@ impl Sources {
             }
         }
         files.sort();
+        self.look_for_variables(&files);
         Ok(Some(files))
+    }
+
+    fn look_for_variables(&self, files: &[PathBuf]) {
+        let names = self.environment.variables().keys();
+        *self.of_tenants.borrow_mut() = TenantVariables::new(names, files.iter().map(|path| stem(path)));
+    }
+
+    /// The variables that are meant for the tenant of a file, which may change when other files come and go.
+    pub fn meant(&self, file: &Path) -> Meant {
+        self.of_tenants.borrow().of(stem(file))
     }
 
     pub fn tenants_folder(&self) -> PathBuf {
         self.directory.join("tenants")
     }
 
-    /// Overrides for tenants that have no file.
+    /// Overrides for tenants that have no file; none where it is not known which files there are.
     pub fn unused_variables(&self) -> Vec<Problem> {
-        let used = self.used.borrow();
-        let names = self.environment.variables().keys();
-        names
-            .filter(|name| name.starts_with(TENANTS_PREFIX) && !used.contains(*name))
-            .map(|name| Problem {
-                severity: Severity::Error,
-                file: format!("environment variable {name}"),
-                key: "tenants".to_owned(),
-                message: "names a tenant that has no file".to_owned(),
-                expected: format!("{TENANTS_PREFIX}<ID>__<KEY> with the id of a tenant file"),
-            })
-            .collect()
+        self.of_tenants.borrow().unknown()
     }
 
     fn text(&self, file: &str, bytes: Vec<u8>, problems: &mut Vec<Problem>) -> Option<String> {
@@ -178,9 +182,21 @@ impl Sources {
         for text in texts {
             // Parsed once more on its own, because this parser's error has a place and a message
             // without the line's content, which may hold a secret.
-            if let Err(error) = toml::de::DeTable::parse(text) {
-                let at = error.span().map_or(0, |span| span.start);
-                problems.push(broken(&file, line_of(text.as_bytes(), at), error.message()));
+            let line = |at| line_of(text.as_bytes(), at);
+            let table = match toml::de::DeTable::parse(text) {
+                Ok(table) => table,
+                Err(error) => {
+                    let at = error.span().map_or(0, |span| span.start);
+                    problems.push(broken(&file, line(at), error.message()));
+                    return None;
+                }
+            };
+            let numbers = out_of_range(table.get_ref());
+            if !numbers.is_empty() {
+                problems.extend(numbers.into_iter().map(|number| Problem {
+                    expected: "at most 9223372036854775807, or a text in quotes".to_owned(),
+                    ..broken(&file, line(number.at), &format!("{} is a number out of range", number.key))
+                }));
                 return None;
             }
         }
@@ -225,9 +241,9 @@ impl Sources {
     }
 }
 
-/// How a tenant's id, or a key, is spelled in the name of a variable.
-fn variable_word(word: &str) -> String {
-    word.to_ascii_uppercase().replace('-', "_")
+/// The name of a tenant's file without its ending, which is the tenant's id.
+fn stem(file: &Path) -> &str {
+    file.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default()
 }
 
 /// The key that the rest of a variable's name means: each part is the file's own key of that

@@ -10,7 +10,7 @@ use dukou_domain::{PluginName, ProviderName, Secret, TenantId};
 use dukou_engine::plugin::TenantPlugin;
 use dukou_engine::tenant::{ApiKey, LatePayment, Tenant, Webhook};
 use dukou_spi::public_address::check_host;
-use dukou_spi::settings::{Problem, Section, Severity};
+use dukou_spi::settings::{Problem, Section};
 use dukou_spi::{Provider, ProviderFactory};
 use serde_json::{Map, Value};
 
@@ -28,16 +28,15 @@ pub struct TenantSettings {
     pub file: String,
 }
 
-/// Reads one file. `None`, or an error among the problems, when the tenant cannot be served.
+/// Reads one file. `None`, or an error among the problems, when the tenant cannot be served; what is read all the same
+/// can be compared with the others.
 pub fn read(path: &Path, sources: &Sources, setup: &Setup, problems: &mut Vec<Problem>) -> Option<TenantSettings> {
     let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
-    let merged = sources.tenant(path, stem, problems)?;
+    let merged = sources.tenant(path, problems)?;
     let mut reader = Reader { merged: &merged, sources, setup, problems: Vec::new() };
     let tenant = reader.whole(stem);
-    let found = reader.problems;
-    let broken = found.iter().any(|problem| problem.severity == Severity::Error);
-    problems.extend(merged.attribute(found));
-    tenant.filter(|_| !broken)
+    problems.extend(merged.attribute(reader.problems));
+    tenant
 }
 
 struct Reader<'a> {

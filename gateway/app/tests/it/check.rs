@@ -142,6 +142,96 @@ fn the_environment_wins_over_the_file_and_is_named_where_it_is_wrong() {
     }
 }
 
+#[test]
+fn a_number_too_long_is_named_by_its_line_and_not_shown() {
+    let long = "12345678901234567890";
+    let (tenants, key) = (tenant("bookshop", "1900000109", ""), format!("client_p12_password = {long}\n"));
+    let gateway = format!("{GATEWAY}body_limit = [1, {long}]\n");
+    let folder = folder(&[("gateway.toml", &gateway), ("tenants/bookshop.toml", &format!("{tenants}{key}"))]);
+    let text = stdout(&dukou(folder.path(), &["check"], &[KEY]));
+    for (place, key) in [
+        ("gateway.toml: line 3", "server.body_limit[1]"),
+        ("bookshop.toml: line 9", "providers.wechat.client_p12_password"),
+    ] {
+        let line = text.lines().find(|line| line.contains(place)).unwrap_or_default();
+        assert!(line.contains(&format!("{key} is a number out of range")) && line.contains("in quotes"), "{text}");
+    }
+    assert!(!text.contains("environment") && !text.contains(long), "{text}");
+}
+
+#[test]
+fn a_variable_that_may_mean_two_tenants_is_used_for_neither() {
+    let (one, other) = (tenant("book-shop", "1900000109", ""), tenant("book_shop", "1900000110", ""));
+    let files =
+        [("gateway.toml", GATEWAY), ("tenants/book-shop.toml", one.as_str()), ("tenants/book_shop.toml", &other)];
+    let both = folder(&files);
+    let keys = ("DUKOU__TENANTS__BOOK_SHOP__API_KEYS", "[{ id = 'a' }]");
+    let text = stdout(&dukou(both.path(), &["check"], &[KEY, keys]));
+    let named = "error: environment variable DUKOU__TENANTS__BOOK_SHOP__API_KEYS: tenants: may mean the tenants \
+                 book-shop and book_shop, and is used for none of them; expected ";
+    assert_eq!(text.matches(named).count(), 1, "{text}");
+    assert!(text.contains("rename one") && !text.contains("api_keys"), "{text}");
+    let served = dukou(both.path(), &["serve"], &[KEY, keys, ("DUKOU__SERVER__LISTEN", "127.0.0.1:99999")]);
+    assert!(String::from_utf8_lossy(&served.stderr).contains("may mean the tenants book-shop and book_shop"));
+    // Nothing is wrong with them as long as no variable means either.
+    assert_eq!(dukou(both.path(), &["check"], &[KEY]).status.code(), Some(0));
+}
+
+#[test]
+fn a_variable_means_the_tenant_with_the_longest_id() {
+    let (one, other) = (tenant("a", "1900000109", ""), tenant("a__b", "1900000110", ""));
+    let both = folder(&[("gateway.toml", GATEWAY), ("tenants/a.toml", &one), ("tenants/a__b.toml", &other)]);
+    let check = |variables: &[_]| dukou(both.path(), &["check"], variables);
+    let output = check(&[KEY, ("DUKOU__TENANTS__A__B__NAME", "Tea"), ("DUKOU__TENANTS__A__NAME", "Books")]);
+    assert_eq!(output.status.code(), Some(0), "{}", stdout(&output));
+    let text = stdout(&check(&[KEY, ("DUKOU__TENANTS__A__B__TRADE_NO_PREFIX", "?")]));
+    assert_eq!(
+        text.matches("DUKOU__TENANTS__A__B__TRADE_NO_PREFIX: trade_no_prefix: is not valid").count(),
+        1,
+        "{text}"
+    );
+    assert!(!text.contains("is not a known key"), "{text}");
+}
+
+/// A folder that another user owns reads like this too; these tests may run as one whom nothing is refused.
+#[test]
+fn doctor_says_of_a_folder_that_cannot_be_read_what_check_says() {
+    let folder = folder(&[("gateway.toml", GATEWAY)]);
+    std::fs::remove_dir(folder.path().join("config/tenants")).expect("a folder");
+    std::fs::write(folder.path().join("config/tenants"), "").expect("a file");
+    for arguments in [vec!["check"], vec!["doctor", "--tenant", "bookshop"]] {
+        let output = dukou(folder.path(), &arguments, &[]);
+        let text = stdout(&output);
+        assert_eq!(output.status.code(), Some(1), "{text}");
+        assert!(text.starts_with("error: config/tenants: tenants: cannot be read: Not a directory"), "{text}");
+        assert!(!text.contains("there is no tenant"), "{text}");
+    }
+}
+
+#[test]
+fn doctor_without_any_tenant_names_none() {
+    let folder = folder(&[("gateway.toml", GATEWAY)]);
+    let text = stdout(&dukou(folder.path(), &["doctor", "--tenant", "bookshop"], &[]));
+    assert!(text.contains("there is no tenant bookshop") && !text.contains("name one of"), "{text}");
+    assert!(text.contains("fix: write config/tenants/bookshop.toml"), "{text}");
+}
+
+#[test]
+fn a_shared_account_is_named_beside_what_else_is_wrong_with_a_file() {
+    // Whichever of the two comes first.
+    for (one, other) in [("colour = 1", ""), ("", "colour = 1")] {
+        let (bookshop, teahouse) = (tenant("bookshop", "1900000109", one), tenant("teahouse", "1900000109", other));
+        let folder = folder(&[
+            ("gateway.toml", GATEWAY),
+            ("tenants/bookshop.toml", &bookshop),
+            ("tenants/teahouse.toml", &teahouse),
+        ]);
+        let text = stdout(&dukou(folder.path(), &["check"], &[KEY]));
+        assert!(text.contains("colour: is not a known key"), "{text}");
+        assert_eq!(text.matches("shares merchant account 1900000109").count(), 1, "{text}");
+    }
+}
+
 /// What a gateway allows that cannot be read is not known.
 #[test]
 fn a_gateway_that_cannot_be_read_is_no_tenants_mistake() {

@@ -14,13 +14,18 @@ struct Folder {
 
 impl Folder {
     fn new(tenants: &[(&str, &str)]) -> Self {
+        Folder::with(tenants, &[])
+    }
+
+    fn with(tenants: &[(&str, &str)], variables: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         write(folder.path(), "gateway.toml", "[server]\npublic_url = \"https://pay.example.com\"\n");
         write(folder.path(), "tenants/key", KEY);
         for (id, mch_id) in tenants {
             write(folder.path(), &format!("tenants/{id}.toml"), &text(id, mch_id));
         }
-        let variables = BTreeMap::from([("KEY".to_owned(), KEY.to_owned())]);
+        let variables = variables.iter().chain(&[("KEY", KEY)]);
+        let variables = variables.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let Loaded { tenants: files, problems, .. } =
             load(folder.path(), variables, Factories::builtin(), outside::context);
         assert!(problems.iter().all(|problem| problem.severity == Severity::Warning), "{problems:?}");
@@ -204,6 +209,25 @@ fn who_shares_an_account_comes_after_who_has_it() {
     folder.remove("tenants/bookshop.toml");
     assert_eq!(folder.settle(), (vec!["no bookshop".to_owned(), "attic".to_owned()], vec![]));
     assert_eq!(folder.served(), ["attic 1900000101", "teahouse 1900000103"]);
+}
+
+#[test]
+fn who_is_spelled_like_another_in_a_variable_stays_as_it_is_until_one_is_gone() {
+    let variable = "DUKOU__TENANTS__BOOK_SHOP__NAME";
+    let mut folder = Folder::with(&[("book-shop", "1900000101")], &[(variable, "Books")]);
+    let name = |folder: &Folder| folder.files.served().next().map(|settings| settings.tenant.name.clone());
+    assert_eq!(name(&folder).as_deref(), Some("Books"));
+    folder.write("tenants/book_shop.toml", &text("book_shop", "1900000102"));
+    assert!(folder.files.look(Patience::Settled).unsettled);
+    let look = folder.files.look(Patience::Settled);
+    assert_eq!((look.changes.len(), look.refused.len()), (0, 2), "{:?}", look.problems);
+    let told = look.problems.iter().filter(|problem| problem.file.ends_with(variable));
+    assert_eq!(told.count(), 1, "both are told of at once: {:?}", look.problems);
+    assert_eq!((folder.look(), folder.files.refused()), (none(), 2));
+    assert_eq!((folder.served(), name(&folder)), (one("book-shop 1900000101"), Some("Books".to_owned())));
+    folder.remove("tenants/book_shop.toml");
+    assert_eq!(folder.settle(), (one("book-shop"), vec![]));
+    assert_eq!((folder.files.refused(), name(&folder)), (0, Some("Books".to_owned())));
 }
 
 #[test]
