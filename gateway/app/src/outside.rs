@@ -1,6 +1,8 @@
 //! The machine's clock and its source of randomness.
 
-use std::sync::{Arc, OnceLock};
+use std::any::Any;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
@@ -114,6 +116,9 @@ fn instance() -> String {
 #[derive(Default)]
 pub struct StoreShelf {
     store: OnceLock<Arc<dyn Store>>,
+    /// By account; as many as were served since the start, and a few bytes each. Providers come and go with their files,
+    /// and find what those before them left.
+    common: Mutex<HashMap<String, Arc<dyn Any + Send + Sync>>>,
 }
 
 impl StoreShelf {
@@ -139,6 +144,24 @@ impl TrustShelf for StoreShelf {
         let Some(store) = self.store.get() else { return };
         if let Err(error) = store.keep_trust_material(account, kept).await {
             tracing::warn!(account, %error, "trust material cannot be kept in the store; other instances fetch it again");
+        }
+    }
+    fn common(&self, account: &str, made: Arc<dyn Any + Send + Sync>) -> Arc<dyn Any + Send + Sync> {
+        let mut common = self.common.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(common.entry(account.to_owned()).or_insert(made))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_providers_of_one_account_share_what_the_first_of_them_made() {
+        let shelf = StoreShelf::default();
+        let asked = |account: &str, made: u8| *shelf.common(account, Arc::new(made)).downcast::<u8>().unwrap();
+        for (account, made, expected) in [("a", 1, 1), ("a", 2, 1), ("b", 3, 3), ("a", 4, 1)] {
+            assert_eq!(asked(account, made), expected, "{account}");
         }
     }
 }

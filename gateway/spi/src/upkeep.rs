@@ -1,6 +1,9 @@
 //! What keeps an account in working order besides its payments: keys that age, the platform's
 //! time, and words for a person whose set-up does not work.
 
+use std::any::Any;
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use dukou_domain::Timestamp;
@@ -33,6 +36,13 @@ pub trait TrustShelf: Send + Sync {
 
     /// Keeps it, unless something younger is there.
     async fn keep(&self, account: &str, kept: Kept);
+
+    /// What the providers of an account share within this process, in the provider's own form: a lock, for example, so
+    /// that one fetches and the others wait for it. It is `made` for who asks first, or, on a shelf that nobody shares,
+    /// for everyone who asks.
+    fn common(&self, _: &str, made: Arc<dyn Any + Send + Sync>) -> Arc<dyn Any + Send + Sync> {
+        made
+    }
 }
 
 /// A shelf for a process that ends soon.

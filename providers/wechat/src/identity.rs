@@ -79,8 +79,8 @@ fn read_pair(
     if !key {
         return section.wrong("client_key", "is missing, though client_cert is there", "\"file:apiclient_key.pem\"");
     }
-    let certificate = section.optional_file("client_cert");
-    let key = section.optional_file("client_key").map(Zeroizing::new);
+    let certificate = pem_of(section, "client_cert");
+    let key = pem_of(section, "client_key");
     let (certificate, key) = (certificate?, key?);
     let chain = blocks_of(section, "client_cert", &certificate, "apiclient_cert.pem")?;
     let keys = blocks_of(section, "client_key", &key, "apiclient_key.pem")?;
@@ -98,6 +98,21 @@ fn read_pair(
     let chain: Vec<Vec<u8>> = chain.into_iter().filter(Block::is_certificate).map(|block| block.der.to_vec()).collect();
     let key = keys.into_iter().find(Block::is_key)?;
     check(section, "client_cert", "client_key", &chain, &key, mch_id, now)
+}
+
+/// PEM named as `file:PATH` or `env:NAME`, or written there itself. It is not noted among the section's secrets: the
+/// `private_key` of a `wechat-v3` section is the same key, and rightly so.
+fn pem_of(section: &mut Section<'_>, key: &str) -> Option<Zeroizing<Vec<u8>>> {
+    let text = section.optional_text(key)?;
+    if text.starts_with("file:") {
+        // As bytes: it may be PKCS#12, which is told.
+        return section.optional_file(key).map(Zeroizing::new);
+    }
+    if !text.starts_with("env:") && !text.contains("-----BEGIN") {
+        let expected = "\"file:PATH\" or \"env:NAME\"";
+        return section.wrong(key, "names neither a file nor a variable, and is no PEM", expected);
+    }
+    section.resolve(key, &text).map(|secret| Zeroizing::new(secret.expose().as_bytes().to_vec()))
 }
 
 fn read_p12(section: &mut Section<'_>, password: &Secret, mch_id: Option<&str>, now: Timestamp) -> Option<Identity> {

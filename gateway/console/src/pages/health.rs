@@ -88,11 +88,43 @@ fn shown(key: &TrustKey, now: Timestamp, visitor: &Visitor) -> Key {
     let Some(at) = key.expires_at else {
         return Key { serial, expires_at: String::new(), days: visitor.texts.no_end.to_owned(), class: "good" };
     };
-    let left = if at > now { at.since(now).as_secs() / DAY_SECONDS } else { 0 };
-    let class = match left {
+    let (days, class) = left(at, now);
+    Key { serial, expires_at: moments::shown(at, visitor.language), days, class }
+}
+
+/// How many whole days are left until a key ends, below 0 once it has, and how that is marked.
+fn left(end: Timestamp, now: Timestamp) -> (String, &'static str) {
+    if end <= now {
+        return (format!("-{}", now.since(end).as_secs() / DAY_SECONDS + 1), "bad");
+    }
+    let days = end.since(now).as_secs() / DAY_SECONDS;
+    let class = match days {
         0 => "bad",
         1..SOON_DAYS => "warn",
         _ => "good",
     };
-    Key { serial, expires_at: moments::shown(at, visitor.language), days: left.to_string(), class }
+    (days.to_string(), class)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_that_has_ended_has_less_than_no_days_left() {
+        const HOUR: i64 = 3_600_000;
+        let end = Timestamp::from_millis(1_924_992_000_000);
+        for (hours, expected) in [
+            (-30 * 24, ("30", "good")),
+            (-30 * 24 + 1, ("29", "warn")),
+            (-24, ("1", "warn")),
+            (-1, ("0", "bad")),
+            (0, ("-1", "bad")),
+            (23, ("-1", "bad")),
+            (25, ("-2", "bad")),
+        ] {
+            let (days, class) = left(end, Timestamp::from_millis(end.as_millis() + hours * HOUR));
+            assert_eq!((days.as_str(), class), expected, "{hours} hours after its end");
+        }
+    }
 }

@@ -7,6 +7,9 @@ use serde_json::{Value, json};
 use super::*;
 use crate::v2::testing::{self, MCH_ID, vectors};
 
+const CERTIFICATE_VARIABLE: &str = "env:keys.merchant.certificate_pem";
+const KEY_VARIABLE: &str = "env:keys.merchant.private_key_pkcs8_pem";
+
 /// A certificate named `name` and its key, as PEM.
 fn pair(name: &str, expires_year: i32) -> (String, String) {
     let key = KeyPair::generate().unwrap();
@@ -61,6 +64,8 @@ fn each_mistake_with_the_certificate_is_named() {
     write("empty.pem", b"");
     write("rubbish.pem", b"rubbish");
 
+    let vectors = vectors::load();
+    let own_key = &vectors["keys"]["merchant"]["private_key_pkcs8_pem"];
     let pem = |certificate: &str, key: &str| json!({ "client_cert": format!("file:{certificate}"), "client_key": format!("file:{key}") });
     let cases = [
         (pem("cert.pem", "key.pem"), None),
@@ -77,6 +82,30 @@ fn each_mistake_with_the_certificate_is_named() {
         (
             pem("cert.p12", "key.pem"),
             Some("error: shop.toml: providers.wechat.client_cert: is not PEM (it looks like PKCS#12)"),
+        ),
+        (
+            pem("cert.pem", "cert.p12"),
+            Some("error: shop.toml: providers.wechat.client_key: is not PEM (it looks like PKCS#12)"),
+        ),
+        // As every secret, from a variable, or, with a warning, written there.
+        (json!({ "client_cert": CERTIFICATE_VARIABLE, "client_key": KEY_VARIABLE }), None),
+        (
+            json!({ "client_cert": CERTIFICATE_VARIABLE, "client_key": own_key }),
+            Some("warning: shop.toml: providers.wechat.client_key: is written in the file itself"),
+        ),
+        (
+            json!({ "client_cert": "file:cert.pem", "client_key": "env:GONE" }),
+            Some(
+                "error: shop.toml: providers.wechat.client_key: names the environment variable GONE, which is not set",
+            ),
+        ),
+        (
+            json!({ "client_cert": "file:cert.pem", "client_key": "apiclient_key.pem" }),
+            Some("error: shop.toml: providers.wechat.client_key: names neither a file nor a variable, and is no PEM"),
+        ),
+        (
+            json!({ "client_cert": "apiclient_cert.pem", "client_key": "file:key.pem" }),
+            Some("error: shop.toml: providers.wechat.client_cert: names neither a file nor a variable, and is no PEM"),
         ),
         (pem("empty.pem", "key.pem"), Some("error: shop.toml: providers.wechat.client_cert: holds no certificate")),
         (pem("rubbish.pem", "key.pem"), Some("error: shop.toml: providers.wechat.client_cert: holds no certificate")),
@@ -190,12 +219,18 @@ fn pem_pairs_of_rsa_and_p12_come_to_the_same_identity() {
     let identity = |table: Value| {
         let mut table = table;
         for (_, value) in table.as_object_mut().unwrap() {
-            *value = json!(format!("file:{}", folder.path().join(value.as_str().unwrap()).display()));
+            if !value.as_str().unwrap().starts_with("env:") {
+                *value = json!(format!("file:{}", folder.path().join(value.as_str().unwrap()).display()));
+            }
         }
         let mut section = Section::new("shop.toml", "", table.as_object().unwrap(), &testing::Fixed);
-        read(&mut section, Some(MCH_ID), testing::NOW).unwrap().pem.expose().to_owned()
+        let found = read(&mut section, Some(MCH_ID), testing::NOW).unwrap().pem.expose().to_owned();
+        // The key is also a `wechat-v3` section's private_key, and no mistake there.
+        assert!(section.secrets().is_empty());
+        found
     };
     let from_pem = identity(json!({ "client_cert": "cert.pem", "client_key": "key.pem" }));
+    assert_eq!(from_pem, identity(json!({ "client_cert": CERTIFICATE_VARIABLE, "client_key": KEY_VARIABLE })));
     let from_p12 = identity(json!({ "client_p12": "cert.p12" }));
     let public = |pem: &str| {
         let blocks: Vec<Pem> = Pem::iter_from_buffer(pem.as_bytes()).map(Result::unwrap).collect();

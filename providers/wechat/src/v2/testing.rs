@@ -45,7 +45,12 @@ impl Random for Fixed {
 
 impl Environment for Fixed {
     fn variable(&self, name: &str) -> Option<String> {
-        (name == "API_KEY").then(|| API_KEY.to_owned())
+        if name == "API_KEY" {
+            return Some(API_KEY.to_owned());
+        }
+        // A text of the vectors, by its path.
+        let found = name.split('.').fold(vectors::load(), |value, part| value[part].clone());
+        found.as_str().map(str::to_owned)
     }
 
     fn read(&self, path: &Path) -> std::io::Result<Vec<u8>> {
@@ -73,6 +78,8 @@ impl Replay {
 #[async_trait]
 impl Transport for Replay {
     async fn send(&self, request: HttpRequest) -> Result<HttpAnswer, TransportError> {
+        // As a real answer does, it lets others go first.
+        tokio::task::yield_now().await;
         self.sent.lock().unwrap().push(request);
         self.results.lock().unwrap().pop_front().expect("an answer for every call")
     }

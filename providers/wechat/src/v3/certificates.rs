@@ -29,7 +29,11 @@ pub struct PlatformKey {
 impl PlatformKey {
     /// Whether it may be used at that moment.
     pub fn is_valid(&self, now: Timestamp) -> bool {
-        self.valid_from.is_none_or(|from| from <= now) && self.expires_at.is_none_or(|end| now < end)
+        self.valid_from.is_none_or(|from| from <= now) && !self.has_ended(now)
+    }
+
+    pub fn has_ended(&self, now: Timestamp) -> bool {
+        self.expires_at.is_some_and(|end| end <= now)
     }
 }
 
@@ -55,6 +59,9 @@ pub struct Answer {
     serial: String,
     signature: String,
     body: String,
+    /// It was fetched for an unknown serial, not by plan. Our own word, which older versions do not write.
+    #[serde(default)]
+    pub for_serial: bool,
 }
 
 impl Answer {
@@ -65,6 +72,7 @@ impl Answer {
             serial: signature.serial.to_owned(),
             signature: signature.signature.to_owned(),
             body: std::str::from_utf8(body).ok()?.to_owned(),
+            for_serial: false,
         })
     }
 

@@ -1,9 +1,10 @@
 //! A fixed world for the unit tests: a clock that is set, nonces, configuration, WeChat's private keys,
 //! and a transport that replays.
 
+use std::any::Any;
 use std::path::Path;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, LazyLock, Mutex};
+use std::sync::{Arc, LazyLock, Mutex, OnceLock};
 
 use async_trait::async_trait;
 use aws_lc_rs::rand::SystemRandom;
@@ -69,9 +70,16 @@ impl Clock for SetClock {
     }
 }
 
-/// A shelf in memory, which instances share.
+/// A shelf in memory: what is on it is shared by instances, what providers have in common is one process's own.
 #[derive(Default)]
-pub struct MemoryShelf(pub Mutex<Option<Kept>>);
+pub struct MemoryShelf(pub Arc<Mutex<Option<Kept>>>, OnceLock<Arc<dyn Any + Send + Sync>>);
+
+impl MemoryShelf {
+    /// The same, as another process sees it.
+    pub fn elsewhere(&self) -> Arc<Self> {
+        Arc::new(MemoryShelf(Arc::clone(&self.0), OnceLock::new()))
+    }
+}
 
 #[async_trait]
 impl TrustShelf for MemoryShelf {
@@ -82,6 +90,11 @@ impl TrustShelf for MemoryShelf {
     async fn keep(&self, account: &str, kept: Kept) {
         assert_eq!(account, format!("wechat-v3:{MCH_ID}"));
         *self.0.lock().unwrap() = Some(kept);
+    }
+
+    fn common(&self, account: &str, made: Arc<dyn Any + Send + Sync>) -> Arc<dyn Any + Send + Sync> {
+        assert_eq!(account, format!("wechat-v3:{MCH_ID}"));
+        Arc::clone(self.1.get_or_init(|| made))
     }
 }
 

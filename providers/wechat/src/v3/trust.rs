@@ -1,14 +1,18 @@
 //! The ring of WeChat's keys: a public key, platform certificates, or both side by side. A key is
 //! chosen by the serial that a message names, never as "the newest"; one that has expired is not
 //! chosen at all. Certificates are fetched when they are due and when an unknown serial turns up, for
-//! either reason at most once a minute, and kept on the shelf for the other instances.
+//! either reason at most once a minute, and kept on the shelf for the other instances. The providers of
+//! one account in one process do so together: one fetches, the others find its list on the shelf and check it
+//! under their own keys.
 //!
 //! A fetch that failed is made again after 5, 10, 20 and 40 s and then once a minute, by our own calls and
 //! by whoever renews, never by messages: a stranger who sends unknown serials while WeChat is away brings
 //! about that same series, however many there are.
 //!
 //! Where WeChat says that there are none, and the public key is here, nothing is missing: they are asked for again as
-//! rarely as a list is looked at.
+//! rarely as a list is looked at, and for a message that names one, since a move to the public key can be taken back.
+
+mod tries;
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -19,17 +23,11 @@ use dukou_domain::Timestamp;
 use dukou_spi::{Clock, ErrorKind, Kept, ProviderError, Reason, TrustKey, TrustShelf};
 use tokio::sync::Mutex;
 
+use self::tries::{Fetcher, LONGEST, RATE, Tried, Turn, passed};
 use super::certificates::{Answer, Disbelief, PlatformKey};
 use super::cipher::ApiV3Key;
 use super::config::{PUBLIC_KEY_PREFIX, Platform};
 
-/// Between two fetches for unknown serials, and between two that are due.
-const RATE: Duration = Duration::from_secs(60);
-/// After a fetch that failed; twice as long after each one more, as far as [`RATE`].
-const FIRST_PAUSE: Duration = Duration::from_secs(5);
-/// The list is looked at this often at least. A new certificate stands in it about ten days before
-/// the old one ends.
-const LONGEST: Duration = Duration::from_secs(12 * 60 * 60);
 /// And more often towards the end of the last certificate: whenever so much of its rest has passed.
 const SHARE_OF_REST: u32 = 4;
 
@@ -53,57 +51,20 @@ pub struct Trust {
     shelf: Arc<dyn TrustShelf>,
     clock: Arc<dyn Clock>,
     ring: RwLock<Arc<Ring>>,
-    /// The last try to fetch; whoever holds it fetches, the others wait for what comes of it.
+    /// What this provider tried; taken before the account's turn.
     tried: Mutex<Tried>,
+    /// Shared with the other providers of the account.
+    turn: Arc<Mutex<Turn>>,
+    /// This one among them.
+    fetcher: Arc<Fetcher>,
     /// When a message's unknown serial was last told of.
     told_at: std::sync::Mutex<Option<Timestamp>>,
-}
-
-#[derive(Default)]
-struct Tried {
-    /// When it began, or where it failed, ended.
-    at: Option<Timestamp>,
-    /// The last time for an unknown serial. Its limit is its own: a certificate that appears just after
-    /// the list was looked at by plan is fetched at once.
-    for_serial_at: Option<Timestamp>,
-    /// How many failed since one succeeded, and how the last did.
-    failures: u32,
-    failure: Option<Failure>,
-    /// The last answer was that there are none, and the public key makes up for them.
-    none_any_more: bool,
-}
-
-struct Failure {
-    reason: Reason,
-    code: Option<String>,
-    message: String,
-}
-
-impl Tried {
-    /// Whether it is too early for another try.
-    fn rests(&self, now: Timestamp) -> bool {
-        let pause = match self.failures {
-            _ if self.none_any_more => LONGEST,
-            0 => RATE,
-            failures => FIRST_PAUSE.saturating_mul(1 << (failures - 1).min(8)).min(RATE),
-        };
-        !passed(self.at, pause, now)
-    }
-
-    fn succeeded(&mut self) {
-        (self.failures, self.failure, self.none_any_more) = (0, None, false);
-    }
 }
 
 #[derive(Default)]
 struct Ring {
     certificates: HashMap<String, Arc<PlatformKey>>,
     fetched_at: Option<Timestamp>,
-}
-
-/// Whether `period` has passed. Should the clock have been set back meanwhile, it counts as passed.
-fn passed(since: Option<Timestamp>, period: Duration, now: Timestamp) -> bool {
-    since.is_none_or(|since| now < since || now.since(since) >= period)
 }
 
 impl Trust {
@@ -118,8 +79,21 @@ impl Trust {
             .public_key
             .map(|(serial, key)| Arc::new(PlatformKey { serial, key, valid_from: None, expires_at: None }));
         let certificates = platform.certificates;
+        let turn = shelf.common(&account, Arc::new(Mutex::<Turn>::default())).downcast().unwrap_or_default();
         let (ring, tried, told_at) = (RwLock::default(), Mutex::default(), std::sync::Mutex::default());
-        Trust { account, api_v3_key, public_key, certificates, shelf, clock, ring, tried, told_at }
+        Trust {
+            account,
+            api_v3_key,
+            public_key,
+            certificates,
+            shelf,
+            clock,
+            ring,
+            tried,
+            turn,
+            fetcher: Arc::default(),
+            told_at,
+        }
     }
 
     pub fn api_v3_key(&self) -> &ApiV3Key {
@@ -130,13 +104,16 @@ impl Trust {
         self.certificates
     }
 
-    /// The keys that are in force, and those that will be.
+    /// The keys that are in force, and those that will be. Where none is in force, the last one that was too: that it
+    /// ended is what somebody has to see to. After a rotation it is of no interest any more.
     pub fn keys(&self, now: Timestamp) -> Vec<TrustKey> {
         let ring = self.ring();
-        let unexpired = ring.certificates.values().filter(|key| key.expires_at.is_none_or(|end| now < end));
+        let (ended, unexpired): (Vec<_>, Vec<_>) = ring.certificates.values().partition(|key| key.has_ended(now));
+        let last = ended.into_iter().max_by_key(|key| key.expires_at).filter(|_| self.own(now).is_none());
         self.public_key
             .iter()
             .chain(unexpired)
+            .chain(last)
             .map(|key| TrustKey { serial: key.serial.clone(), expires_at: key.expires_at })
             .collect()
     }
@@ -161,7 +138,7 @@ impl Trust {
     }
 
     /// As [`Trust::find`]; an unknown serial is looked for on the shelf and at WeChat first, unless that
-    /// was done within the last minute, or WeChat did not answer and is to be left alone.
+    /// was done for the account within the last minute, or WeChat did not answer and is to be left alone.
     pub async fn find_or_fetch(&self, serial: &str, fetch: &dyn Fetch) -> Option<Arc<PlatformKey>> {
         let wanted = || self.find(serial, self.clock.now());
         let known = wanted();
@@ -176,16 +153,17 @@ impl Trust {
         if let Some(key) = wanted() {
             return Some(key);
         }
+        let mut turn = self.turn.lock().await;
         // Only now: it may have been a long wait for the one who fetched.
         let now = self.clock.now();
-        if passed(tried.for_serial_at, RATE, now) && (tried.failures == 0 || !tried.rests(now)) {
-            tried.for_serial_at = Some(now);
-            self.take_from_shelf().await;
-            if wanted().is_none()
-                && let Err(error) = self.fetch(&mut tried, now, fetch).await
-            {
-                tracing::warn!(account = self.account, %error, "platform certificates could not be fetched");
-            }
+        if tried.looks(&turn, now) {
+            turn.heard(self.take_from_shelf().await, now);
+        }
+        if wanted().is_none()
+            && tried.takes(&turn, now)
+            && let Err(error) = self.fetch(&mut tried, &mut turn, true, fetch).await
+        {
+            tracing::warn!(account = self.account, %error, "platform certificates could not be fetched");
         }
         wanted()
     }
@@ -203,7 +181,9 @@ impl Trust {
             (true, false) => {
                 "if WeChat Pay still moves the merchant to its public key, set platform_certificates = true until it has"
             }
-            (true, true) => "WeChat Pay lists no such certificate for the merchant, or it has ended",
+            (true, true) => {
+                "WeChat Pay lists no such certificate for the merchant, as far as the list could be fetched, or it has ended"
+            }
             (false, _) => "it is no serial of WeChat Pay's",
         }
     }
@@ -235,21 +215,21 @@ impl Trust {
         }
         if tried.rests(now) {
             return match &tried.failure {
-                Some(Failure { reason, code, message }) if self.own(now).is_none() => Err(ProviderError {
-                    code: code.clone(),
-                    ..ProviderError::new(ErrorKind::Unknown, *reason, message)
-                }),
+                Some(failure) if self.own(now).is_none() => Err(failure.error()),
                 _ => Ok(()),
             };
         }
-        self.take_from_shelf().await;
-        // Another instance may have fetched since.
+        let mut turn = self.turn.lock().await;
+        // Only now: it may have been a long wait for the one who fetched.
+        let now = self.clock.now();
+        turn.heard(self.take_from_shelf().await, now);
+        // Another provider or instance may have fetched since.
         let young = self.ring().fetched_at.is_some_and(|fetched| tried.at.is_none_or(|at| at < fetched));
         if young && !self.is_due(now) {
             tried.succeeded();
             return Ok(());
         }
-        self.fetch(&mut tried, now, fetch).await
+        self.fetch(&mut tried, &mut turn, false, fetch).await
     }
 
     /// As [`Trust::renew`], for who asks again and again: a failure is told once, not as long as WeChat is
@@ -268,45 +248,57 @@ impl Trust {
         passed(ring.fetched_at, (rest / SHARE_OF_REST).clamp(RATE, LONGEST), now)
     }
 
-    async fn fetch(&self, tried: &mut Tried, now: Timestamp, fetch: &dyn Fetch) -> Result<(), ProviderError> {
+    async fn fetch(
+        &self,
+        tried: &mut Tried,
+        turn: &mut Turn,
+        for_serial: bool,
+        fetch: &dyn Fetch,
+    ) -> Result<(), ProviderError> {
+        let now = self.clock.now();
+        if let Some((at, error)) = tried.follows(turn, for_serial, now) {
+            return self.failed(tried, at, error);
+        }
         tried.at = Some(now);
-        let fetched = fetch.certificates().await.and_then(|answer| self.add(&answer, now).map(|()| answer));
-        match fetched {
-            Ok(answer) => {
+        let before = turn.begins(for_serial, now);
+        match fetch.certificates().await.and_then(|answer| self.add(&answer, now).map(|()| answer)) {
+            Ok(mut answer) => {
                 tried.succeeded();
+                turn.succeeded(now);
+                answer.for_serial = for_serial;
                 self.shelf.keep(&self.account, Kept { fetched_at: now, content: answer.to_bytes() }).await;
                 Ok(())
             }
-            Err(mut error) => {
+            Err(error) => {
                 // A time-out is longer than the pause.
-                tried.at = Some(self.clock.now());
-                tried.failures = tried.failures.saturating_add(1);
-                let was_told = tried.none_any_more;
-                tried.none_any_more = error.reason == Reason::NotFound && self.public_key.is_some();
-                if tried.none_any_more {
-                    if was_told {
-                        return Ok(());
-                    }
-                    error.message = format!("{}; {TAKE_OUT}", error.message);
-                }
-                let (reason, code, message) = (error.reason, error.code.clone(), error.message.clone());
-                tried.failure = Some(Failure { reason, code, message });
-                Err(error)
+                let at = self.clock.now();
+                turn.failed(at, &self.fetcher, &error, before);
+                self.failed(tried, at, error)
             }
         }
     }
 
-    /// What is on the shelf is checked as if it had just come: its certificates decrypt under the
-    /// merchant's key, or they are not WeChat's.
-    async fn take_from_shelf(&self) {
-        let Some(kept) = self.shelf.load(&self.account).await else { return };
-        if self.ring().fetched_at.is_some_and(|ours| ours >= kept.fetched_at) {
-            return;
+    /// A fetch failed, this provider's or another's that it waited for. That there are none any more is told once.
+    fn failed(&self, tried: &mut Tried, at: Timestamp, mut error: ProviderError) -> Result<(), ProviderError> {
+        if error.reason == Reason::NotFound && self.public_key.is_some() {
+            error.message = format!("{}; {TAKE_OUT}", error.message);
+            return if tried.found_none(at) { Err(error) } else { Ok(()) };
         }
-        let believed = Answer::from_bytes(&kept.content).map(|answer| self.add(&answer, kept.fetched_at));
-        if !matches!(believed, Some(Ok(()))) {
+        tried.failed(at, &error);
+        Err(error)
+    }
+
+    /// What is on the shelf is checked as if it had just come: its certificates decrypt under the
+    /// merchant's key, or they are not WeChat's. Says when the list was fetched, if that was for an unknown serial.
+    async fn take_from_shelf(&self) -> Option<Timestamp> {
+        let kept = self.shelf.load(&self.account).await?;
+        let is_known = self.ring().fetched_at.is_some_and(|ours| ours >= kept.fetched_at);
+        let answer = Answer::from_bytes(&kept.content);
+        let believed = answer.filter(|answer| is_known || self.add(answer, kept.fetched_at).is_ok());
+        if believed.is_none() {
             tracing::debug!(account = self.account, "the certificates on the shelf are of another key");
         }
+        believed.filter(|answer| answer.for_serial).map(|_| kept.fetched_at)
     }
 
     /// Adds the certificates of an answer to those that are known.
@@ -331,7 +323,8 @@ impl Trust {
             }
             certificates.insert(key.serial.clone(), Arc::new(key));
         }
-        // One that ended is kept for a day, so that it is told from one that nobody knows.
+        // One that ended is kept for a day, so that it is told from one that nobody knows. Where nothing succeeds it, it
+        // is kept as long as that lasts: without a public key, what is added is signed by one in force.
         certificates.retain(|_, key| key.expires_at.is_none_or(|end| fetched_at.since(end) < 2 * LONGEST));
         let ring = Arc::new(Ring { certificates, fetched_at: Some(fetched_at) });
         *self.ring.write().unwrap_or_else(PoisonError::into_inner) = ring;
@@ -343,5 +336,9 @@ impl Trust {
     }
 }
 
+#[cfg(test)]
+mod account_tests;
+#[cfg(test)]
+mod ending_tests;
 #[cfg(test)]
 mod tests;

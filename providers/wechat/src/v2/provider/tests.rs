@@ -353,6 +353,17 @@ async fn a_refund_that_was_accepted_is_processing() {
     let (provider, replay) = provider(json!({}));
     replay.push(ok("<xml><return_code>FAIL</return_code><return_msg>invalid refund_fee</return_msg></xml>"));
     assert_eq!(provider.refund(&testing::refund()).await.unwrap_err().kind, ErrorKind::Unknown);
+
+    // Of another order, it is no answer to this call: a question tells.
+    for (named, is_ours) in [(NUMBER.1, true), ("T2", false)] {
+        let (provider, replay) = self::provider(json!({}));
+        replay.push(ok(signed(Md5, &[OK, ("out_trade_no", named), ("out_refund_no", "RF-1"), ("refund_fee", "1990")])));
+        let answer = provider.refund(&testing::refund()).await.map(|status| status.into_inner().trade_no);
+        match answer {
+            Ok(trade_no) => assert!(is_ours && trade_no.is_some_and(|found| found.as_str() == named)),
+            Err(error) => assert!(!is_ours && error.kind == ErrorKind::Unknown, "{error}"),
+        }
+    }
 }
 
 #[tokio::test]
@@ -393,6 +404,7 @@ async fn a_refund_is_found_among_others() {
         (status.word, status.amount, status.succeeded_at),
         (RefundWord::Abnormal, Some(testing::fen(1990)), None)
     );
+    assert_eq!(status.trade_no.as_ref().map(TradeNo::as_str), Some(NUMBER.1));
 
     for code in ["REFUNDNOTEXIST", "ORDERNOTEXIST"] {
         let (provider, replay) = provider(json!({}));

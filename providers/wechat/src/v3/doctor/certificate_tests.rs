@@ -11,6 +11,10 @@ const OTHER: &str = "keys.platform_cert_old";
 
 /// What is found offline where the key lies in a folder, with a certificate beside it, or another section has one.
 async fn offline(changes: Value, beside: Option<&str>, other: Option<&str>) -> Vec<Finding> {
+    offline_at(World::default(), changes, beside, other).await
+}
+
+async fn offline_at(world: World, changes: Value, beside: Option<&str>, other: Option<&str>) -> Vec<Finding> {
     let folder = tempfile::tempdir().unwrap();
     if let Some(name) = beside {
         std::fs::write(folder.path().join("apiclient_cert.pem"), name).unwrap();
@@ -20,7 +24,7 @@ async fn offline(changes: Value, beside: Option<&str>, other: Option<&str>) -> V
         section[key.as_str()] = value.clone();
     }
     let der = |name: &str| x509_parser::pem::parse_x509_pem(name.as_bytes()).unwrap().1.contents;
-    let (provider, problems) = World::default().build(&section);
+    let (provider, problems) = world.build(&section);
     let provider = provider.unwrap_or_else(|| panic!("{problems:#?}"));
     let certificates = other.map(|name| Presented { section: "providers.wechat".to_owned(), der: der(name) });
     let notify_url = "https://pay.bookshop.cn/notify/shop/wechat/payment".to_owned();
@@ -58,4 +62,36 @@ async fn offline_a_certificate_that_lies_beside_the_key_tells_whether_key_and_se
     assert!(errors(&found).is_empty() && about(&found, "private_key").is_empty(), "{found:#?}");
     let both = offline(json!({}), Some(theirs), Some(ours)).await;
     assert_eq!(about(&both, "private_key").len(), 1, "the one that belongs to it tells: {both:#?}");
+}
+
+/// It is the one in use, whether named or not.
+#[tokio::test]
+async fn offline_a_certificate_that_lies_about_is_judged_for_its_end_as_a_named_one_is() {
+    /// 2031-01-01.
+    const END: i64 = 1_924_992_000;
+    const DAY: i64 = 24 * 60 * 60;
+    let ours = key_text("keys.merchant.certificate_pem");
+    for (before, grade, words) in [
+        (61 * DAY, Grade::Good, "is good for 61 days"),
+        (60 * DAY, Grade::Warning, "expires in 60 days"),
+        (0, Grade::Error, "has expired"),
+        (-DAY, Grade::Error, "has expired"),
+    ] {
+        let look = async |changes: Value, beside, other| {
+            let world = World::default();
+            world.set_seconds(END - before);
+            offline_at(world, changes, beside, other).await
+        };
+        for (place, found) in [
+            ("apiclient_cert.pem beside private_key", look(json!({}), Some(ours), None).await),
+            ("the one of providers.wechat", look(json!({}), None, Some(ours)).await),
+            ("", look(json!({ "certificate": "file:keys.merchant.certificate_pem" }), None, None).await),
+        ] {
+            let told = about(&found, "certificate");
+            let told = told.iter().find(|finding| finding.message.contains(words));
+            let told = told.unwrap_or_else(|| panic!("{place}, {before} s before: {found:#?}"));
+            assert!(told.grade == grade && told.message.contains(place), "{told:#?}");
+            assert_eq!(told.fix.contains("make a new API certificate"), grade != Grade::Good, "{told:#?}");
+        }
+    }
 }

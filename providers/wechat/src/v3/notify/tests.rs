@@ -99,9 +99,17 @@ async fn a_message_that_names_neither_app_nor_merchant_is_the_keys_owners() {
         let PaymentOutcome::Paid(facts) = outcome(&resource).await.unwrap() else { panic!("not paid") };
         assert_eq!((facts.app_id.as_str(), facts.merchant_id.as_str()), (APP_ID, MCH_ID));
     }
+    // What went back is known by its amount alone.
+    for missing in ["/amount", "/amount/refund", "/out_trade_no", "/out_refund_no"] {
+        let resource = with(refund(), missing, json!(null));
+        let refused = read(json!({}), "refund", &resource).await;
+        assert!(matches!(refused, Err(NotifyError::Malformed(_))), "{missing}: {refused:?}");
+    }
     let resource = with(refund(), "/mchid", json!(null));
     let Notice::Refund(notice) = read(json!({}), "refund", &resource).await.unwrap() else { panic!("no refund") };
     assert_eq!(notice.get().merchant_id, MCH_ID);
+    assert_eq!(notice.get().total, Some(fen(5990)));
+    assert_eq!(notice.get().transaction_id.as_ref().map(|number| number.as_str()), Some("42"));
 }
 
 const SUB_APP: &str = "wx7777777777777777";
