@@ -36,6 +36,8 @@ const NOTE_AGAIN: Duration = Duration::from_secs(60 * 60);
 /// How often to look for webhooks that are new here.
 const LOOK: Duration = Duration::from_secs(1);
 
+const NO_WEBHOOK: &str = "no webhook is configured for this tenant";
+
 /// How far the event log was read.
 #[derive(Debug, Default)]
 pub struct Place {
@@ -193,8 +195,16 @@ impl Engine {
     /// got it before knows it by the event's id.
     ///
     /// # Errors
-    /// [`EngineError::NotFound`], [`EngineError::Store`].
+    /// [`EngineError::NotFound`]; [`EngineError::InvalidState`] when the tenant has no webhook, or it is switched off, so that
+    /// nothing would be sent; [`EngineError::Store`].
     pub async fn retry_delivery(&self, tenant: &Tenant, id: DeliveryId) -> Result<Delivery, EngineError> {
+        let refused = |why: &str| Err(EngineError::InvalidState(why.to_owned()));
+        if tenant.webhook.is_none() {
+            return refused(NO_WEBHOOK);
+        }
+        if self.store.deliveries().endpoint(&tenant.id).await?.disabled_at.is_some() {
+            return refused("the webhook is switched off; switched on again it is sent all that waits, this one too");
+        }
         self.store.deliveries().retry(&tenant.id, id, self.now()).await?.ok_or(EngineError::NotFound)
     }
 
@@ -204,11 +214,11 @@ impl Engine {
     /// [`EngineError::InvalidState`] when the tenant has no webhook, [`EngineError::Store`].
     pub async fn enable_webhook(&self, tenant: &Tenant) -> Result<Endpoint, EngineError> {
         if tenant.webhook.is_none() {
-            return Err(EngineError::InvalidState("no webhook is configured for this tenant".to_owned()));
+            return Err(EngineError::InvalidState(NO_WEBHOOK.to_owned()));
         }
         let now = self.now();
         let event = endpoint_event(tenant.id.clone(), EventKind::EndpointEnabled, Endpoint::default(), now);
-        if self.store.deliveries().enable(event).await? {
+        if self.store.deliveries().enable(event, now).await? {
             self.telemetry.event(&tenant.id, EventKind::EndpointEnabled);
         }
         Ok(self.store.deliveries().endpoint(&tenant.id).await?)

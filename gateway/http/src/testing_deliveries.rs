@@ -52,7 +52,7 @@ impl Deliveries for Away {
         away()
     }
 
-    async fn enable(&self, _: NewEvent) -> Result<bool, StoreError> {
+    async fn enable(&self, _: NewEvent, _: Timestamp) -> Result<bool, StoreError> {
         away()
     }
 

@@ -52,8 +52,8 @@ impl Deliveries for MeasuredStore {
         timed(&self.deliveries, self.inner.deliveries().disable(failing_since, event)).await
     }
 
-    async fn enable(&self, event: NewEvent) -> Result<bool, StoreError> {
-        timed(&self.deliveries, self.inner.deliveries().enable(event)).await
+    async fn enable(&self, event: NewEvent, now: Timestamp) -> Result<bool, StoreError> {
+        timed(&self.deliveries, self.inner.deliveries().enable(event, now)).await
     }
 
     async fn deliveries(&self, filter: DeliveryFilter) -> Result<Page<Delivery>, StoreError> {

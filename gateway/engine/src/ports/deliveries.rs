@@ -73,8 +73,8 @@ pub trait Deliveries: Send + Sync {
     async fn disable(&self, failing_since: Timestamp, event: NewEvent) -> Result<bool, StoreError>;
 
     /// Switches an endpoint on again, with its failures forgotten, and appends the event, unless it
-    /// is on. Returns whether it did.
-    async fn enable(&self, event: NewEvent) -> Result<bool, StoreError>;
+    /// is on. Returns whether it did. What waits for it is due `now`, whatever its schedule says.
+    async fn enable(&self, event: NewEvent, now: Timestamp) -> Result<bool, StoreError>;
 
     /// Newest first.
     async fn deliveries(&self, filter: DeliveryFilter) -> Result<Page<Delivery>, StoreError>;

@@ -124,11 +124,11 @@ impl Deliveries for PostgresStore {
     }
 
     async fn disable(&self, failing_since: Timestamp, event: NewEvent) -> Result<bool> {
-        self.change_endpoint(event, Some(failing_since)).await
+        self.change_endpoint(event, Switch::Off { failing_since }).await
     }
 
-    async fn enable(&self, event: NewEvent) -> Result<bool> {
-        self.change_endpoint(event, None).await
+    async fn enable(&self, event: NewEvent, now: Timestamp) -> Result<bool> {
+        self.change_endpoint(event, Switch::On { now }).await
     }
 
     async fn deliveries(&self, filter: DeliveryFilter) -> Result<Page<Delivery>> {
@@ -168,14 +168,16 @@ impl Deliveries for PostgresStore {
 
 impl PostgresStore {
     /// Switches off since some failure, or on, and appends the event that says so where it did.
-    async fn change_endpoint(&self, event: NewEvent, failing_since: Option<Timestamp>) -> Result<bool> {
+    async fn change_endpoint(&self, event: NewEvent, switch: Switch) -> Result<bool> {
         let incarnation = self.database.lives().identity().incarnation;
         let position = self
             .write(move |connection| {
                 Box::pin(async move {
-                    let done = match failing_since {
-                        Some(since) => endpoints::disable(connection, &event.tenant, since, event.at).await?,
-                        None => endpoints::enable(connection, &event.tenant).await?,
+                    let done = match switch {
+                        Switch::Off { failing_since } => {
+                            endpoints::disable(connection, &event.tenant, failing_since, event.at).await?
+                        }
+                        Switch::On { now } => endpoints::enable(connection, &event.tenant, now).await?,
                     };
                     let appended = if done { events::append(connection, &[event]).await? } else { None };
                     Ok(appended.map(|appended| appended.position))
@@ -185,6 +187,13 @@ impl PostgresStore {
         self.note(incarnation, position);
         Ok(position.is_some())
     }
+}
+
+/// What becomes of an endpoint.
+#[derive(Clone, Copy)]
+enum Switch {
+    Off { failing_since: Timestamp },
+    On { now: Timestamp },
 }
 
 async fn enter(connection: &mut PgConnection, from: i64, to: i64, new: &[NewDelivery]) -> Result<()> {

@@ -22,6 +22,9 @@ const FAILING: &str = "INSERT INTO endpoints (tenant, failing_since) VALUES ($1,
 const DISABLE: &str = "UPDATE endpoints SET disabled_at = $3 \
      WHERE tenant = $1 AND failing_since = $2 AND disabled_at IS NULL";
 
+/// Nothing waits for these rows but their webhook.
+const HASTEN: &str = "UPDATE deliveries SET next_at = $2 WHERE tenant = $1 AND next_at > $2 AND leased_from IS NULL";
+
 const ENABLE: &str =
     "UPDATE endpoints SET disabled_at = NULL, failing_since = NULL WHERE tenant = $1 AND disabled_at IS NOT NULL";
 
@@ -90,7 +93,13 @@ pub(super) async fn disable(
     Ok(asked.execute(connection).await.map_err(store_error)?.rows_affected() == 1)
 }
 
-pub(super) async fn enable(connection: &mut PgConnection, tenant: &TenantId) -> Result<bool> {
+/// Switches it on, with what waits for it due.
+pub(super) async fn enable(connection: &mut PgConnection, tenant: &TenantId, now: Timestamp) -> Result<bool> {
     let asked = sqlx::query(ENABLE).bind(tenant.as_str());
-    Ok(asked.execute(connection).await.map_err(store_error)?.rows_affected() == 1)
+    let done = asked.execute(&mut *connection).await.map_err(store_error)?.rows_affected() == 1;
+    if done {
+        let hastened = sqlx::query(HASTEN).bind(tenant.as_str()).bind(now.as_millis());
+        hastened.execute(connection).await.map_err(store_error)?;
+    }
+    Ok(done)
 }

@@ -46,6 +46,9 @@ const RETRY: &str = "UPDATE deliveries SET next_at = ?3, failed = CASE state WHE
      state = 'pending', delivered_at = NULL WHERE id = ?1 AND tenant = ?2 AND leased_from IS NULL \
      AND (state <> 'pending' OR next_at > ?3)";
 
+/// Deliveries that are made due in one transaction.
+const AT_ONCE: usize = 1_000;
+
 const BACKLOG: &str = "SELECT w.tenant, w.pending, d.created_at, e.disabled_at IS NOT NULL \
      FROM (SELECT tenant, count(*) AS pending, min(position) AS oldest FROM deliveries INDEXED BY deliveries_due \
      WHERE next_at IS NOT NULL GROUP BY tenant) w JOIN deliveries d ON d.position = w.oldest \
@@ -115,15 +118,23 @@ impl Deliveries for SqliteStore {
         .await
     }
 
-    async fn enable(&self, event: NewEvent) -> Result<bool> {
-        self.write(move |w| {
-            let done = endpoints::enable(w, &event.tenant)?;
-            if done {
-                events::append(w, &event)?;
-            }
-            Ok(done)
-        })
-        .await
+    async fn enable(&self, event: NewEvent, now: Timestamp) -> Result<bool> {
+        let tenant = event.tenant.clone();
+        let done = self
+            .write(move |w| {
+                let done = endpoints::enable(w, &event.tenant)?;
+                if done {
+                    events::append(w, &event)?;
+                }
+                Ok(done)
+            })
+            .await?;
+        let mut more = done;
+        while more {
+            let of = tenant.clone();
+            more = self.write(move |w| endpoints::hasten(w, &of, now, AT_ONCE)).await? == AT_ONCE;
+        }
+        Ok(done)
     }
 
     async fn deliveries(&self, filter: DeliveryFilter) -> Result<Page<Delivery>> {

@@ -26,6 +26,11 @@ const DISABLE: &str = "UPDATE endpoints SET disabled_at = ?3 \
 const ENABLE: &str =
     "UPDATE endpoints SET disabled_at = NULL, failing_since = NULL WHERE tenant = ?1 AND disabled_at IS NOT NULL";
 
+/// The oldest first, and some at a time: a webhook that was off for days may have a hundred thousand waiting, and payments
+/// wait for the writer.
+const HASTEN: &str = "UPDATE deliveries SET next_at = ?2 WHERE position IN (SELECT position FROM deliveries \
+     WHERE tenant = ?1 AND next_at IS NOT NULL AND next_at > ?2 AND leased_from IS NULL ORDER BY position LIMIT ?3)";
+
 /// Two clocks may tell: the later moment stands.
 const WANT: &str = "INSERT INTO endpoints (tenant, wanted_at) VALUES (?1, ?2) ON CONFLICT (tenant) \
      DO UPDATE SET wanted_at = max(excluded.wanted_at, coalesce(endpoints.wanted_at, 0))";
@@ -89,6 +94,11 @@ pub(super) fn note(w: &mut Writing<'_>, tried: &[&Tried]) -> Result<Vec<(TenantI
 
 pub(super) fn disable(w: &mut Writing<'_>, tenant: &TenantId, failing_since: Timestamp, at: Timestamp) -> Result<bool> {
     w.execute(DISABLE, params![tenant.as_str(), failing_since.as_millis(), at.as_millis()]).map(|changed| changed == 1)
+}
+
+/// Makes what waits for an endpoint due; at most `limit`. Returns how many.
+pub(super) fn hasten(w: &mut Writing<'_>, tenant: &TenantId, now: Timestamp, limit: usize) -> Result<usize> {
+    w.execute(HASTEN, params![tenant.as_str(), now.as_millis(), i64::try_from(limit).unwrap_or(i64::MAX)])
 }
 
 pub(super) fn enable(w: &mut Writing<'_>, tenant: &TenantId) -> Result<bool> {

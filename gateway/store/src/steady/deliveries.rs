@@ -74,8 +74,8 @@ impl Deliveries for SteadySchedules {
         self.inner.deliveries().disable(failing_since, event).await
     }
 
-    async fn enable(&self, event: NewEvent) -> Result<bool, StoreError> {
-        self.inner.deliveries().enable(event).await
+    async fn enable(&self, event: NewEvent, now: Timestamp) -> Result<bool, StoreError> {
+        self.inner.deliveries().enable(event, moved(now, self.time.ahead())).await
     }
 
     async fn deliveries(&self, filter: DeliveryFilter) -> Result<Page<Delivery>, StoreError> {

@@ -219,16 +219,20 @@ async fn an_endpoint_is_switched_off_and_on_once(store: &dyn Store) {
     let told = |kind| NewEvent { at: at(9_000), ..event(kind, Subject::Endpoint(Endpoint::default())) };
     let position = store.position().await.unwrap();
     assert!(!deliveries.disable(at(1), told(EventKind::EndpointDisabled)).await.unwrap(), "it took something since");
-    assert!(!deliveries.enable(told(EventKind::EndpointEnabled)).await.unwrap());
+    assert!(!deliveries.enable(told(EventKind::EndpointEnabled), at(6_000)).await.unwrap());
     assert_eq!(store.position().await.unwrap(), position);
     assert!(deliveries.disable(at(2_000), told(EventKind::EndpointDisabled)).await.unwrap());
     assert!(!deliveries.disable(at(2_000), told(EventKind::EndpointDisabled)).await.unwrap());
     let off = Endpoint { failing_since: Some(at(2_000)), disabled_at: Some(at(9_000)) };
     assert_eq!(deliveries.endpoint(&tenant()).await.unwrap(), off);
     assert_eq!(lease(store, 7_000, 10, room(10)).await, Lease::default(), "nothing is sent to it");
-    assert!(deliveries.enable(told(EventKind::EndpointEnabled)).await.unwrap());
+    assert!(deliveries.enable(told(EventKind::EndpointEnabled), at(6_000)).await.unwrap());
     assert_eq!(deliveries.endpoint(&tenant()).await.unwrap(), Endpoint::default());
-    assert_eq!(lease(store, 7_000, 10, room(10)).await.taken.len(), 2);
+    // What was to be tried later is due when it was switched on, in the order of its age.
+    assert_eq!(lease(store, 5_999, 10, room(10)).await.taken, []);
+    let taken_again = lease(store, 6_000, 10, room(10)).await.taken;
+    let ids = |taken: &[Leased]| taken.iter().map(|one| one.delivery.id).collect::<Vec<_>>();
+    assert_eq!(ids(&taken_again), [taken[0].delivery.id, taken[2].delivery.id]);
     let kinds: Vec<EventKind> =
         store.events(&tenant(), position, 10).await.unwrap().iter().map(|event| event.event.kind).collect();
     assert_eq!(kinds, [EventKind::EndpointDisabled, EventKind::EndpointEnabled]);

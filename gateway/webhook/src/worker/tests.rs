@@ -1,6 +1,7 @@
 use std::collections::HashSet;
 
 use dukou_domain::EventId;
+use dukou_engine::EngineError;
 use dukou_engine::delivery::{DEAD_AFTER, TryError};
 use dukou_engine::ports::Store;
 use dukou_engine::records::EventKind;
@@ -207,9 +208,12 @@ async fn an_endpoint_dead_for_days_is_switched_off_until_it_is_switched_on() {
     let before = sink.count();
     world.events(&shop, 5).await;
     eventually("the entries", async || (world.deliveries(&shop).await.len() == 7).then_some(())).await;
-    world.clock.advance(Duration::from_secs(3600));
+    let waits = world.deliveries(&shop).await[0].id;
+    let promised = world.engine.retry_delivery(&tenant, waits).await;
+    assert!(matches!(&promised, Err(EngineError::InvalidState(why)) if why.contains("switched off")), "{promised:?}");
     assert_eq!(sink.count(), before, "nothing is sent to it");
 
+    // Nobody moves the clock: what was to be tried in minutes is sent now.
     world.engine.enable_webhook(&tenant).await.unwrap();
     eventually("all to be delivered", async || {
         let deliveries = world.deliveries(&shop).await;
