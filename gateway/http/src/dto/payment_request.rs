@@ -42,7 +42,8 @@ pub struct CreatePaymentBody {
     /// What the payer reads.
     #[schema(max_length = 127)]
     description: String,
-    /// Given back by the provider, not shown to the payer.
+    /// Given back by the platform with its message; with WeChat Pay at most 127 bytes of UTF-8. No platform shows it to the
+    /// payer, but the payer's session can read it: what only you may see belongs into `metadata`.
     #[schema(max_length = 127)]
     attach: Option<String>,
     /// The tenant's own pairs: at most 20, names of 1 to 40 characters, values of up to 500.

@@ -90,9 +90,9 @@ fn own_file() -> OpenOptions {
     options
 }
 
-/// Holds the right to the file until it is dropped.
+/// Holds the right to the file until it is dropped. A symbolic link leads to the same right as what it leads to.
 pub(super) fn lock(path: &Path) -> Result<File> {
-    let at = lock_path(path);
+    let at = lock_path(&path.canonicalize().unwrap_or_else(|_| path.to_owned()));
     let unusable = |error: io::Error| StoreError::Unavailable(format!("{}: {error}", at.display()));
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         make_folder(folder).map_err(|error| StoreError::Unavailable(format!("{}: {error}", folder.display())))?;
@@ -410,6 +410,22 @@ mod tests {
         assert_eq!(found.collect::<rusqlite::Result<Vec<_>>>().unwrap(), [6, 5, 4, 3, 2]);
         let whole: String = connection.pragma_query_value(None, "integrity_check", |row| row.get(0)).unwrap();
         assert_eq!(whole, "ok");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_to_a_ledger_that_is_in_use_is_in_use() {
+        let (folder, path) = file();
+        drop(writer(&path).unwrap());
+        let link = folder.path().join("link.db");
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        for (first, second) in [(&path, &link), (&link, &path)] {
+            let held = lock(first).unwrap();
+            let refused = lock(second).unwrap_err().to_string();
+            assert!(refused.contains("is in use by another process"), "{refused}");
+            drop(held);
+            drop(lock(second).unwrap());
+        }
     }
 
     #[cfg(unix)]
