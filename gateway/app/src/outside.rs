@@ -146,6 +146,7 @@ impl TrustShelf for StoreShelf {
             tracing::warn!(account, %error, "trust material cannot be kept in the store; other instances fetch it again");
         }
     }
+
     fn common(&self, account: &str, made: Arc<dyn Any + Send + Sync>) -> Arc<dyn Any + Send + Sync> {
         let mut common = self.common.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(common.entry(account.to_owned()).or_insert(made))
