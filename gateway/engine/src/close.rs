@@ -38,23 +38,18 @@ impl Engine {
             PaymentState::Created | PaymentState::Pending | PaymentState::Unknown => {
                 let provider = self.provider_known(tenant, &payment.attempt)?;
                 let payment = self.close_at_platform(tenant, &provider, payment).await?;
-                match payment.state {
+                let why = match payment.state {
                     PaymentState::Closed => return Ok(payment),
                     // Another order was paid under its number; under a number of its own it could still be.
                     PaymentState::Failed => return self.record_closed(&payment).await,
-                    PaymentState::Created
-                    | PaymentState::Pending
-                    | PaymentState::Unknown
-                    | PaymentState::Succeeded
-                    | PaymentState::PartiallyRefunded
-                    | PaymentState::Refunded => {}
-                }
-                let why = if payment.state.is_paid() {
-                    "the payment was paid before it could be closed"
-                } else {
-                    self.ask_at_once(&payment).await?;
-                    "the platform says that the payment is paid, and does not show the success yet: it is asked again at \
-                     once, and the payment stays payable"
+                    PaymentState::Succeeded | PaymentState::PartiallyRefunded | PaymentState::Refunded => {
+                        "the payment was paid before it could be closed"
+                    }
+                    PaymentState::Created | PaymentState::Pending | PaymentState::Unknown => {
+                        self.ask_at_once(&payment).await?;
+                        "the platform says that the payment is paid, and does not show the success yet: it is asked \
+                         again at once, and the payment stays payable"
+                    }
                 };
                 Err(EngineError::InvalidState(why.to_owned()))
             }

@@ -495,8 +495,8 @@ fn refund_key(tenant: &TenantId, provider: &ProviderName, hint: &RefundHint) -> 
 /// For a signed message about a refund.
 fn notice_key(tenant: &TenantId, provider: &ProviderName, notice: &RefundNotice) -> NotificationKey {
     let RefundNotice { trade_no, merchant_id, total, transaction_id, status } = notice;
-    let money = |money: Option<Money>| money.map(|money| format!("{} {}", money.minor(), money.currency()));
-    let (amount, total) = (money(status.amount).unwrap_or_default(), money(*total).unwrap_or_default());
+    let words = |money: Money| format!("{} {}", money.minor(), money.currency());
+    let (amount, total) = (status.amount.map(words).unwrap_or_default(), total.map(words).unwrap_or_default());
     let id = status.provider_refund_id.as_ref().map(ToString::to_string).unwrap_or_default();
     let transaction = transaction_id.as_ref().map(ToString::to_string).unwrap_or_default();
     let words = ["signed", &status.platform_word, trade_no.as_str(), merchant_id, &amount, &id, &total, &transaction];

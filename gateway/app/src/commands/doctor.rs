@@ -10,7 +10,7 @@ use dukou_spi::settings::{Problem, Severity};
 use dukou_spi::{Checkup, Finding, Grade, NotifyKind, Presented};
 use dukou_transport::Skew;
 
-use crate::config::{self, Loaded, TenantSettings};
+use crate::config::{self, Loaded, TENANTS_PREFIX, TenantSettings, variable_word};
 use crate::outside::Outside;
 
 /// Stands for a `server.public_url` that was refused, which is told already: what is found about it is left out.
@@ -90,8 +90,8 @@ fn find<'a>(loaded: &'a Loaded, tenant: &str) -> Option<&'a TenantSettings> {
 fn is_about(problem: &Problem, tenant: &str) -> bool {
     let file = Path::new(&problem.file);
     let stem = file.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
-    let word = tenant.to_ascii_uppercase().replace('-', "_");
-    let is_other_tenants = problem.file.contains("TENANTS__") && !problem.file.contains(&format!("TENANTS__{word}__"));
+    let own = format!("{TENANTS_PREFIX}{}__", variable_word(tenant));
+    let is_other_tenants = problem.file.contains(TENANTS_PREFIX) && !problem.file.contains(&own);
     // Of a folder that cannot be read nobody knows whose files are in it.
     let is_folder = file.file_name().is_some_and(|name| name == "tenants");
     is_folder || stem == tenant || stem == "gateway" || (problem.file.starts_with("environment") && !is_other_tenants)

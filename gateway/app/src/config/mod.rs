@@ -27,6 +27,7 @@ pub use files::{Change, Look, Patience, TenantFiles};
 pub use gateway::{DEFAULTS, GatewaySettings, RedisSettings, StoragePlace, StorageSettings};
 pub use retention::RetentionSettings;
 pub use tenant::{SAME_SECRET, TenantSettings};
+pub use tenant_variables::{TENANTS_PREFIX, variable_word};
 
 use crate::traces::TraceSettings;
 use sources::Sources;

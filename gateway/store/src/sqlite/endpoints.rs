@@ -26,10 +26,10 @@ const DISABLE: &str = "UPDATE endpoints SET disabled_at = ?3 \
 const ENABLE: &str =
     "UPDATE endpoints SET disabled_at = NULL, failing_since = NULL WHERE tenant = ?1 AND disabled_at IS NOT NULL";
 
-/// The oldest first, and some at a time: a webhook that was off for days may have a hundred thousand waiting, and payments
+/// Some at a time: a webhook that was off for days may have a hundred thousand waiting, and payments
 /// wait for the writer.
 const HASTEN: &str = "UPDATE deliveries SET next_at = ?2 WHERE position IN (SELECT position FROM deliveries \
-     WHERE tenant = ?1 AND next_at IS NOT NULL AND next_at > ?2 AND leased_from IS NULL ORDER BY position LIMIT ?3)";
+     WHERE tenant = ?1 AND next_at IS NOT NULL AND next_at > ?2 AND leased_from IS NULL ORDER BY next_at LIMIT ?3)";
 
 /// Two clocks may tell: the later moment stands.
 const WANT: &str = "INSERT INTO endpoints (tenant, wanted_at) VALUES (?1, ?2) ON CONFLICT (tenant) \

@@ -154,14 +154,21 @@ async fn a_fetch_that_failed_is_made_again_soon_and_by_no_message() {
     assert_eq!(fetches(&world), looked + 2 * 7 + 1 + 2 + 1);
 }
 
-/// "None" is a definite word beside a public key: the move is over, and asking every minute brings nothing.
-#[tokio::test]
-async fn certificates_that_are_no_more_are_told_of_once_and_asked_for_twice_a_day() {
+/// What WeChat says of a merchant that has no certificates any more.
+const NONE: &str = r#"{"code":"RESOURCE_NOT_EXISTS","message":"无可用的平台证书"}"#;
+
+fn moved_to_the_public_key() -> (World, Arc<dyn Provider>) {
     let world = World::default();
     world.set_seconds(ROTATING);
     let provider = world.provider(json!({ "platform_certificates": true }));
-    let none = r#"{"code":"RESOURCE_NOT_EXISTS","message":"无可用的平台证书"}"#;
-    world.answers(404, none);
+    (world, provider)
+}
+
+/// "None" is a definite word beside a public key: the move is over, and asking every minute brings nothing.
+#[tokio::test]
+async fn certificates_that_are_no_more_are_told_of_once_and_asked_for_twice_a_day() {
+    let (world, provider) = moved_to_the_public_key();
+    world.answers(404, NONE);
     let told = provider.renew_trust().await.unwrap_err();
     assert!(told.message.contains("take platform_certificates out"), "{told}");
 
@@ -174,7 +181,7 @@ async fn certificates_that_are_no_more_are_told_of_once_and_asked_for_twice_a_da
     assert_eq!(fetches(&world), 1);
     // Asked again, it is the same, and was said.
     world.set_seconds(ROTATING + HALF_DAY);
-    world.answers(404, none);
+    world.answers(404, NONE);
     provider.renew_trust().await.unwrap();
     assert_eq!(fetches(&world), 2);
     // Trouble is another thing: it is told, and tried again soon.
@@ -190,17 +197,14 @@ async fn certificates_that_are_no_more_are_told_of_once_and_asked_for_twice_a_da
 /// A move that is taken back: the plan rests for half a day, and a genuine notify is not refused for so long.
 #[tokio::test]
 async fn where_there_were_none_a_message_that_names_one_fetches_all_the_same() {
-    let world = World::default();
-    world.set_seconds(ROTATING);
-    let provider = world.provider(json!({ "platform_certificates": true }));
-    let none = r#"{"code":"RESOURCE_NOT_EXISTS","message":"无可用的平台证书"}"#;
-    world.answers(404, none);
+    let (world, provider) = moved_to_the_public_key();
+    world.answers(404, NONE);
     provider.renew_trust().await.unwrap_err();
     // Once a minute, as always; that there are none still is no news, and no failure that would bring more.
     for (after, expected) in [(1, 2), (59, 2), (60, 2), (61, 3), (66, 3), (121, 4)] {
         world.set_seconds(ROTATING + after);
         if fetches(&world) < expected {
-            world.answers(404, none);
+            world.answers(404, NONE);
         }
         assert!(!believed(&world, &provider, OLD_SERIAL).await, "after {after} s");
         provider.renew_trust().await.unwrap();
